@@ -1,0 +1,1 @@
+"""Rasters and vectors: pixels that carry their grid. Numpy and rasterio, never torch."""

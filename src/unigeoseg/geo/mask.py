@@ -1,0 +1,67 @@
+"""Masks: COCO run-lengths, connected regions, tight boxes."""
+
+from typing import TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from unigeoseg.errors import DataError
+
+
+class Rle(TypedDict):
+    """COCO compressed run-length encoding, column-major.
+
+    Keys: ``size`` is ``[H, W]``; ``counts`` is the compressed string, ASCII.
+    """
+
+    size: list[int]
+    counts: str
+
+
+def encode(mask: NDArray[np.bool_]) -> Rle:
+    """Encode a mask (H, W), bool or 0/1, as COCO RLE."""
+    packed = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return Rle(size=[int(side) for side in packed["size"]], counts=packed["counts"].decode("ascii"))
+
+
+def decode(rle: Rle) -> NDArray[np.bool_]:
+    """Decode COCO RLE to a mask (H, W) bool.
+
+    Raises:
+        DataError: If the runs do not fill the size.
+    """
+    try:
+        mask: NDArray[np.uint8] = coco.decode(
+            {"size": rle["size"], "counts": rle["counts"].encode("ascii")}
+        )
+    except (ValueError, UnicodeEncodeError) as error:
+        raise DataError(f"the RLE of size {rle['size']} is damaged: {error}") from error
+    return mask.astype(np.bool_)
+
+
+def area(rle: Rle) -> int:
+    """Number of pixels set in a COCO RLE."""
+    return int(coco.area({"size": rle["size"], "counts": rle["counts"].encode("ascii")}))
+
+
+def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Label the 8-connected regions of a mask (H, W).
+
+    Returns:
+        (H, W) int32: 0 outside, regions from 1 up without gaps.
+    """
+    _, labels = cv2.connectedComponents(
+        np.ascontiguousarray(mask, dtype=np.uint8), connectivity=8, ltype=cv2.CV_32S
+    )
+    return np.asarray(labels, dtype=np.int32)
+
+
+def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Smallest box of a mask (H, W): half-open ``(x0, y0, x1, y1)`` pixels; None if empty."""
+    cols = np.flatnonzero(mask.any(axis=0))
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not cols.size:
+        return None
+    return int(cols[0]), int(rows[0]), int(cols[-1]) + 1, int(rows[-1]) + 1
