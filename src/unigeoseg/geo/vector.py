@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio import features as rasterio_features
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from shapely.affinity import affine_transform
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 from shapely.geometry.polygon import orient
@@ -130,24 +130,15 @@ def write_mask(path: str | Path, mask: NDArray[np.bool_], grid: Grid) -> None:
     path = Path(path)
     _check_suffix(path, MASK_SUFFIXES)
     _check_size(mask, grid)
+    profile = {"width": grid.width, "height": grid.height, "count": 1, "dtype": "uint8"}
+    packing = {"compress": "deflate", "tiled": True, "BIGTIFF": "IF_SAFER"}
     located = {} if grid == Grid.of_image(grid.width, grid.height) else _location(grid)
-    with (
-        _whole_file(path) as temporary,
-        rasterio.open(
-            temporary,
-            "w",
-            driver="GTiff",
-            width=grid.width,
-            height=grid.height,
-            count=1,
-            dtype="uint8",
-            compress="deflate",
-            tiled=True,
-            BIGTIFF="IF_SAFER",
-            **located,
-        ) as dataset,
-    ):
-        dataset.write(np.asarray(mask, np.uint8), 1)
+    with _whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(
+            temporary, "w", driver="GTiff", **profile, **packing, **located
+        ) as dataset:
+            dataset.write(np.asarray(mask, np.uint8), 1)
 
 
 def write_vectors(path: str | Path, features: Sequence[Feature], grid: Grid) -> None:

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from unigeoseg.errors import DataError
+from unigeoseg.geo.mask import area, components, decode, encode, tight_box
+
+masks = st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(lambda s: arrays(np.bool_, s))
+
+
+@given(masks)
+def test_rle_gives_the_mask_back(mask):
+    rle = encode(mask)
+    assert rle["size"] == list(mask.shape)
+    assert isinstance(rle["counts"], str)
+    assert area(rle) == mask.sum()
+    np.testing.assert_array_equal(decode(rle), mask)
+
+
+def test_rle_is_column_major():
+    mask = np.array([[True, False], [True, False]])
+    assert encode(mask)["counts"] == encode(np.array([[True, True, False, False]]).T)["counts"]
+
+
+def test_a_damaged_rle_is_a_data_error():
+    with pytest.raises(DataError, match="size"):
+        decode({"size": [4, 4], "counts": "é"})
+
+
+def test_regions_that_touch_at_a_corner_are_one():
+    labels = components(np.array([[1, 0, 0, 0], [0, 1, 0, 1]], bool))
+    assert labels.dtype == np.int32
+    assert labels.tolist() == [[1, 0, 0, 0], [0, 1, 0, 2]]
+
+
+@given(masks)
+def test_tight_box_holds_the_mask_and_no_more(mask):
+    box = tight_box(mask)
+    if box is None:
+        assert not mask.any()
+        return
+    x0, y0, x1, y1 = box
+    inside = mask[y0:y1, x0:x1]
+    assert inside.sum() == mask.sum()
+    assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
