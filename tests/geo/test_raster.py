@@ -96,13 +96,21 @@ def test_scene_of_16_bits_is_stretched_over_valid_pixels(four_band_scene):
     np.testing.assert_array_equal(part.array, raster.array[:, 30:38, 30:38])
 
 
+def test_pixels_that_are_not_valid_keep_their_value(tmp_path):
+    pixels = scenes.roof_pixels()
+    with open_scene(scenes.write(tmp_path / "white.tif", pixels, nodata=220)) as scene:
+        raster = scene.read()
+    np.testing.assert_array_equal(raster.valid, pixels[0] == 40)
+    np.testing.assert_array_equal(raster.array, pixels)
+
+
 def test_nan_is_not_valid(tmp_path):
     pixels = np.linspace(0, 1, 3 * 256, dtype=np.float32).reshape(3, 16, 16)
     pixels[1, 2, 3] = np.nan
     with open_scene(scenes.write(tmp_path / "nan.tif", pixels)) as scene:
         raster = scene.read()
     assert (~raster.valid).sum() == 1
-    assert raster.array[:, 2, 3].tolist() == [0, 0, 0]
+    assert raster.array[1, 2, 3] == 0
 
 
 def test_a_constant_band_does_not_divide_by_zero(tmp_path):

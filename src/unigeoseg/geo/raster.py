@@ -147,7 +147,9 @@ class Scene:
             shape: Rows and columns (h, w) to resample the window to, averaged when it shrinks.
 
         Returns:
-            (3, h, w) uint8 after the stretch, 0 where not valid, on the window's grid.
+            (3, h, w) uint8 after the stretch, on the window's grid. Pixels that are not valid
+            keep their value: a nodata value of 255 also marks the brightest roofs, and black
+            specks there would mislead whoever looks at the picture. NaN is 0.
 
         Raises:
             RasterUnreadableError: If the file is damaged there.
@@ -196,7 +198,7 @@ class Scene:
         self, window: Window, shape: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         pixels, valid = self._reader.read(window, shape)
-        return np.where(valid, self.stretch.apply(pixels), np.uint8(0)), valid
+        return self.stretch.apply(pixels), valid
 
     def _look(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Pixels and validity that speak for the scene, with a valid pixel among them."""
