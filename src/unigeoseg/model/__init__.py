@@ -1,0 +1,1 @@
+"""The network of UniGeoSeg: torch modules, their configuration, weights and inputs."""

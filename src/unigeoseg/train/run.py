@@ -1,0 +1,48 @@
+"""A recipe, a folder of labelled sets and an output folder: one training."""
+
+from pathlib import Path
+
+import torch
+
+from unigeoseg.data.readers import LabelledImage, has_masks, read_set
+from unigeoseg.data.split import Split, split_groups
+from unigeoseg.errors import DataError
+from unigeoseg.train.batches import BatchMaker
+from unigeoseg.train.initial import nano_from_pretrained
+from unigeoseg.train.loop import Trainer, train
+from unigeoseg.train.recipes import TrainConfig
+
+
+def run(config: TrainConfig, data: Path, output: Path) -> None:
+    """Train `config` on the train split of every set with masks in `data`.
+
+    Goes on from `output` if it holds an earlier state of the same configuration; leaves
+    `output/model`, a model directory, and `output/state.pt`, to resume from.
+
+    Raises:
+        DataError: If `data` holds no set with masks.
+        CheckpointError: If `output` holds a state of another configuration.
+    """
+    images = read_split(data, "train")
+    torch.manual_seed(config.seed)
+    network, processor = nano_from_pretrained(config.model)
+    trainer = Trainer(network, processor, config)
+    if (output / "state.pt").exists():
+        trainer.resume(output)
+    train(trainer, BatchMaker(images, processor, config.batch, seed=config.seed), output)
+
+
+def read_split(data: Path, split: Split) -> list[LabelledImage]:
+    """Every image of a split, of every set with masks in `data`, in memory.
+
+    Raises:
+        DataError: If there is none.
+    """
+    chosen: list[LabelledImage] = []
+    for directory in sorted(path for path in data.glob("*") if has_masks(path)):
+        images = list(read_set(directory))
+        splits = split_groups(image.group for image in images)
+        chosen += [image for image in images if splits[image.group] == split]
+    if not chosen:
+        raise DataError(f"{data} holds no set with masks/*.png in its {split} split")
+    return chosen
