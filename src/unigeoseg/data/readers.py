@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,9 +108,10 @@ def group_of(source: str, stem: str) -> str:
     return f"{source}/{match.group() if match else stem}"
 
 
-def _read_json(path: Path) -> dict[str, object] | list[object] | object:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: a set needs meta.json, images/ and masks/") from error
     except json.JSONDecodeError as error:

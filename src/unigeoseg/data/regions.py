@@ -49,7 +49,8 @@ class View:
     @cached_property
     def valid(self) -> np.ndarray:
         """(S, S) bool, False where the label does not say."""
-        return self.regions != IGNORE
+        known: np.ndarray = self.regions != IGNORE
+        return known
 
     @cached_property
     def present(self) -> dict[str, list[int]]:

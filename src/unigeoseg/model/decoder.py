@@ -140,7 +140,7 @@ class MaskedAttentionDecoder(nn.Module):
 
     def _mask(self, queries: Tensor, fine: Tensor) -> Tensor:
         """Dot the target's embedding with the fine map: (P, H/4, W/4)."""
-        embedding = self.mask_head(self.norm(queries[:, 0]))
+        embedding: Tensor = self.mask_head(self.norm(queries[:, 0]))
         prompts, _, height, width = fine.shape
         dotted = torch.bmm(embedding[:, None, :-1], fine.flatten(2)) + embedding[:, None, -1:]
         return dotted.view(prompts, height, width)
@@ -148,8 +148,7 @@ class MaskedAttentionDecoder(nn.Module):
     def _blocked(self, queries: Tensor, small: Tensor) -> Tensor:
         """Where each query may not look, (P, Q, h*w); a query that sees nothing sees all."""
         with torch.no_grad():
-            embedding = self.mask_head(self.norm(queries))
-            logits = embedding[..., :-1] @ small + embedding[..., -1:]
-            blocked = logits < 0
+            embedding: Tensor = self.mask_head(self.norm(queries))
+            blocked = embedding[..., :-1] @ small + embedding[..., -1:] < 0
             nothing: Tensor = blocked.all(dim=-1, keepdim=True)
             return blocked & ~nothing

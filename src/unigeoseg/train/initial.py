@@ -25,7 +25,8 @@ def nano_from_pretrained(config: ModelConfig) -> tuple[UniGeoSegNetwork, Process
     """Build Nano with a pretrained encoder and language model, the rest random.
 
     Raises:
-        CheckpointError: If one of the two packages with the weights is not installed., or their weights do not fit.
+        CheckpointError: If one of the two packages with the weights is not installed, or they do
+            not fit.
     """
     network = UniGeoSegNetwork(config)
     _load(network.encoder, _encoder_weights(), "EfficientNet-Lite0")
