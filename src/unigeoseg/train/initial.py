@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unigeoseg.errors import CheckpointError
-from unigeoseg.model.config import ModelConfig
+from unigeoseg.model.config import LanguageConfig, ModelConfig
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 
@@ -118,6 +118,7 @@ _RENAMES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 def _language_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
     released = load_file(folder / "model.safetensors")
+    assert isinstance(config.language, LanguageConfig), "Nano's language model"
     first_joint = config.language.layers - config.language.joint_layers
     renamed: dict[str, Tensor] = {}
     for key, value in released.items():

@@ -32,8 +32,13 @@ def run(config: TrainConfig, data: Path, output: Path) -> None:
     train(trainer, BatchMaker(images, processor, config.batch, seed=config.seed), output)
 
 
-def read_split(data: Path, split: Split) -> list[LabelledImage]:
+def read_split(data: Path, split: Split, *, limit: int | None = None) -> list[LabelledImage]:
     """Every image of a split, of every set with masks in `data`, in memory.
+
+    Args:
+        data: Folder of sets.
+        split: Which groups.
+        limit: At most so many images of each set, the first by name.
 
     Raises:
         DataError: If there is none.
@@ -42,7 +47,7 @@ def read_split(data: Path, split: Split) -> list[LabelledImage]:
     for directory in sorted(path for path in data.glob("*") if has_masks(path)):
         images = list(read_set(directory))
         splits = split_groups(image.group for image in images)
-        chosen += [image for image in images if splits[image.group] == split]
+        chosen += [image for image in images if splits[image.group] == split][:limit]
     if not chosen:
         raise DataError(f"{data} holds no set with masks/*.png in its {split} split")
     return chosen

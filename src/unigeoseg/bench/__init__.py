@@ -1,0 +1,1 @@
+"""The benchmark: metrics, suites, baselines, evaluation. A predictor is only a callable."""

@@ -1,0 +1,5 @@
+"""So that `python -m unigeoseg.cli` works too."""
+
+from unigeoseg.cli.main import main
+
+main()
