@@ -24,8 +24,8 @@ def nano(
     from unigeoseg.bench.evaluate import evaluate
     from unigeoseg.bench.report import table, table_by_source
     from unigeoseg.bench.suites import held_out
+    from unigeoseg.data.split import read_split
     from unigeoseg.segment import Segmenter
-    from unigeoseg.train.run import read_split
 
     held = read_split(data, split, limit=images)
     segmenter = Segmenter.from_pretrained(model)

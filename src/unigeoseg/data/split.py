@@ -2,7 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
+
+from unigeoseg.data.readers import LabelledImage, has_masks, read_set
+from unigeoseg.errors import DataError
 
 Split = Literal["train", "val", "test"]
 
@@ -22,3 +26,23 @@ def split_groups(groups: Iterable[str]) -> dict[str, Split]:
         group: "test" if rank < tests else "val" if rank < tests + vals else "train"
         for rank, group in enumerate(ranked)
     }
+
+def read_split(data: Path, split: Split, *, limit: int | None = None) -> list[LabelledImage]:
+    """Every image of a split, of every set with masks in `data`, in memory.
+
+    Args:
+        data: Folder of sets.
+        split: Which groups.
+        limit: At most so many images of each set, the first by name.
+
+    Raises:
+        DataError: If there is none.
+    """
+    chosen: list[LabelledImage] = []
+    for directory in sorted(path for path in data.glob("*") if has_masks(path)):
+        images = list(read_set(directory))
+        splits = split_groups(image.group for image in images)
+        chosen += [image for image in images if splits[image.group] == split][:limit]
+    if not chosen:
+        raise DataError(f"{data} holds no set with masks/*.png in its {split} split")
+    return chosen

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import torch
 
-from unigeoseg.data.readers import LabelledImage, has_masks, read_set
-from unigeoseg.data.split import Split, split_groups
-from unigeoseg.errors import DataError
+from unigeoseg.data.split import read_split
 from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.initial import nano_from_pretrained
 from unigeoseg.train.loop import Trainer, train
@@ -30,24 +28,3 @@ def run(config: TrainConfig, data: Path, output: Path) -> None:
     if (output / "state.pt").exists():
         trainer.resume(output)
     train(trainer, BatchMaker(images, processor, config.batch, seed=config.seed), output)
-
-
-def read_split(data: Path, split: Split, *, limit: int | None = None) -> list[LabelledImage]:
-    """Every image of a split, of every set with masks in `data`, in memory.
-
-    Args:
-        data: Folder of sets.
-        split: Which groups.
-        limit: At most so many images of each set, the first by name.
-
-    Raises:
-        DataError: If there is none.
-    """
-    chosen: list[LabelledImage] = []
-    for directory in sorted(path for path in data.glob("*") if has_masks(path)):
-        images = list(read_set(directory))
-        splits = split_groups(image.group for image in images)
-        chosen += [image for image in images if splits[image.group] == split][:limit]
-    if not chosen:
-        raise DataError(f"{data} holds no set with masks/*.png in its {split} split")
-    return chosen

@@ -1,0 +1,174 @@
+"""The call users learn, on tiny scenes with a tiny network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.windows import Window
+
+import scenes
+from networks import save_tiny, tiny_segmenter
+from unigeoseg.errors import (
+    CheckpointNotFoundError,
+    EmptyInstructionError,
+    OutputExistsError,
+    PromptError,
+    PromptOutsideRasterError,
+)
+from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.raster import open_scene
+from unigeoseg.prompt import Box, Point, Prompt
+from unigeoseg.segment import Segmentation, Segmenter, ViewConfig, has_data, plan_views
+
+
+def test_a_mask_lies_on_the_scenes_grid(roof_scene: Path):
+    found = tiny_segmenter()(roof_scene, "the roof")
+    with open_scene(roof_scene) as scene:
+        assert found.grid == scene.grid
+    assert found.score.shape == (64, 64)
+    assert found.score.dtype == np.float32
+    assert 0 <= found.score.min() and found.score.max() <= 1
+    assert 0 <= found.confidence <= 1
+
+
+def test_a_directory_is_a_model(roof_scene: Path, tmp_path: Path):
+    segmenter = Segmenter.from_pretrained(save_tiny(tmp_path / "model"))
+    direct = tiny_segmenter()(roof_scene, "the roof").score
+    # half precision on disk
+    assert segmenter(roof_scene, "the roof").score == pytest.approx(direct, abs=0.02)
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(CheckpointNotFoundError, match="neither a model that ships"):
+        Segmenter.from_pretrained("no-such-model")
+
+
+@pytest.mark.parametrize("prompt", [Point(25, 33), Box(18, 28, 33, 38), [Point(25, 33)], "roof"])
+def test_arrays_and_every_kind_of_prompt(prompt):
+    pixels = np.moveaxis(scenes.roof_pixels(), 0, 2)
+    assert tiny_segmenter()(pixels, prompt).mask.shape == (64, 64)
+
+
+def test_a_second_prompt_reuses_the_encoded_view(roof_scene: Path):
+    segmenter, calls = tiny_segmenter(), []
+    segmenter.network.encoder.register_forward_hook(lambda *_: calls.append(1))
+    with segmenter.open(roof_scene) as session:
+        first = session.segment(["the roof"])[0]
+        session.segment(["the water"])
+        again = session.segment(["the roof"])[0]
+    assert len(calls) == 1
+    assert np.array_equal(first.score, again.score)
+
+
+def test_prompts_together_give_what_they_give_alone(roof_scene: Path):
+    segmenter = tiny_segmenter()
+    prompts = ["the roof", Point(25, 33), "where could boats float ?"]
+    with segmenter.open(roof_scene) as session:
+        together = session.segment(prompts)
+    for prompt, found in zip(prompts, together, strict=True):
+        assert segmenter(roof_scene, prompt).score == pytest.approx(found.score, abs=1e-5)
+
+
+def test_a_large_scene_is_covered_by_tiles():
+    views = ViewConfig(tile=64, overlap=16, whole=64, smallest=64)
+    pixels = np.random.default_rng(0).integers(0, 255, (150, 100, 3), dtype=np.uint8)
+    steps = []
+    found = tiny_segmenter(views)(pixels, "the roof", progress=lambda *step: steps.append(step))
+    assert steps == [(number, 6) for number in range(1, 7)]
+    assert (found.score > 0).all()
+
+
+def test_a_window_round_a_prompt_stays_in_the_scene():
+    grid = Grid.of_image(1000, 600)
+    config = ViewConfig()
+    for prompt in (
+        Prompt.from_points([Point(2, 2)]),
+        Prompt.from_points([Point(2, 2), Point(900, 500)]),
+        Prompt.from_box(Box(950, 550, 999, 599)),
+        Prompt.from_box(Box(0, 0, 1000, 600)),
+    ):
+        (view,) = plan_views(prompt, grid, config)
+        window = view.window
+        assert 0 <= window.col_off and window.col_off + window.width <= 1000
+        assert 0 <= window.row_off and window.row_off + window.height <= 600
+        for point in prompt.points:
+            assert window.col_off <= point.x < window.col_off + window.width
+        assert view.shape[0] % 32 == 0 and view.shape[1] % 32 == 0
+
+
+def test_a_box_decides_the_scale_of_its_window():
+    grid = Grid.of_image(4000, 4000)
+    config = ViewConfig(box_margin=2.0, click=256)
+    small, large = (
+        plan_views(Prompt.from_box(Box(2000, 2000, 2000 + side, 2000 + side)), grid, config)[0]
+        for side in (100, 1000)
+    )
+    assert (small.window.width, large.window.width) == (200, 2000)
+    assert small.shape == large.shape == (256, 256)
+
+
+def test_nodata_is_in_no_mask(four_band_scene: Path):
+    found = tiny_segmenter()(four_band_scene, "the roof")
+    assert (found.score[:8, :8] == 0).all()
+    assert (found.score[20:, 20:] > 0).all()
+
+
+def test_specks_without_data_count_as_data():
+    valid = np.ones((40, 40), bool)
+    valid[3, 3] = False
+    valid[20:35, 20:35] = False
+    filled = has_data(valid)
+    assert filled[3, 3]
+    assert not filled[20:35, 20:35].any()
+
+
+def test_prompts_off_the_scene_are_refused(roof_scene: Path):
+    segmenter = tiny_segmenter()
+    with pytest.raises(PromptOutsideRasterError, match="64 x 64"):
+        segmenter(roof_scene, Point(64, 3))
+    with pytest.raises(EmptyInstructionError, match="empty"):
+        segmenter(roof_scene, "  ")
+    with pytest.raises(PromptError, match="got int"):
+        segmenter(roof_scene, 3)
+    with pytest.raises(PromptError, match="no prompt"), segmenter.open(roof_scene) as session:
+        session.segment([])
+
+
+def two_regions(grid: Grid) -> Segmentation:
+    score = np.zeros((64, 64), np.float32)
+    score[10:20, 10:30] = 0.9
+    score[40:44, 40:44] = 0.7
+    return Segmentation(Prompt.from_text("the roof"), grid, score, confidence=0.8)
+
+
+def test_features_are_measured_in_the_scenes_units(roof_scene: Path):
+    with open_scene(roof_scene) as scene:
+        features = two_regions(scene.grid).features()
+    assert [feature.properties["area_px"] for feature in features] == [200, 16]
+    assert [feature.properties["area_m2"] for feature in features] == [50.0, 4.0]
+    assert features[0].properties["score"] == pytest.approx(0.9, abs=1e-4)
+    assert features[0].geometry.bounds == (500_005, 4_399_990, 500_015, 4_399_995)
+
+
+def test_save_by_suffix(roof_scene: Path, tmp_path: Path):
+    with open_scene(roof_scene) as scene:
+        found = two_regions(scene.grid)
+    found.save(tmp_path / "mask.tif")
+    with rasterio.open(tmp_path / "mask.tif") as written, rasterio.open(roof_scene) as source:
+        assert written.transform == source.transform and written.crs == source.crs
+        assert np.array_equal(written.read(1), found.mask)
+    found.save(tmp_path / "regions.geojson")
+    collection = json.loads((tmp_path / "regions.geojson").read_text())
+    assert len(collection["features"]) == 2
+    with pytest.raises(OutputExistsError, match="exists"):
+        found.save(tmp_path / "mask.tif")
+    found.save(tmp_path / "mask.tif", overwrite=True)
+
+
+def test_the_same_place_is_the_same_in_a_window_and_a_scene(roof_scene: Path):
+    with open_scene(roof_scene) as scene:
+        part = scene.read(Window(10, 10, 40, 40))
+        whole = scene.read()
+    assert np.array_equal(part.array, whole.array[:, 10:50, 10:50])
