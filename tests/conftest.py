@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import scenes
+
+# The networks here are tiny: threads would only wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture

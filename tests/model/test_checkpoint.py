@@ -43,10 +43,10 @@ def test_unknown_missing_and_misshapen_weights_are_named(tmp_path: Path):
     path = folder / "model.safetensors"
     weights = load_file(path)
     save_file(weights | {"stray": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointDamagedError, match="1 unknown.*stray"):
+    with pytest.raises(CheckpointDamagedError, match=r"1 unknown.*stray"):
         checkpoint.load(folder)
     save_file({key: value for key, value in weights.items() if key != "memory.slots_MD"}, path)
-    with pytest.raises(CheckpointDamagedError, match="1 weights missing.*slots_MD"):
+    with pytest.raises(CheckpointDamagedError, match=r"1 weights missing.*slots_MD"):
         checkpoint.load(folder)
     save_file(weights | {"memory.slots_MD": torch.zeros(9, 9)}, path)
     with pytest.raises(CheckpointDamagedError, match=r"slots_MD \(9, 9\)"):

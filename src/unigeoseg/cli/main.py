@@ -15,7 +15,7 @@ import typer
 from unigeoseg.cli import bench
 from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.prompts import Asked, parse_bands
-from unigeoseg.errors import OptionError, UniGeoSegError
+from unigeoseg.errors import OptionError, OutputExistsError, UniGeoSegError
 from unigeoseg.prompt import Task
 
 app = typer.Typer(
@@ -88,6 +88,8 @@ def segment(
     if not output:
         raise OptionError("no output was named: give -o mask.tif, -o out.geojson or -o out.gpkg")
     for path in output:
+        if path.resolve() == Path(scene).resolve():
+            raise OutputExistsError(f"the output {path} is the scene itself: name another file")
         check_output(path, overwrite)
     asked = Asked(
         text=text,

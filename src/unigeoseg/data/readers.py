@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from unigeoseg.data.lexicon import LEXICON
 from unigeoseg.errors import DataError
@@ -86,7 +87,7 @@ def read_set(directory: Path) -> Iterator[LabelledImage]:
         pixels = _read_pixels(path)
         mask = _read_mask(directory / "masks" / f"{path.stem}.png", pixels.shape[:2])
         regions, categories = (
-            _from_polygons(mask.shape, instances[path.name])
+            _from_polygons(mask, instances[path.name])
             if path.name in instances
             else _from_classes(mask, classes, meta.get("ignore_id"))
         )
@@ -155,7 +156,8 @@ def _from_classes(
     return regions, categories
 
 
-Polygons = list[tuple[str, list[np.ndarray]]]
+Polygons = list[tuple[str, list[list[float]]]]
+_OUTLINE = 2  # pixels by which a mask may reach beyond its polygon
 
 
 def _instances(path: Path, classes: dict[int, str]) -> dict[str, Polygons]:
@@ -168,19 +170,27 @@ def _instances(path: Path, classes: dict[int, str]) -> dict[str, Polygons]:
     found: dict[str, Polygons] = {name: [] for name in names.values()}
     for item in sorted(coco["annotations"], key=lambda item: -item["area"]):
         category = _CATEGORIES.get(labels[item["category_id"]])
-        rings = [np.array(ring, np.float32).reshape(-1, 2) for ring in item["segmentation"]]
-        if category and rings:
-            found[names[item["image_id"]]].append((category, rings))
+        if category and item["segmentation"]:
+            found[names[item["image_id"]]].append((category, item["segmentation"]))
     return found
 
 
-def _from_polygons(shape: tuple[int, int], polygons: Polygons) -> tuple[np.ndarray, dict[int, str]]:
-    """Regions from polygons; smaller ones are drawn over larger ones."""
-    regions = np.zeros(shape, np.uint16)
+def _from_polygons(mask: np.ndarray, polygons: Polygons) -> tuple[np.ndarray, dict[int, str]]:
+    """Regions from polygons; smaller ones are drawn over larger ones.
+
+    The class mask is the truth, the polygons tell its objects apart: what is drawn outside the
+    mask is cut, and the mask's outline, which renderers draw more or less thick, goes to the
+    object beside it.
+    """
+    regions = np.zeros(mask.shape, np.uint16)
     categories: dict[int, str] = {}
     for index, (category, rings) in enumerate(polygons, start=1):
-        canvas = np.zeros(shape, np.uint8)
-        cv2.fillPoly(canvas, [np.round(ring - 0.5).astype(np.int32) for ring in rings], 1)
-        regions[canvas > 0] = index
+        drawn = coco_mask.merge(coco_mask.frPyObjects(rings, *mask.shape))
+        regions[coco_mask.decode(drawn) > 0] = index
         categories[index] = category
+    for _ in range(_OUTLINE):
+        beside = cv2.dilate(regions, np.ones((3, 3), np.uint8))
+        outline = (regions == 0) & (mask > 0)
+        regions[outline] = beside[outline]
+    regions[mask == 0] = 0
     return regions, categories

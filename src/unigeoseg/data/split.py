@@ -27,6 +27,7 @@ def split_groups(groups: Iterable[str]) -> dict[str, Split]:
         for rank, group in enumerate(ranked)
     }
 
+
 def read_split(data: Path, split: Split, *, limit: int | None = None) -> list[LabelledImage]:
     """Every image of a split, of every set with masks in `data`, in memory.
 
