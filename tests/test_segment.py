@@ -20,7 +20,7 @@ from unigeoseg.errors import (
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.segment import Segmentation, Segmenter, ViewConfig, has_data, plan_views
+from unigeoseg.segment import Segmentation, Segmenter, ViewConfig, plan_views
 
 
 def test_a_mask_lies_on_the_scenes_grid(roof_scene: Path):
@@ -113,15 +113,6 @@ def test_nodata_is_in_no_mask(four_band_scene: Path):
     found = tiny_segmenter()(four_band_scene, "the roof")
     assert (found.score[:8, :8] == 0).all()
     assert (found.score[20:, 20:] > 0).all()
-
-
-def test_specks_without_data_count_as_data():
-    valid = np.ones((40, 40), bool)
-    valid[3, 3] = False
-    valid[20:35, 20:35] = False
-    filled = has_data(valid)
-    assert filled[3, 3]
-    assert not filled[20:35, 20:35].any()
 
 
 def test_prompts_off_the_scene_are_refused(roof_scene: Path):

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from unigeoseg.errors import CheckpointNotFoundError, PromptError
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.mask import components
+from unigeoseg.geo.mask import components, has_data
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
 from unigeoseg.geo.tile import Blender, plan_tiles
 from unigeoseg.geo.vector import (
@@ -54,8 +54,10 @@ class ViewConfig:
         tile: Side in pixels of the tiles of a large scene.
         overlap: Pixels that neighbouring tiles share.
         whole: A scene whose longer side is at most this is shown in one view.
-        smallest: Views with a shorter side below this are enlarged to it.
-        click: Side in pixels of the window round points, and the network's side for a window.
+        smallest: Whole views with a shorter side below this are enlarged to it.
+        largest: Whole views with a longer side above this are shrunk to it.
+        side: Longer side at which the network sees the window of a prompt.
+        click: Side in pixels of the window round points.
         box_margin: Side of the window round a box, as a multiple of the box's longer side.
         least: Smallest window in pixels.
     """
@@ -64,7 +66,9 @@ class ViewConfig:
     overlap: int = 128
     whole: int = 768
     smallest: int = 256
-    click: int = 256
+    largest: int = 768
+    side: int = 256
+    click: int = 384
     box_margin: float = 2.0
     least: int = 48
 
@@ -326,7 +330,7 @@ def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
         windows = [Window(0, 0, grid.width, grid.height)]
     else:
         windows = plan_tiles(grid.width, grid.height, config.tile, config.overlap)
-    return [View(window, _shape(window, config.smallest)) for window in windows]
+    return [View(window, _shape(window, config)) for window in windows]
 
 
 def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
@@ -345,7 +349,7 @@ def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
     left = _start((min(xs) + max(xs)) / 2, width, grid.width)
     top = _start((min(ys) + max(ys)) / 2, height, grid.height)
     window = Window(left, top, width, height)
-    scale = config.click / max(width, height)
+    scale = config.side / max(width, height)
     return View(window, (_multiple(height * scale), _multiple(width * scale)))
 
 
@@ -353,30 +357,17 @@ def _start(centre: float, side: int, length: int) -> int:
     return round(min(max(centre - side / 2, 0), length - side))
 
 
-def _shape(window: Window, smallest: int) -> tuple[int, int]:
-    scale = max(1.0, smallest / min(window.height, window.width))
-    # a long thin strip is not enlarged beyond what its longer side allows
-    scale = min(scale, max(1.0, 4 * smallest / max(window.height, window.width)))
+def _shape(window: Window, config: ViewConfig) -> tuple[int, int]:
+    """Size (height, width) at which a whole view or a tile is seen."""
+    shorter = min(window.height, window.width)
+    longer = max(window.height, window.width)
+    # a long thin strip is enlarged no further than its longer side allows
+    scale = min(max(1.0, config.smallest / shorter), config.largest / longer)
     return _multiple(window.height * scale), _multiple(window.width * scale)
 
 
 def _multiple(side: float) -> int:
     return max(1, round(side / _STRIDE)) * _STRIDE
-
-
-def has_data(valid: NDArray[np.bool_], *, speck: int = 64) -> NDArray[np.bool_]:
-    """Where there is data, (H, W) bool: specks below `speck` pixels count as data.
-
-    A file that declares 255 as nodata also marks its brightest roofs; single pixels without data
-    amid data are such values, not gaps.
-    """
-    if valid.all():
-        return valid
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((~valid).astype(np.uint8))
-    small = stats[:, cv2.CC_STAT_AREA] < speck
-    small[0] = True  # label 0 is what is valid
-    filled: NDArray[np.bool_] = small[labels]
-    return filled
 
 
 def weights_directory(name: str | PathLike[str]) -> Path:

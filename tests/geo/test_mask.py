@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from unigeoseg.errors import DataError
-from unigeoseg.geo.mask import area, components, decode, encode, tight_box
+from unigeoseg.geo.mask import area, components, decode, encode, has_data, tight_box
 
 masks = st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(lambda s: arrays(np.bool_, s))
 
@@ -45,3 +45,12 @@ def test_tight_box_holds_the_mask_and_no_more(mask):
     inside = mask[y0:y1, x0:x1]
     assert inside.sum() == mask.sum()
     assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+
+
+def test_specks_without_data_count_as_data():
+    valid = np.ones((40, 40), bool)
+    valid[3, 3] = False
+    valid[20:35, 20:35] = False
+    filled = has_data(valid)
+    assert filled[3, 3]
+    assert not filled[20:35, 20:35].any()

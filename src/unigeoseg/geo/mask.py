@@ -65,3 +65,18 @@ def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     if not cols.size:
         return None
     return int(cols[0]), int(rows[0]), int(cols[-1]) + 1, int(rows[-1]) + 1
+
+
+def has_data(valid: NDArray[np.bool_], *, speck: int = 64) -> NDArray[np.bool_]:
+    """Where there is data, (H, W) bool: specks below `speck` pixels count as data.
+
+    A file that declares 255 as nodata also marks its brightest roofs; single pixels without data
+    amid data are such values, not gaps.
+    """
+    if valid.all():
+        return valid
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~valid).astype(np.uint8))
+    small = stats[:, cv2.CC_STAT_AREA] < speck
+    small[0] = True  # label 0 is what is valid
+    filled: NDArray[np.bool_] = small[labels]
+    return filled
