@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unigeoseg.model.config import EnhanceConfig
 
-INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `ModelInputs.task`
+INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `PromptInputs.task`
 COORDINATES = 5  # x0, y0, x1, y1 in [0, 1] and a sign; a point has x0 = x1, y0 = y1
 
 
@@ -45,21 +45,23 @@ class InteractiveEnhance(nn.Module):
 class ReferringEnhance(nn.Module):
     """One learnable query weighs the tokens (Eq. 2): softmax(q E^T / sqrt(D)) applied to E.
 
-    The weights are multiplied by the number of tokens, so that their mean is 1 and a sentence's
-    scale does not shrink with its length before the layers that follow.
+    With `keep_scale` the weights are multiplied by the number of tokens, so that their mean is 1
+    and a sentence's scale does not shrink with its length before the layers that follow.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, keep_scale: bool) -> None:
         """Start with equal weights."""
         super().__init__()
         self.query_D = nn.Parameter(torch.zeros(width))
+        self.keep_scale = keep_scale
 
     def forward(self, text_PLD: Tensor, attention_mask: Tensor) -> Tensor:
         """Weigh tokens (P, L, D); `attention_mask` (P, L) bool."""
         match_PL = text_PLD @ self.query_D / math.sqrt(text_PLD.shape[-1])
         weight_PL = match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
-        count_P1 = attention_mask.sum(dim=1, keepdim=True)
-        return text_PLD * (weight_PL * count_P1).unsqueeze(-1)
+        if self.keep_scale:
+            weight_PL = weight_PL * attention_mask.sum(dim=1, keepdim=True)
+        return text_PLD * weight_PL.unsqueeze(-1)
 
 
 class ReasoningEnhance(nn.Module):
@@ -90,21 +92,22 @@ class TaskAdaptiveEnhancement(nn.Module):
         """Build the branches for tokens of `width`."""
         super().__init__()
         self.interactive = InteractiveEnhance(width)
-        self.referring = ReferringEnhance(width)
+        self.referring = ReferringEnhance(width, keep_scale=config.keep_scale)
         self.reasoning = ReasoningEnhance(width, config)
 
     def forward(
         self,
         text_PLD: Tensor,
-        attention_mask: Tensor,
+        instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """Enhance token embeddings (P, L, D) by each prompt's task.
+        """Enhance the instruction in token embeddings (P, L, D) by each prompt's task.
 
         Args:
             text_PLD: Token embeddings E_t.
-            attention_mask: (P, L) bool, True where a token is real.
+            instruction_PL: (P, L) bool, True where a token belongs to the instruction; the
+                others are left as they are.
             task_P: (P,) int64, one of INTERACTIVE, REFERRING, REASONING.
             coordinates: Rows (P, M, 5) and which of them exist (P, M) bool.
         """
@@ -114,7 +117,7 @@ class TaskAdaptiveEnhancement(nn.Module):
             chosen = (task_P == task).nonzero().squeeze(1)
             if not len(chosen):
                 continue
-            text, mask = text_PLD[chosen], attention_mask[chosen]
+            text, mask = text_PLD[chosen], instruction_PL[chosen]
             if task == INTERACTIVE:
                 branch = self.interactive(text, rows[chosen], present[chosen])
             elif task == REFERRING:
@@ -122,4 +125,4 @@ class TaskAdaptiveEnhancement(nn.Module):
             else:
                 branch = self.reasoning(text, mask)
             enhanced = enhanced.index_copy(0, chosen, branch)
-        return enhanced
+        return torch.where(instruction_PL.unsqueeze(-1), enhanced, text_PLD)
