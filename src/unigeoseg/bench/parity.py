@@ -8,10 +8,10 @@ tokenisation and network; whatever a golden folder records is compared.
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,79 +22,21 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from unigeoseg.bench.metrics import Scores, overlap
+from unigeoseg.bench.comparison import GRADIENT, ParityReport, Row, compare
+from unigeoseg.bench.fragments import connector_rows, metric_rows, wording_rows
 from unigeoseg.bench.recorder import Recorder, outcomes, spans
 from unigeoseg.errors import CheckpointError, CheckpointNotFoundError, UniGeoSegError
 from unigeoseg.model import released
 from unigeoseg.model.chat import ChatProcessor, for_tokenizer
-from unigeoseg.model.connector import CompressionConnector
-from unigeoseg.model.network import PromptInputs, UniGeoSegNetwork
+from unigeoseg.model.network import PromptInputs, SegmentationOutput, UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
 from unigeoseg.model.processor import letterbox
 from unigeoseg.prompt import Task
 
-TENSOR, LOSS, GRADIENT, EXACT, METRIC = 1e-4, 1e-4, 1e-3, 0.0, 1e-6
 _TASKS = {"ref": Task.REFERRING, "reason": Task.REASONING, "intera": Task.INTERACTIVE}
-log = logging.getLogger(__name__)
+_LEAST_NORM = 1e-6  # smaller norms are compared with this
 
 Tensors = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One comparison.
-
-    Attributes:
-        case: Folder it belongs to.
-        name: What was compared.
-        difference: Largest absolute difference, relative for a gradient's norm; infinite where
-            there is nothing of ours or the shapes differ.
-        tolerance: The most that passes.
-    """
-
-    case: str
-    name: str
-    difference: float
-    tolerance: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the difference is tolerable; not a number is not."""
-        return self.difference <= self.tolerance
-
-
-@dataclass(frozen=True, slots=True)
-class ParityReport:
-    """All comparisons, and remarks on what differs by design."""
-
-    rows: tuple[Row, ...]
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def passed(self) -> bool:
-        """Whether there was something to compare and all of it is within tolerance."""
-        return bool(self.rows) and all(row.passed for row in self.rows)
-
-    def worst(self) -> dict[str, Row]:
-        """The worst row of each name, sample indices and gradients taken together."""
-        worst: dict[str, Row] = {}
-        for row in self.rows:
-            name = row.name.rstrip("0123456789").removesuffix(".")
-            if name not in worst or not row.difference <= worst[name].difference:
-                worst[name] = row
-        return worst
-
-    def table(self) -> str:
-        """The worst difference of each name, as text."""
-        lines = [f"{'compared':44} {'difference':>10} {'tolerance':>10}  worst in"]
-        for name, row in sorted(self.worst().items()):
-            verdict = "" if row.passed else "  FAILED"
-            lines.append(
-                f"{name:44} {row.difference:10.2e} {row.tolerance:10.1e}  {row.case}{verdict}"
-            )
-        failed = sum(not row.passed for row in self.rows)
-        lines += [*self.remarks, f"{len(self.rows)} comparisons, {failed} failed"]
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +44,8 @@ class Goldens:
     """A golden folder, and the network that its configuration and weights make."""
 
     directory: Path
-    settings: dict[str, Any]
     network: UniGeoSegNetwork
     processor: ChatProcessor
-    heads: int = field(default=0)
 
     @classmethod
     def open(cls, directory: Path, weights: Path | None = None) -> "Goldens":
@@ -145,7 +85,7 @@ class Goldens:
                 for name, tensor in released.renamed(key, state[key], heads)
             }
         )
-        return cls(directory, settings, network, ChatProcessor(tokenizer, config), heads)
+        return cls(directory, network, ChatProcessor(tokenizer, config))
 
     def cases(self) -> list[Path]:
         """Folders of the cases."""
@@ -170,48 +110,72 @@ def parity(directory: Path, weights: Path | None = None) -> ParityReport:
     remarks: list[str] = []
     for case in goldens.cases():
         rows += _case(goldens, case, remarks)
-    rows += _metrics(directory / "metrics")
-    rows += _connector(directory / "connectors")
-    rows += _conversation(directory / "preprocess.json", goldens.processor)
+    if not rows:
+        raise CheckpointNotFoundError(
+            f"{directory} holds no case, a folder with outputs.safetensors; give a folder of "
+            "golden tensors"
+        )
+    rows += metric_rows(directory / "metrics")
+    rows += connector_rows(directory / "connectors")
+    rows += wording_rows(directory / "preprocess.json", goldens.processor)
     return ParityReport(tuple(rows), tuple(remarks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One case as our network gets it; P prompts, each on an image of its own."""
+
+    pixel_values: Tensor
+    truth: Tensor
+    prompts: PromptInputs
+    labels: Tensor
 
 
 def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Row]:
     """Compare one case: inputs, tensors on the way, masks, losses and gradient norms."""
     inputs, golden = load_file(case / "inputs.safetensors"), load_file(case / "outputs.safetensors")
-    manifest = json.loads((case / "manifest.json").read_text())
-    network, types = goldens.network, list(manifest["prompt_type"])
-    pixel_values, truth = _images(goldens.processor, inputs)
-    yield _compare(case.name, "images", pixel_values, inputs["images"])
-    yield _compare(case.name, "masks", truth, inputs["masks"][:, 0], EXACT)
-    prompts, labels = _prompts(goldens.processor, inputs, types)
+    types = list(json.loads((case / "manifest.json").read_text())["prompt_type"])
+    network = goldens.network.requires_grad_(True)
     network.zero_grad(set_to_none=True)
-    hook = None
-    if len({name == "intera" for name in types}) > 1:
+    pixel_values, truth = _images(goldens.processor, inputs)
+    asked = _Asked(pixel_values, truth, *_prompts(goldens.processor, inputs, types))
+    yield compare(case.name, "input.images", asked.pixel_values, inputs["images"])
+    yield compare(case.name, "input.masks", asked.truth, inputs["masks"][:, 0])
+    mixed = len({name == "intera" for name in types}) > 1
+    if mixed:
         remarks.append(
             f"{case.name}: compared with the first prompt's memory weight given to all, as the "
             "released code does; our network gives each prompt the weight of its own task"
         )
-        hook = network.memory.register_forward_pre_hook(_first_rules)
-    try:
-        with Recorder(network) as recorder:
-            output = network(pixel_values, prompts)
-    finally:
-        if hook:
-            hook.remove()
-    size = (pixel_values.shape[-2], pixel_values.shape[-1])
-    ours = recorder.tensors | outcomes(output, size)
+    output, tensors = _forward(network, asked, first_rules=mixed)
+    if any(name.startswith("train.rand.") for name in golden):
+        losses = _losses(network, output, asked, golden)
+        losses["train.loss"].backward()  # type: ignore[no-untyped-call]
+        tensors |= {name: value.detach() for name, value in losses.items()}
+        yield from _gradients(network, case)
+    for name, value in sorted(golden.items()):
+        if not name.startswith("train.rand."):
+            yield compare(case.name, name, tensors.get(name), value)
+
+
+def _forward(
+    network: UniGeoSegNetwork, asked: _Asked, *, first_rules: bool
+) -> tuple[SegmentationOutput, dict[str, Tensor]]:
+    """Run the network, and give what it computed by golden names."""
+    with ExitStack() as stack:
+        if first_rules:
+            hook = network.memory.register_forward_pre_hook(_first_rules)
+            stack.callback(hook.remove)
+        recorder = stack.enter_context(Recorder(network))
+        output: SegmentationOutput = network(asked.pixel_values, asked.prompts)
+    height, width = asked.pixel_values.shape[-2:]
     hidden = recorder.tensors["phi.last_hidden_state"]
-    before = hidden.shape[1] - labels.shape[1]
-    ours |= spans(prompts, labels, before)
-    ours["train.logits"] = network.language.head(hidden).detach()
-    losses = _losses(goldens, output.logits, output.earlier, truth, golden)
-    losses["llm"] = answer_loss(network.language.head(output.hidden), labels)
-    losses["loss"] = sum(losses.values(), torch.zeros(()))
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
-    yield from _tensors(case.name, golden, ours)
-    yield from _losses_rows(case.name, golden, losses)
-    yield from _gradients(goldens, case)
+    before = hidden.shape[1] - asked.labels.shape[1]
+    with torch.no_grad():
+        words = network.language.head(hidden)
+    tensors = recorder.tensors | outcomes(output, (height, width))
+    tensors |= spans(asked.prompts, asked.labels, before) | {"train.logits": words}
+    return output, tensors
 
 
 def _images(processor: ChatProcessor, inputs: Tensors) -> tuple[Tensor, Tensor]:
@@ -264,30 +228,62 @@ def _first_rules(_module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, 
 
 
 def _losses(
-    goldens: Goldens,
-    logits: Tensor,
-    earlier: tuple[Tensor, ...],
-    truth: Tensor,
-    golden: Tensors,
+    network: UniGeoSegNetwork, output: SegmentationOutput, asked: _Asked, golden: Tensors
 ) -> dict[str, Tensor]:
-    """Our losses at the recorded random points."""
-    recorded = (golden[name] for name in sorted(golden) if name.startswith("train.rand."))
+    """Our losses, the masks' at the recorded random points."""
+    names = sorted(name for name in golden if name.startswith("train.rand."))
+    # before each layer's own two draws, the released matching draws once for every prompt, which
+    # a single query has no use for
+    turn = len(output.logits) + 2
+    recorded = iter([golden[name] for at, name in enumerate(names) if at % turn >= turn - 2])
 
     def draw(prompts: int, points: int) -> Tensor:
-        # the matching draws points for each prompt apart, which one query has no use for
-        drawn = next(given for given in recorded if len(given) == prompts or prompts == 1)
-        assert drawn.shape[:2] == (prompts, points)
+        drawn = next(recorded)
+        assert drawn.shape[:2] == (prompts, points), "the draws are not in the known order"
         return drawn
 
-    config = PointLossConfig(points=goldens.settings["mask_decoder"]["TRAIN_NUM_POINTS"])
-    layers = (logits, *earlier)
-    if len(logits) == 1:
-        draw_one = draw
+    config = PointLossConfig(points=golden[names[0]].shape[1])
+    bce, dice = point_losses((output.logits, *output.earlier), asked.truth.float(), config, draw)
+    words = answer_loss(network.language.head(output.hidden), asked.labels)
+    return {
+        "train.loss_mask": bce,
+        "train.loss_dice": dice,
+        "train.loss_llm": words,
+        "train.loss_SEG_class": torch.zeros(()),  # the one query is not classified
+        "train.loss": bce + dice + words,
+    }
 
-        def draw(prompts: int, points: int) -> Tensor:
-            if points > config.points:
-                draw_one(1, config.points)
-            return draw_one(prompts, points)
 
-    bce, dice = point_losses(layers, truth.float(), config, draw)
-    return {"mask": bce, "dice": dice}
+def _gradients(network: UniGeoSegNetwork, case: Path) -> Iterator[Row]:
+    """Compare the norms of the gradients; None there means that no gradient reaches a weight."""
+    path = case / "grad_norms.json"
+    if not path.is_file():
+        return
+    ours = {name: weight.grad for name, weight in network.named_parameters()}
+    for key, norm in json.loads(path.read_text()).items():
+        found = [ours[name] for name in released.our_names(key) if name in ours]
+        if found:
+            squares = [grad.square().sum().item() for grad in found if grad is not None]
+            apart = abs(sum(squares) ** 0.5 - (norm or 0)) / max(norm or 0, _LEAST_NORM)
+            yield Row(case.name, f"gradient norm, relative: {key}", apart, GRADIENT)
+        elif norm is not None:
+            yield Row(case.name, f"gradient norm, relative: {key}", torch.inf, GRADIENT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table of a golden folder; 0 if all passed, 1 if not, 2 if it cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m unigeoseg.bench.parity")
+    parser.add_argument("directory", type=Path, help="folder of golden tensors")
+    parser.add_argument("--weights", type=Path, help="released weights, if not in the folder")
+    given = parser.parse_args(arguments)
+    try:
+        report = parity(given.directory, given.weights)
+    except UniGeoSegError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(report.table() + "\n")
+    return 0 if report.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

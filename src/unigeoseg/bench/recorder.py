@@ -122,9 +122,7 @@ class Recorder:
 
         hook = self.network.memory.register_forward_hook(remember)
         self._stack.callback(hook.remove)
-        self._after(
-            target.direct, lambda out: self._rows("seg.origin_SEG_token_projector", out)
-        )
+        self._after(target.direct, lambda out: self._rows("seg.origin_SEG_token_projector", out))
         self._after(target.image, lambda out: self._record("seg.local_project.0", out))
         self._after(target.perceiver, lambda out: self._rows("seg.d_layers", out))
         self._after(target.join, self._query)

@@ -30,6 +30,12 @@ SEG_TOKEN = "[SEG]"  # stands behind instruction and answer
 IGNORED = -100  # label of a token that is not to be predicted
 
 
+def wording(end: str) -> str:
+    """The whole conversation, with a placeholder for each thing that is put in."""
+    said = f"{PREFIX}<image>{TEMPLATE}<refer>{_CLOSING}{_OPENING}<seg>"
+    return f"{said}{_BEFORE_ANSWER}<answer>{_AFTER_ANSWER}{end}"
+
+
 def for_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     """The configuration with the prefix as this tokenizer writes it."""
     assert isinstance(config.language, CausalLanguageConfig)
