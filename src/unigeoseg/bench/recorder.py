@@ -5,6 +5,7 @@ Legend: P prompts, L text tokens, T image tokens, D width.
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,7 +25,8 @@ class Recorder:
         """Watch `network`, once entered."""
         self.network = network
         self.tensors: Tensors = {}
-        self._calls: dict[str, int] = {}
+        self._norms = 0
+        self._present = torch.zeros(0, 0, dtype=torch.bool)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -35,8 +37,7 @@ class Recorder:
         self._after(network.connector, lambda out: record("mm_projector.out", out))
         self._after(network.pixels, self._pixels)
         for index, layer in enumerate(network.pixels.get_submodule("layers").children()):
-            name = f"pixel_decoder.encoder_layer{index}.out"
-            self._after(layer, lambda out, name=name: record(name, out))
+            self._after(layer, partial(record, f"pixel_decoder.encoder_layer{index}.out"))
         self._language()
         self._enhance()
         self._target()
@@ -80,25 +81,27 @@ class Recorder:
         hook = model.register_forward_pre_hook(before, with_kwargs=True)
         self._stack.callback(hook.remove)
         for index, layer in enumerate(model.layers):
-            name = f"phi.layer{index}.out"
-            self._after(layer, lambda out, name=name: self._record(name, out))
+            self._after(layer, partial(self._record, f"phi.layer{index}.out"))
         last = model.final_layernorm
         self._after(last, lambda out: self._record("phi.last_hidden_state", out))
 
     def _enhance(self) -> None:
         enhance = self.network.enhance
-
-        def rows(_module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
-            self._per_prompt("tate.coords_padded", args[0])
-            self._per_prompt("tate.coord_embed", out)
-
-        hook = enhance.interactive.project.register_forward_hook(rows)
-        self._stack.callback(hook.remove)
+        count: list[int] = []
 
         def template(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            self._per_prompt("tate.base_embed", args[0])
+            text, _, present = args
+            count[:] = present.sum(dim=1).tolist()
+            self._per_prompt("tate.base_embed", text)
+
+        def rows(_module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
+            for index, kept in enumerate(count):
+                self._record(f"tate.coords_padded.{index}", args[0][index, :kept])
+                self._record(f"tate.coord_embed.{index}", out[index, :kept])
 
         hook = enhance.interactive.register_forward_pre_hook(template)
+        self._stack.callback(hook.remove)
+        hook = enhance.interactive.project.register_forward_hook(rows)
         self._stack.callback(hook.remove)
         self._after(enhance.interactive, lambda out: self._per_prompt("tate.intera_embed", out))
         self._after(
@@ -134,14 +137,15 @@ class Recorder:
     def _decoder(self) -> None:
         decoder: Any = self.network.decoder
         for index, layer in enumerate(decoder.layers):
-            name = f"predictor.query_after_layer{index}"
-            self._after(layer, lambda out, name=name: self._record(name, out.transpose(0, 1)))
+            self._after(layer, partial(self._queries, f"predictor.query_after_layer{index}"))
         self._after(decoder.norm, self._norm)
 
     def _norm(self, queries: Tensor) -> None:
-        count = self._calls.setdefault("norm", 0)
-        self._record(f"predictor.decoder_norm.{count}", queries.transpose(0, 1))
-        self._calls["norm"] += 1
+        self._queries(f"predictor.decoder_norm.{self._norms}", queries)
+        self._norms += 1
+
+    def _queries(self, name: str, queries: Tensor) -> None:
+        self._record(name, queries.transpose(0, 1))
 
     def _per_prompt(self, stem: str, values: Tensor) -> None:
         for index, value in enumerate(values):

@@ -98,7 +98,8 @@ class DeformableAttention(nn.Module):
         grid = (2 * at - 1).transpose(1, 2).flatten(0, 1)  # BH N K 2
         weighed = weight.transpose(1, 2).flatten(0, 1).unsqueeze(1)  # BH 1 N K
         # grid_sample on CPUs knows no bfloat16
-        sampled = functional.grid_sample(maps.float(), grid.float(), align_corners=False)
+        known = torch.promote_types(maps.dtype, torch.float32)
+        sampled = functional.grid_sample(maps.to(known), grid.to(known), align_corners=False)
         return (sampled * weighed).sum(dim=-1).view(batch, -1, count)
 
 
