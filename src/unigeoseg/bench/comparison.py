@@ -11,7 +11,6 @@ TENSOR = 1e-4  # absolute, also of losses
 GRADIENT = 1e-3  # relative, of norms
 METRIC = 1e-6  # recorded in float32
 EXACT = 0.0
-UNDECIDED = 1e-5  # a logit this near to zero has a sign by rounding alone, on either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +81,13 @@ class ParityReport:
         return "\n".join([*lines, f"{counts}; {meant} more differ on purpose"])
 
 
-def compare(case: str, name: str, ours: Tensor | None, golden: Tensor) -> Row:
-    """Compare one tensor, whole numbers exactly; axes of length 1 do not matter."""
-    tolerance = TENSOR if golden.is_floating_point() else EXACT
+def compare(
+    case: str, name: str, ours: Tensor | None, golden: Tensor, *, meant: bool = False
+) -> Row:
+    """Compare one tensor, whole numbers and masks exactly; axes of length 1 do not matter."""
+    exact = not golden.is_floating_point() or name.startswith("eval_seg.pred_masks")
+    tolerance = EXACT if exact else TENSOR
     if ours is None or ours.squeeze().shape != golden.squeeze().shape:
-        return Row(case, name, torch.inf, tolerance)
+        return Row(case, name, torch.inf, tolerance, meant)
     apart = (ours.reshape(golden.shape).double() - golden.double()).abs()
-    return Row(case, name, apart.max().item() if apart.numel() else 0.0, tolerance)
-
-
-def compare_mask(
-    case: str, name: str, ours: Tensor | None, golden: Tensor, recorded: Tensor
-) -> tuple[Row, list[str]]:
-    """Compare a final mask: the row holds the number of pixels that differ.
-
-    Args:
-        case: Folder it belongs to.
-        name: What is compared.
-        ours: Our mask (H, W) of 0 and 1.
-        golden: The recorded mask (H, W).
-        recorded: The recorded logits (H, W), whose sign the mask is. Where they are within
-            UNDECIDED of zero, float32 does not say which side they are on: such pixels are
-            named in a remark and not counted.
-
-    Returns:
-        The row, and a remark for each mask with undecided pixels that differ.
-    """
-    if ours is None or ours.shape != golden.shape:
-        return Row(case, name, torch.inf, EXACT), []
-    differs, undecided = ours != golden, recorded.abs() < UNDECIDED
-    row = Row(case, name, float((differs & ~undecided).sum()), EXACT)
-    excused = recorded[differs & undecided]
-    if not len(excused):
-        return row, []
-    return row, [
-        f"{case} {name}: {len(excused)} of {golden.numel()} pixels differ where the recorded "
-        f"logit is within {excused.abs().max().item():.1g} of zero"
-    ]
+    return Row(case, name, apart.max().item() if apart.numel() else 0.0, tolerance, meant)

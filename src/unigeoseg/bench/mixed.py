@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from unigeoseg.bench.comparison import TENSOR, Row, compare
+from unigeoseg.bench.comparison import Row, compare
 from unigeoseg.model.memory import PooledKnowledgeMemory
 
 _INTERACTIVE = "intera"
@@ -34,7 +34,9 @@ def strays(types: Sequence[str]) -> frozenset[int]:
     return frozenset(index for index, kind in enumerate(types) if (kind == _INTERACTIVE) != first)
 
 
-def rows(case: str, name: str, ours: Tensor | None, golden: Tensor, apart: frozenset[int]) -> list[Row]:
+def rows(
+    case: str, name: str, ours: Tensor | None, golden: Tensor, apart: frozenset[int]
+) -> list[Row]:
     """Compare one tensor; what depends on the weight of the prompts `apart` is not to agree."""
     by_prompt = _BY_PROMPT.fullmatch(name)
     if by_prompt:
@@ -51,9 +53,13 @@ def rows(case: str, name: str, ours: Tensor | None, golden: Tensor, apart: froze
 
 
 def explained(
-    case: str, memory: PooledKnowledgeMemory, tensors: Mapping[str, Tensor], golden: Mapping[str, Tensor], types: Sequence[str]
+    case: str,
+    memory: PooledKnowledgeMemory,
+    tensors: Mapping[str, Tensor],
+    golden: Mapping[str, Tensor],
+    types: Sequence[str],
 ) -> Iterator[Row]:
-    """Check that the first prompt's weight alone makes the recorded vectors of the other prompts."""
+    """Check that the first prompt's weight makes the recorded vectors of the others."""
     weight = memory.interactive_weight if types[0] == _INTERACTIVE else memory.weight
     for index in sorted(strays(types)):
         before = tensors[f"seg.pooled_before_lkm.{index}"]
@@ -65,3 +71,12 @@ def explained(
             blended,
             golden[f"seg.pooled_after_lkm.{index}"],
         )
+
+
+def remark(case: str, apart: frozenset[int]) -> str:
+    """What the table says of such a case."""
+    return (
+        f"{case}: the released code gives every prompt the memory weight of the first one's task, "
+        f"we give each its own; so what follows the memory differs for prompts {sorted(apart)} of "
+        "that batch, and with it the masks' losses and the gradients of both"
+    )

@@ -26,7 +26,6 @@ class Recorder:
         self.network = network
         self.tensors: Tensors = {}
         self._norms = 0
-        self._present = torch.zeros(0, 0, dtype=torch.bool)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
