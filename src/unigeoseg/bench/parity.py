@@ -29,6 +29,7 @@ from unigeoseg.bench.recorder import Recorder, outcomes, spans
 from unigeoseg.errors import CheckpointError, CheckpointNotFoundError, UniGeoSegError
 from unigeoseg.model import released
 from unigeoseg.model.chat import ChatProcessor, for_tokenizer
+from unigeoseg.model.memory import PooledKnowledgeMemory
 from unigeoseg.model.network import PromptInputs, SegmentationOutput, UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
 from unigeoseg.model.processor import letterbox
@@ -160,7 +161,7 @@ def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Row]:
     for name, value in sorted(golden.items()):
         if not name.startswith("train.rand."):
             yield from mixed.rows(case.name, name, tensors.get(name), value, apart)
-    if apart:
+    if apart and isinstance(network.memory, PooledKnowledgeMemory):
         yield from mixed.explained(case.name, network.memory, tensors, golden, types)
         remarks.append(mixed.remark(case.name, apart))
 

@@ -99,7 +99,7 @@ class CausalLanguageConfig:
 
     Attributes:
         kind: Names this type in a file.
-        architecture: Its name in `transformers` ("phi", "llama", "qwen2").
+        architecture: Its name in `transformers`.
         settings: Its settings, by the names that `transformers` has for them.
         prefix: Token ids of what is said before the image.
         max_tokens: Longer instructions are refused.
@@ -131,13 +131,10 @@ class EnhanceConfig:
     Attributes:
         reasoning_queries: h, the learnable queries of the reasoning branch.
         dropout: Dropout of the reasoning branch.
-        keep_scale: Multiply the weights of Eq. 2 by the number of tokens, so that their mean is 1;
-            the paper's equation and the released code do not.
     """
 
     reasoning_queries: int = 4
     dropout: float = 0.1
-    keep_scale: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,15 +252,14 @@ class ModelConfig:
         return cls()
 
     @classmethod
-    def base(cls, variant: Literal["paper", "released"] = "released") -> "ModelConfig":
+    def base(cls) -> "ModelConfig":
         """Base: Swin-B, Phi-1.5 and Mask2Former's decoders, 1.6 billion weights, 512 x 512 px."""
         return cls(
             name="base",
             image_size=512,
-            variant=variant,
+            variant="released",
             encoder=SwinConfig(),
             language=CausalLanguageConfig(),
-            enhance=EnhanceConfig(keep_scale=False),
             decoder=Mask2FormerConfig(),
         )
 

@@ -5,6 +5,7 @@ A prompt's own task picks its branch, so one batch may mix tasks.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from unigeoseg.model.config import EnhanceConfig
 
 INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `PromptInputs.task`
 COORDINATES = 5  # x0, y0, x1, y1 in [0, 1] and a sign; a point has x0 = x1, y0 = y1
+
+Weigh = Callable[[Tensor, Tensor], Tensor]
+"""How much each state of (P, L, D) matters, under (P, L) bool: (P, L), summing to 1."""
 
 
 class InteractiveEnhance(nn.Module):
@@ -45,23 +49,21 @@ class InteractiveEnhance(nn.Module):
 class ReferringEnhance(nn.Module):
     """One learnable query weighs the tokens (Eq. 2): softmax(q E^T / sqrt(D)) applied to E.
 
-    With `keep_scale` the weights are multiplied by the number of tokens, so that their mean is 1
-    and a sentence's scale does not shrink with its length before the layers that follow.
+    The weights are multiplied by the number of tokens, so that their mean is 1 and a sentence's
+    scale does not shrink with its length before the layers that follow.
     """
 
-    def __init__(self, width: int, *, keep_scale: bool) -> None:
+    def __init__(self, width: int) -> None:
         """Start with equal weights."""
         super().__init__()
         self.query_D = nn.Parameter(torch.zeros(width))
-        self.keep_scale = keep_scale
 
     def forward(self, text_PLD: Tensor, attention_mask: Tensor) -> Tensor:
         """Weigh tokens (P, L, D); `attention_mask` (P, L) bool."""
         match_PL = text_PLD @ self.query_D / math.sqrt(text_PLD.shape[-1])
         weight_PL = match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
-        if self.keep_scale:
-            weight_PL = weight_PL * attention_mask.sum(dim=1, keepdim=True)
-        return text_PLD * weight_PL.unsqueeze(-1)
+        count_P1 = attention_mask.sum(dim=1, keepdim=True)
+        return text_PLD * (weight_PL * count_P1).unsqueeze(-1)
 
 
 class ReasoningEnhance(nn.Module):
@@ -92,7 +94,7 @@ class TaskAdaptiveEnhancement(nn.Module):
         """Build the branches for tokens of `width`."""
         super().__init__()
         self.interactive = InteractiveEnhance(width)
-        self.referring = ReferringEnhance(width, keep_scale=config.keep_scale)
+        self.referring = ReferringEnhance(width)
         self.reasoning = ReasoningEnhance(width, config)
 
     def forward(
@@ -101,6 +103,7 @@ class TaskAdaptiveEnhancement(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
+        weigh: Weigh,
     ) -> Tensor:
         """Enhance the instruction in token embeddings (P, L, D) by each prompt's task.
 
@@ -110,7 +113,9 @@ class TaskAdaptiveEnhancement(nn.Module):
                 others are left as they are.
             task_P: (P,) int64, one of INTERACTIVE, REFERRING, REASONING.
             coordinates: Rows (P, M, 5) and which of them exist (P, M) bool.
+            weigh: How the hidden states are pooled later; not used, the branches have their own.
         """
+        del weigh
         enhanced = torch.empty_like(text_PLD)
         rows, present = coordinates
         for task in (INTERACTIVE, REFERRING, REASONING):

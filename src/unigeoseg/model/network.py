@@ -91,9 +91,9 @@ class UniGeoSegNetwork(nn.Module):
         self.connector = parts.connector(config)
         self.pixels = parts.pixels(config)
         self.language = parts.language(config)
-        self.target = parts.target(config)
-        self.enhance = parts.enhance(config, getattr(self.target, "weigh", None))
+        self.enhance = parts.enhance(config)
         self.memory = parts.memory(config)
+        self.target = parts.target(config)
         self.fusion = parts.fusion(config)
         self.decoder = parts.decoder(config)
 
@@ -108,7 +108,7 @@ class UniGeoSegNetwork(nn.Module):
         which, said, task = prompts.image_index, prompts.instruction, prompts.task
         drawn = (prompts.coordinates, prompts.present)
         text = self.language.embed(prompts.token_ids)  # (P, L, D)
-        text = self.enhance(text, said, task, drawn)  # Eq. 1-5
+        text = self.enhance(text, said, task, drawn, self.target.weigh)  # Eq. 1-5
         hidden, seen = self.language(text, prompts.attention_mask, image.tokens[which])
         pooled, words = self.memory(hidden, said, task, self.target.pool)  # Eq. 6-7
         queries, real = self.target(pooled, words, said, image.coarse[which])  # (P, Q, D')

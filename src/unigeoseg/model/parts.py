@@ -1,8 +1,6 @@
 """Which part stands in each box of the network's figure: the configuration's types say it."""
 
-from collections.abc import Callable
-
-from torch import Tensor, nn
+from torch import nn
 
 from unigeoseg.model.causal import CausalLanguage
 from unigeoseg.model.config import (
@@ -58,11 +56,10 @@ def target(config: ModelConfig) -> TargetPooling | SegToken:
     return TargetPooling(width, config.decoder.widths[-1])
 
 
-def enhance(config: ModelConfig, weigh: Callable[[Tensor, Tensor], Tensor] | None) -> nn.Module:
-    """TATE; the released variant takes its referring branch from `SegToken.weigh`."""
+def enhance(config: ModelConfig) -> nn.Module:
+    """TATE; see `TaskAdaptiveEnhancement`."""
     if config.variant == "released":
-        assert weigh is not None, "the released variant pools by a SegToken"
-        return TemplateEnhancement(config.language.width, config.enhance, weigh)
+        return TemplateEnhancement(config.language.width, config.enhance)
     return TaskAdaptiveEnhancement(config.language.width, config.enhance)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isqrt
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -262,17 +262,12 @@ def renamed(key: str, value: Tensor, heads: int) -> Iterator[tuple[str, Tensor]]
         yield names[0], value.squeeze(0) if names[0] == "target.query_D" else value
 
 
-def config_of(
-    shapes: Shapes,
-    settings: Mapping[str, Any],
-    variant: Literal["paper", "released"] = "released",
-) -> ModelConfig:
+def config_of(shapes: Shapes, settings: Mapping[str, Any]) -> ModelConfig:
     """The configuration that released weights fit.
 
     Args:
         shapes: Shape of each released key.
         settings: The language model's settings, by the names of `transformers`.
-        variant: Which variant the weights are for.
 
     Raises:
         CheckpointDamagedError: If a weight that tells a size is missing.
@@ -282,13 +277,12 @@ def config_of(
     try:
         known["vocab_size"] = shapes["model.embed_tokens.weight"][0]
         return replace(
-            ModelConfig.base(variant),
+            ModelConfig.base(),
             image_size=32 * shapes["model.mm_projector.norm1.weight"][1],
             encoder=_swin(shapes),
             language=CausalLanguageConfig(settings=known),
             enhance=EnhanceConfig(
                 reasoning_queries=shapes["enhanced_reasoning_pooling.multi_query"][0],
-                keep_scale=False,
             ),
             memory=MemoryConfig(slots=shapes["global_latents"][0]),
             target=SegTokenConfig(width=shapes["text_projector.weight"][0]),

@@ -7,13 +7,12 @@ own TATE is in `enhance`.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from unigeoseg.model.config import EnhanceConfig
-from unigeoseg.model.enhance import INTERACTIVE, REASONING
+from unigeoseg.model.enhance import INTERACTIVE, REASONING, Weigh
 
 _COORDINATES = 4  # x0, y0, x1, y1 of a box; x, y, 0, 0 of a point
 
@@ -69,21 +68,11 @@ class TemplateReasoning(nn.Module):
 class TemplateEnhancement(nn.Module):
     """The three branches on the template; each prompt has the branch of its own task."""
 
-    def __init__(
-        self, width: int, config: EnhanceConfig, weigh: Callable[[Tensor, Tensor], Tensor]
-    ) -> None:
-        """Build the branches for tokens of `width`.
-
-        Args:
-            width: Width of the language model.
-            config: Sizes of the branches.
-            weigh: The referring branch: tokens (P, E, D) and (P, E) bool to weights (P, E). In
-                the released code it shares its query with the pooling of the hidden states.
-        """
+    def __init__(self, width: int, config: EnhanceConfig) -> None:
+        """Build the branches for tokens of `width`."""
         super().__init__()
         self.interactive = TemplateInteractive(width)
         self.reasoning = TemplateReasoning(width, config)
-        self.weigh = weigh
 
     def forward(
         self,
@@ -91,6 +80,7 @@ class TemplateEnhancement(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
+        weigh: Weigh,
     ) -> Tensor:
         """Enhance the tokens before the instruction in (P, L, D), and leave the others.
 
@@ -99,11 +89,13 @@ class TemplateEnhancement(nn.Module):
             instruction_PL: (P, L) bool; it starts at the same token in every prompt.
             task_P: (P,) int64, one of INTERACTIVE, REFERRING, REASONING.
             coordinates: Rows (P, M, 5) and which of them exist (P, M) bool.
+            weigh: The referring branch, which in the released code has its query in common with
+                the pooling of the hidden states.
         """
         start = int(instruction_PL[0].to(torch.uint8).argmax())
         text_PED = text_PLD[:, :start]
         every = torch.ones_like(instruction_PL[:, :start])
-        referring = text_PED * self.weigh(text_PED, every).unsqueeze(-1)
+        referring = text_PED * weigh(text_PED, every).unsqueeze(-1)
         task_P11 = task_P[:, None, None]
         enhanced = torch.where(task_P11 == REASONING, self.reasoning(text_PED), referring)
         interactive = self.interactive(text_PED, *coordinates)
