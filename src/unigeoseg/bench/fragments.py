@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from unigeoseg.bench.comparison import EXACT, METRIC, Row, compare
 from unigeoseg.bench.metrics import Overlap, Scores, overlap
 from unigeoseg.geo.mask import components
-from unigeoseg.model import released
 from unigeoseg.model.chat import IGNORED, SEG_TOKEN, ChatProcessor, wording
 from unigeoseg.model.config import CausalLanguageConfig
 from unigeoseg.model.connector import CompressionConnector
+from unigeoseg.model.renames import our_names
 from unigeoseg.prompt import Task
 
 
@@ -68,7 +68,7 @@ def connector_rows(directory: Path) -> Iterator[Row]:
     state = {}
     for key, value in golden.items():
         if key.startswith("state."):
-            (name,) = released.our_names(key.replace("state.", "model.mm_projector."))
+            (name,) = our_names(key.replace("state.", "model.mm_projector."))
             state[name.removeprefix("connector.")] = value
     part.load_state_dict(state)
     with torch.no_grad():

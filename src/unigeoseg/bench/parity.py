@@ -26,13 +26,14 @@ from unigeoseg.bench import mixed
 from unigeoseg.bench.comparison import GRADIENT, ParityReport, Row, compare
 from unigeoseg.bench.fragments import connector_rows, metric_rows, wording_rows
 from unigeoseg.bench.recorder import Recorder, outcomes, spans
-from unigeoseg.errors import CheckpointError, CheckpointNotFoundError, UniGeoSegError
+from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError, UniGeoSegError
 from unigeoseg.model import released
 from unigeoseg.model.chat import ChatProcessor, for_tokenizer
 from unigeoseg.model.memory import PooledKnowledgeMemory
 from unigeoseg.model.network import PromptInputs, SegmentationOutput, UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
 from unigeoseg.model.processor import letterbox
+from unigeoseg.model.renames import our_names
 from unigeoseg.prompt import Task
 
 _TASKS = {"ref": Task.REFERRING, "reason": Task.REASONING, "intera": Task.INTERACTIVE}
@@ -79,18 +80,11 @@ class Goldens:
         tokenizer = Tokenizer.from_file(str(directory / "tokenizer" / "tokenizer.json"))
         shapes = {key: tuple(value.shape) for key, value in state.items()}
         config = for_tokenizer(released.config_of(shapes, settings["phi"]), tokenizer)
-        network, heads = UniGeoSegNetwork(config).eval(), settings["phi"]["num_attention_heads"]
-        report = released.report(state, network.state_dict())
-        report.check(str(weights))
-        if report.unknown:
-            raise CheckpointError(f"{weights}: unknown keys {report.unknown[:3]}")
-        network.load_state_dict(
-            {
-                name: tensor.float()
-                for key in report.loaded
-                for name, tensor in released.renamed(key, state[key], heads)
-            }
-        )
+        ours, became = released.rename_all(state.items(), config, str(weights))
+        if became.unknown:
+            raise CheckpointDamagedError(f"{weights}: unknown keys {became.unknown[:3]}")
+        network = UniGeoSegNetwork(config).eval()
+        network.load_state_dict(ours)
         return cls(directory, network.to(dtype), ChatProcessor(tokenizer, config), dtype)
 
     def cases(self) -> list[Path]:
@@ -261,7 +255,7 @@ def _gradients(network: UniGeoSegNetwork, case: Path, *, meant: bool) -> Iterato
         return
     ours = {name: weight.grad for name, weight in network.named_parameters()}
     for key, norm in json.loads(path.read_text()).items():
-        found = [ours[name] for name in released.our_names(key) if name in ours]
+        found = [ours[name] for name in our_names(key) if name in ours]
         name = f"gradient norm, relative: {key}"
         if found:
             squares = [grad.square().sum().item() for grad in found if grad is not None]

@@ -40,21 +40,23 @@ T = TypeVar("T")
 
 def save(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
     """Write a network and its processor; files are replaced one by one, each atomically."""
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(directory, network.config, processor.tokenizer)
     state = network.state_dict()
     if not isinstance(network.config.language, CausalLanguageConfig):
         state = _packed(state)
-    temporary = directory / f".{WEIGHTS}.partial"
-    save_file({key: value.contiguous() for key, value in state.items()}, temporary)
-    temporary.replace(directory / WEIGHTS)
+    write(directory, network.config, processor.tokenizer, state)
 
 
-def write_config(directory: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
-    """Write config.json and tokenizer.json into an existing directory, each atomically."""
+def write(
+    directory: Path, config: ModelConfig, tokenizer: Tokenizer, state: Mapping[str, Tensor]
+) -> None:
+    """Write the three files of a model from its weights as they are, each atomically."""
+    directory.mkdir(parents=True, exist_ok=True)
     values = {"format": _FORMAT, **asdict(config)}
     _replace_text(directory / CONFIG, json.dumps(values, indent=1) + "\n")
     _replace_text(directory / TOKENIZER, tokenizer.to_str(pretty=False))
+    temporary = directory / f".{WEIGHTS}.partial"
+    save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+    temporary.replace(directory / WEIGHTS)
 
 
 def empty_network(config: ModelConfig) -> UniGeoSegNetwork:
@@ -90,7 +92,7 @@ def load(
     processor = _read_processor(directory / TOKENIZER, config)
     network = empty_network(config)
     weights = _read_weights(directory / WEIGHTS, dtype)
-    _check_fit(directory / WEIGHTS, network.state_dict(), weights)
+    check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
     return channels_last(network.eval()), processor
 
@@ -124,15 +126,23 @@ def _build(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**built)
 
 
-def _read_processor(path: Path, config: ModelConfig) -> Processor:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json.
+
+    Raises:
+        CheckpointDamagedError: If it is none.
+    """
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path))
     except Exception as error:
         raise CheckpointDamagedError(
             f"{path} is not a tokenizer ({error}): reinstall the package or fetch the model again"
         ) from error
+
+
+def _read_processor(path: Path, config: ModelConfig) -> Processor:
     causal = isinstance(config.language, CausalLanguageConfig)
-    return (ChatProcessor if causal else Processor)(tokenizer, config)
+    return (ChatProcessor if causal else Processor)(read_tokenizer(path), config)
 
 
 def _read_weights(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -153,21 +163,26 @@ def _read_weights(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
         ) from error
 
 
-def _check_fit(path: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+def check_fit(where: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Check that weights are those expected, in names and shapes.
+
+    Raises:
+        CheckpointDamagedError: If one is missing, unknown, or of another shape.
+    """
     missing, unknown = (
         sorted(expected.keys() - found.keys()),
         sorted(found.keys() - expected.keys()),
     )
     if missing or unknown:
         raise CheckpointDamagedError(
-            f"{path}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
+            f"{where}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
             f"{unknown[:3]}; the file belongs to another configuration"
         )
     wrong = [key for key in expected if expected[key].shape != found[key].shape]
     if wrong:
         key = wrong[0]
         raise CheckpointDamagedError(
-            f"{path}: {len(wrong)} weights have another shape, such as {key} "
+            f"{where}: {len(wrong)} weights have another shape, such as {key} "
             f"{tuple(found[key].shape)} where the configuration says {tuple(expected[key].shape)}"
         )
 
