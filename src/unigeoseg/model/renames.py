@@ -160,7 +160,7 @@ _RENAMES: tuple[tuple[str, str], ...] = (
 _FUSED = r"model\.layers\.(\d+)\.self_attn\.query_key_value\.(weight|bias)"
 # registered by the released code, but no output or gradient depends on them
 _UNUSED = (
-    r"seg_query|seg_query_projector\..+|refer_pooling\..+|ref_attn\.proj\..+|reason_norm\..+",
+    r"seg_query|refer_pooling\..+|ref_attn\.proj\..+|reason_norm\..+",
     r"task_embed\.weight|global_projector\..+",
     r"predictor\.(query_feat|query_embed|SEG_query_embed|new_query_embed)\.weight",
     r"predictor\.(SEG_proj|CLASS_proj)\..+",
@@ -238,9 +238,20 @@ def renamed(key: str, value: Tensor, heads: int) -> Iterator[tuple[str, Tensor]]
         value: The released weight.
         heads: Attention heads of the language model; a fused projection's rows are ordered by
             head, then query, key and value.
+
+    Yields:
+        Our name and weight: none for an unused or unknown key.
+
+    Raises:
+        CheckpointDamagedError: If a fused projection does not fit the heads.
     """
     names = our_names(key)
     if len(names) == 3:
+        if value.shape[0] % (3 * heads):
+            raise CheckpointDamagedError(
+                f"{key} has {value.shape[0]} rows, which {heads} attention heads cannot share: "
+                "config.json and weights are of different models; fetch both from one place"
+            )
         by_head = value.view(heads, 3, -1, *value.shape[1:])
         for index, name in enumerate(names):
             yield name, by_head[:, index].flatten(0, 1)
