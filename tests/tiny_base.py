@@ -83,11 +83,7 @@ def released_names(*, fused: bool) -> list[str]:
         *_both("0 1", "pixel_decoder.layer_1."),
         *_both("SEG_proj.layers.0 SEG_proj.layers.1 CLASS_proj.layers.0", "predictor."),
         *_both("layers.0 layers.1 layers.2", "predictor.mask_embed."),
-        *(
-            name
-            for level in range(3)
-            for name in _both("0 1", f"pixel_decoder.input_proj.{level}.")
-        ),
+        *_layers("pixel_decoder.input_proj.", 3, "0 1"),
         *_layers("model.layers.", LAYERS, "mlp.fc1 mlp.fc2 input_layernorm self_attn.dense"),
         *_layers("model.layers.", LAYERS, *(f"self_attn.{name}" for name in attention.split())),
         *_swin(),

@@ -140,6 +140,25 @@ def test_an_incomplete_directory_is_refused(network, source, tmp_path):
         convert(source, tmp_path / "model")
 
 
+def test_a_file_without_weights_is_refused(source, tmp_path):
+    torch.save({"epoch": 3}, source / "pytorch_model.bin")
+    with pytest.raises(CheckpointDamagedError, match="named weights"):
+        convert(source, tmp_path / "model")
+    (source / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(CheckpointDamagedError, match="cannot be read"):
+        convert(source, tmp_path / "model")
+    (source / "pytorch_model.bin").unlink()
+    (source / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointDamagedError, match="cannot be read"):
+        convert(source, tmp_path / "model")
+    (source / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(CheckpointDamagedError, match="named values"):
+        convert(source, tmp_path / "model")
+    (source / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CheckpointNotFoundError, match="no file"):
+        convert(source, tmp_path / "model")
+
+
 class Harm:
     """Runs code when it is unpickled without care."""
 

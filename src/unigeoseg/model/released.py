@@ -109,8 +109,10 @@ def weight_files(source: Path) -> tuple[Path, ...]:
     for name in _FILES:
         whole, index = source / name, source / f"{name}{_INDEX}"
         if index.is_file():
-            parts = _json(index).get("weight_map", {}).values()
-            found = tuple(source / part for part in sorted(set(parts)))
+            parts = _json(index).get("weight_map")
+            names = {str(part) for part in parts.values()} if isinstance(parts, dict) else set()
+            # a part lies beside its index, whatever the index says
+            found = tuple(source / Path(part).name for part in sorted(names))
         elif whole.is_file():
             found = (whole,)
         else:
@@ -131,13 +133,21 @@ def _weights(files: Iterable[Path]) -> Iterator[tuple[str, Tensor]]:
             if path.suffix == ".bin":
                 # mapped, so that reading the shapes does not read the values
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-                yield from state.items()
+                yield from _named(path, state)
             else:
                 with safe_open(path, "pt") as file:
                     for key in file.keys():
                         yield key, file.get_tensor(key)
-        except (SafetensorError, UnpicklingError, RuntimeError, OSError, AttributeError) as error:
+        except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
             raise CheckpointDamagedError(f"{path} cannot be read ({error}); {_AGAIN}") from error
+
+
+def _named(path: Path, state: object) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of what a pickled file holds."""
+    for key, value in state.items() if isinstance(state, dict) else [(None, state)]:
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise CheckpointDamagedError(f"{path} does not hold named weights alone; {_AGAIN}")
+        yield key, value
 
 
 def _json(path: Path) -> dict[str, Any]:
