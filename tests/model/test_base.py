@@ -186,7 +186,7 @@ def test_point_losses_draw_in_order():
     wrong, wrong_dice = point_losses([-sure, -sure], truth, config, draw)
     assert wrong > 100 and wrong_dice > 8
     point_losses([sure], truth, replace(config, uncertain=1.0), draw)
-    assert draws[4:] == [(2, 24)]
+    assert draws[8:] == [(2, 24)]
 
 
 def test_answer_loss_is_shifted():

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -144,7 +144,6 @@ def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Row]:
     yield compare(case.name, "input.images", pixel_values, inputs["images"])
     yield compare(case.name, "input.masks", truth, inputs["masks"][:, 0])
     prompts, labels = _prompts(goldens.processor, inputs, types)
-    prompts = replace(prompts, coordinates=prompts.coordinates.to(goldens.dtype))
     asked = _Asked(pixel_values.to(goldens.dtype), truth, prompts, labels)
     output, tensors = _forward(network, asked)
     if any(name.startswith("train.rand.") for name in golden):

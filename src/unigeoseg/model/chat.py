@@ -130,15 +130,7 @@ class ChatProcessor(Processor):
             self._line(text, None if answers is None else answers[index])
             for index, text in enumerate(texts)
         ]
-        longest = max((len(line.ids) for line in lines), default=0)
-        token_ids = torch.zeros(len(lines), longest, dtype=torch.long)
-        labels = torch.full_like(token_ids, IGNORED)
-        attention_mask, instruction = torch.zeros(2, *token_ids.shape, dtype=torch.bool)
-        for index, line in enumerate(lines):
-            token_ids[index, : len(line.ids)] = torch.tensor(line.ids)
-            labels[index, : len(line.ids)] = torch.tensor(line.labels)
-            attention_mask[index, : len(line.ids)] = True
-            instruction[index, line.said] = True
+        token_ids, attention_mask, instruction, labels = _tensors(lines)
         inputs = PromptInputs(
             image_index=torch.tensor(list(image_index)),
             token_ids=token_ids,
@@ -188,6 +180,20 @@ class ChatProcessor(Processor):
         rows, most = len(prompt.points) + (prompt.box is not None), len(self._template)
         if rows > most:
             raise PromptError(f"{rows} points were given, this model takes {most}; give fewer")
+
+
+def _tensors(lines: Sequence[_Line]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Token ids, which are real, which are the instruction's, and labels; (P, L) each."""
+    longest = max((len(line.ids) for line in lines), default=0)
+    token_ids = torch.zeros(len(lines), longest, dtype=torch.long)
+    labels = torch.full_like(token_ids, IGNORED)
+    attention_mask, instruction = torch.zeros(2, *token_ids.shape, dtype=torch.bool)
+    for index, line in enumerate(lines):
+        token_ids[index, : len(line.ids)] = torch.tensor(line.ids)
+        labels[index, : len(line.ids)] = torch.tensor(line.labels)
+        attention_mask[index, : len(line.ids)] = True
+        instruction[index, line.said] = True
+    return token_ids, attention_mask, instruction, labels
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ class TemplateInteractive(nn.Module):
         x0, y0, x1, y1, _ = coordinates_PMC.unbind(-1)
         box = (x0 != x1) | (y0 != y1)
         four = torch.stack([x0, y0, x1 * box, y1 * box], dim=-1)
+        four = four.to(self.project.weight)  # coordinates are float32 whatever the weights are
         rows: Tensor = self.project(four) * present_PM.unsqueeze(-1)
         return rows
 
