@@ -1,7 +1,9 @@
 """Base against the golden tensors of the released code, where a folder of them is at hand."""
 
 import json
+import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from unigeoseg.bench.comparison import ParityReport, Row, compare
 from unigeoseg.bench.parity import main, parity
 from unigeoseg.model.renames import report
+from unigeoseg.prompt import Prompt
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
 GOLDENS = os.environ.get("UNIGEOSEG_GOLDENS")
@@ -87,14 +90,45 @@ def test_full_size_names_are_all_known():
     from unigeoseg.model.checkpoint import empty_network
     from unigeoseg.model.released import config_of
 
-    described = json.loads((Path(GOLDENS or "") / "full_state_dict_keys.json").read_text())["keys"]
-    shapes = {key: tuple(value["shape"]) for key, value in described.items()}
+    described = json.loads((Path(GOLDENS or "") / "full_state_dict_keys.json").read_text())
+    shapes = {key: tuple(value["shape"]) for key, value in described["keys"].items()}
     config = config_of(shapes, {})
     ours = empty_network(config).state_dict()
     became = report(shapes, ours)
     assert not became.missing
     assert not became.unknown
-    assert sum(value.numel() for value in ours.values()) > 1.5e9
+    weights = (key for key in became.unused if not key.endswith("relative_position_index"))
+    unused = sum(math.prod(shapes[key]) for key in weights)
+    assert sum(value.numel() for value in ours.values()) == described["param_count_total"] - unused
+
+
+@needs_goldens
+def test_convert_brings_the_same_network(tmp_path):
+    from unigeoseg.bench.parity import Goldens
+    from unigeoseg.model import checkpoint
+    from unigeoseg.model.released import convert
+
+    folder, source = Path(GOLDENS or ""), tmp_path / "released"
+    source.mkdir()
+    settings = json.loads((folder / "config.json").read_text())["phi"]
+    (source / "config.json").write_text(json.dumps(settings))
+    shutil.copy(folder / "tokenizer" / "tokenizer.json", source)
+    shutil.copy(folder / "state_dict.safetensors", source / "model.safetensors")
+    became = convert(source, tmp_path / "model")
+    never = json.loads((folder / "unused_params_tiny.json").read_text())["no_grad_in_any_task"]
+    held = {key for key in became.unused if not key.endswith("relative_position_index")}
+    assert held == set(never)
+    network, processor = checkpoint.load(tmp_path / "model")
+    goldens = Goldens.open(folder, dtype=torch.float32)
+    expected = goldens.network.state_dict()
+    assert network.config == goldens.network.config
+    assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+    prompts = processor.prompts([Prompt.from_text("the lake")], [0], (128, 128))
+    pixels = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        logits = network(pixels, prompts).logits
+        found = goldens.network(pixels, prompts).logits
+    torch.testing.assert_close(logits, found, atol=1e-5, rtol=0)
 
 
 @needs_goldens

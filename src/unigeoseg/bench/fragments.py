@@ -1,4 +1,7 @@
-"""What golden folders record beside whole forward passes: scores, a connector, the wording."""
+"""What golden folders record beside whole forward passes: scores, a connector, the wording.
+
+Legend: H W mask.
+"""
 
 import json
 from collections.abc import Iterator

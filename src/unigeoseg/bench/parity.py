@@ -2,6 +2,7 @@
 
     python -m unigeoseg.bench.parity DIR [--weights FILE] [--dtype float32]
 
+Legend: B images, P prompts, one on each image, M coordinate rows, S side of the square image.
 Each case runs from raw images, instructions and coordinates through our own preprocessing,
 tokenisation and network; whatever a golden folder records is compared. The network computes in
 float64 unless told otherwise, so that the only rounding is the recorded one: in float32 a value

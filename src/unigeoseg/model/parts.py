@@ -1,4 +1,7 @@
-"""Which part stands in each box of the network's figure: the configuration's types say it."""
+"""Which part stands in each box of the network's figure: the configuration's types say it.
+
+Legend: B images, C channels, T image tokens, D width, H W image, h w feature map.
+"""
 
 from torch import nn
 
