@@ -115,14 +115,16 @@ def test_each_prompt_has_its_own_memory_weight():
         assert mask is said
         return states.mean(dim=1, keepdim=True)
 
-    pooled, words = memory(hidden, said, task, pool)
+    pooled, words = memory.gather(hidden, said, task, pool)
     before = pool(hidden, said)
     recalled = torch.softmax(before @ memory.slots_MD.T, dim=-1) @ memory.slots_MD
     assert torch.equal(words, hidden)
     torch.testing.assert_close(pooled[[1, 3]], before[[1, 3]], atol=0, rtol=0)
     torch.testing.assert_close(pooled[[0, 2]], (0.8 * before + 0.2 * recalled)[[0, 2]])
     for order in ([1, 0, 2, 3], [3, 2, 1, 0]):
-        again, _ = memory(hidden[order], said, task[order], lambda states, _: pool(states, said))
+        again, _ = memory.gather(
+            hidden[order], said, task[order], lambda states, _: pool(states, said)
+        )
         torch.testing.assert_close(again, pooled[order])
 
 

@@ -64,7 +64,7 @@ def explained(
     for index in sorted(strays(types)):
         before = tensors[f"seg.pooled_before_lkm.{index}"]
         with torch.no_grad():
-            blended = memory.blend(before, weight)
+            blended = memory(before, weight)
         yield compare(
             case,
             f"seg.pooled_after_lkm at the first prompt's weight.{index}",

@@ -110,20 +110,21 @@ class Recorder:
     def _target(self) -> None:
         target: Any = self.network.target
 
-        def remember(_module: nn.Module, args: tuple[Any, ...], out: tuple[Tensor, Tensor]) -> None:
-            hidden, said, _, pool = args
-            before = pool(hidden, said)
+        def before(_module: nn.Module, args: tuple[Any, ...]) -> None:
+            self._per_prompt("seg.pooled_before_lkm", args[0][:, 0])
+
+        def meet(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            pooled, hidden, said, _ = args
+            self._per_prompt("seg.pooled_after_lkm", pooled[:, 0])
             for index, (row, kept) in enumerate(zip(hidden, said, strict=True)):
                 words = row[kept]
-                every = torch.cat([out[0][index], words])
+                every = torch.cat([pooled[index], words])
                 self._record(f"seg.pool_input.{index}", words)
-                self._record(f"seg.pooled_before_lkm.{index}", before[index, 0])
-                self._record(f"seg.pooled_after_lkm.{index}", out[0][index, 0])
                 self._record(f"seg.embedding_all.{index}", every)
                 self._record(f"seg.text_projector.{index}", _linear(target.text, every)[None])
 
-        hook = self.network.memory.register_forward_hook(remember)
-        self._stack.callback(hook.remove)
+        for module, hook in ((self.network.memory, before), (target, meet)):
+            self._stack.callback(module.register_forward_pre_hook(hook).remove)
         self._after(target.direct, lambda out: self._rows("seg.origin_SEG_token_projector", out))
         self._after(target.image, lambda out: self._record("seg.local_project.0", out))
         self._after(target.perceiver, lambda out: self._rows("seg.d_layers", out))

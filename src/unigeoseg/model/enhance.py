@@ -103,7 +103,7 @@ class TaskAdaptiveEnhancement(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
-        weigh: Weigh,
+        weigh: Weigh | None = None,
     ) -> Tensor:
         """Enhance the instruction in token embeddings (P, L, D) by each prompt's task.
 

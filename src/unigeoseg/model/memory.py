@@ -24,10 +24,22 @@ class LatentKnowledgeMemory(nn.Module):
         self.slots_MD = nn.Parameter(torch.randn(config.slots, width) * 0.02)
         self.weight = config.weight
 
-    def forward(
+    def forward(self, hidden_PLD: Tensor, weight: float | Tensor | None = None) -> Tensor:
+        """Blend what is recalled into hidden states (P, L, D); the shape is kept.
+
+        Args:
+            hidden_PLD: Hidden states (P, L, D).
+            weight: Share of what is recalled, or one per prompt (P, 1, 1); lambda if None.
+        """
+        weight = self.weight if weight is None else weight
+        match_PLM = torch.softmax(hidden_PLD @ self.slots_MD.T, dim=-1)  # Eq. 6, over slots
+        recalled_PLD = match_PLM @ self.slots_MD
+        return (1 - weight) * hidden_PLD + weight * recalled_PLD  # Eq. 7
+
+    def gather(
         self, hidden_PLD: Tensor, attention_mask: Tensor, task_P: Tensor, pool: Pool
     ) -> tuple[Tensor, Tensor]:
-        """Blend what is recalled into hidden states, and pool them.
+        """Recall for every hidden state, then pool them.
 
         Args:
             hidden_PLD: Hidden states of the instruction (P, L, D).
@@ -39,14 +51,8 @@ class LatentKnowledgeMemory(nn.Module):
             The pooled vector (P, 1, D) and the hidden states (P, L, D).
         """
         del task_P
-        hidden_PLD = self.blend(hidden_PLD, self.weight)
+        hidden_PLD = self(hidden_PLD)
         return pool(hidden_PLD, attention_mask), hidden_PLD
-
-    def blend(self, hidden_PLD: Tensor, weight: float | Tensor) -> Tensor:
-        """Blend what is recalled into states (P, L, D) by a weight, or one per prompt (P, 1, 1)."""
-        match_PLM = torch.softmax(hidden_PLD @ self.slots_MD.T, dim=-1)  # Eq. 6, over slots
-        recalled_PLD = match_PLM @ self.slots_MD
-        return (1 - weight) * hidden_PLD + weight * recalled_PLD  # Eq. 7
 
 
 class PooledKnowledgeMemory(LatentKnowledgeMemory):
@@ -61,10 +67,10 @@ class PooledKnowledgeMemory(LatentKnowledgeMemory):
         super().__init__(width, config)
         self.interactive_weight = config.interactive_weight
 
-    def forward(
+    def gather(
         self, hidden_PLD: Tensor, attention_mask: Tensor, task_P: Tensor, pool: Pool
     ) -> tuple[Tensor, Tensor]:
-        """Pool, then blend; as `LatentKnowledgeMemory.forward`, hidden states unchanged."""
+        """Pool, then recall; as `LatentKnowledgeMemory.gather`, hidden states unchanged."""
         interactive = (task_P == INTERACTIVE)[:, None, None]
         weight = torch.where(interactive, self.interactive_weight, self.weight).to(hidden_PLD)
-        return self.blend(pool(hidden_PLD, attention_mask), weight), hidden_PLD
+        return self(pool(hidden_PLD, attention_mask), weight), hidden_PLD

@@ -110,7 +110,7 @@ class UniGeoSegNetwork(nn.Module):
         text = self.language.embed(prompts.token_ids)  # (P, L, D)
         text = self.enhance(text, said, task, drawn, self.target.weigh)  # Eq. 1-5
         hidden, seen = self.language(text, prompts.attention_mask, image.tokens[which])
-        pooled, words = self.memory(hidden, said, task, self.target.pool)  # Eq. 6-7
+        pooled, words = self.memory.gather(hidden, said, task, self.target.pool)  # Eq. 6-7
         queries, real = self.target(pooled, words, said, image.coarse[which])  # (P, Q, D')
         maps = tuple(maps[which] for maps in image.maps)
         maps = self.fusion(maps, seen, queries[:, 0], drawn)
