@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unigeoseg.bench.comparison import ParityReport, Row, compare
-from unigeoseg.bench.parity import main, parity
+from unigeoseg.bench.parity import Goldens, ask, main, parity
 from unigeoseg.model.renames import report
 from unigeoseg.prompt import Prompt
 
@@ -86,6 +86,22 @@ def test_mixed_batch_keeps_each_prompts_own_weight(exact):
 
 
 @needs_goldens
+def test_mixed_batch_gives_what_the_prompt_gets_among_its_own_kind():
+    folder = Path(GOLDENS or "")
+    goldens = Goldens.open(folder)
+    inputs = load_file(folder / MIXED / "inputs.safetensors")
+    among = load_file(folder / "tiny_intera_box" / "inputs.safetensors")
+    assert torch.equal(inputs["images"][1], among["images"][0])
+    assert torch.equal(inputs["intera_coords.1"], among["intera_coords.0"])
+    asked = ask(goldens, inputs, ["ref", "intera"])
+    with torch.no_grad():
+        found = goldens.network(asked.pixel_values, asked.prompts).logits[1]
+    golden = load_file(folder / "tiny_intera_box" / "outputs.safetensors")
+    expected = golden["predictor.pred_masks"][0, 0].double()
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@needs_goldens
 def test_full_size_names_are_all_known():
     from unigeoseg.model.checkpoint import empty_network
     from unigeoseg.model.released import config_of
@@ -104,7 +120,6 @@ def test_full_size_names_are_all_known():
 
 @needs_goldens
 def test_convert_brings_the_same_network(tmp_path):
-    from unigeoseg.bench.parity import Goldens
     from unigeoseg.model import checkpoint
     from unigeoseg.model.released import convert
 

@@ -126,7 +126,7 @@ def parity(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """One case as our network gets it; P prompts, each on an image of its own."""
 
     pixel_values: Tensor
@@ -135,17 +135,22 @@ class _Asked:
     labels: Tensor
 
 
+def ask(goldens: Goldens, inputs: Tensors, types: Sequence[str]) -> Asked:
+    """Put a case's recorded raw inputs, of the tasks `types`, to our network's processor."""
+    pixel_values, truth = _images(goldens.processor, inputs)
+    prompts, labels = _prompts(goldens.processor, inputs, types)
+    return Asked(pixel_values.to(goldens.dtype), truth, prompts, labels)
+
+
 def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Row]:
     """Compare one case: inputs, tensors on the way, masks, losses and gradient norms."""
     inputs, golden = load_file(case / "inputs.safetensors"), load_file(case / "outputs.safetensors")
     types = list(json.loads((case / "manifest.json").read_text())["prompt_type"])
     network, apart = goldens.network.requires_grad_(True), mixed.strays(types)
     network.zero_grad(set_to_none=True)
-    pixel_values, truth = _images(goldens.processor, inputs)
-    yield compare(case.name, "input.images", pixel_values, inputs["images"])
-    yield compare(case.name, "input.masks", truth, inputs["masks"][:, 0])
-    prompts, labels = _prompts(goldens.processor, inputs, types)
-    asked = _Asked(pixel_values.to(goldens.dtype), truth, prompts, labels)
+    asked = ask(goldens, inputs, types)
+    yield compare(case.name, "input.images", asked.pixel_values.float(), inputs["images"])
+    yield compare(case.name, "input.masks", asked.truth, inputs["masks"][:, 0])
     output, tensors = _forward(network, asked)
     if any(name.startswith("train.rand.") for name in golden):
         losses = _losses(network, output, asked, golden)
@@ -161,7 +166,7 @@ def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Row]:
 
 
 def _forward(
-    network: UniGeoSegNetwork, asked: _Asked
+    network: UniGeoSegNetwork, asked: Asked
 ) -> tuple[SegmentationOutput, dict[str, Tensor]]:
     """Run the network, and give what it computed by golden names."""
     with Recorder(network) as recorder:
@@ -221,7 +226,7 @@ def _rows(given: Tensor | None) -> Tensor:
 
 
 def _losses(
-    network: UniGeoSegNetwork, output: SegmentationOutput, asked: _Asked, golden: Tensors
+    network: UniGeoSegNetwork, output: SegmentationOutput, asked: Asked, golden: Tensors
 ) -> dict[str, Tensor]:
     """Our losses, the masks' at the recorded random points."""
     names = sorted(name for name in golden if name.startswith("train.rand."))
