@@ -1,6 +1,7 @@
 """Weights on disk: a directory with config.json, tokenizer.json and model.safetensors.
 
-Half precision, and the word embeddings as int8 with a scale per row: what is read back is float32.
+Nano is stored in half precision, its word embeddings as int8 with a scale per row; Base as it is.
+What is read back is float32 unless another type is asked for.
 """
 
 import json
@@ -10,12 +11,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
-from unigeoseg.model.config import ModelConfig
+from unigeoseg.model.causal import CausalLanguage
+from unigeoseg.model.chat import ChatProcessor
+from unigeoseg.model.config import (
+    CausalLanguageConfig,
+    Mask2FormerConfig,
+    ModelConfig,
+    SwinConfig,
+)
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
 
@@ -23,25 +32,53 @@ CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors
 _FORMAT = 1
 _INT8_SCALE = ".int8_scale"
 _INT8_KEYS = ("language.tokens.weight",)
+# what a part's "kind" in a file says; a part without one is of Nano's type
+_KINDS = {kind.kind: kind for kind in (SwinConfig, CausalLanguageConfig, Mask2FormerConfig)}
 
 T = TypeVar("T")
 
 
 def save(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
     """Write a network and its processor; files are replaced one by one, each atomically."""
+    state = network.state_dict()
+    if not isinstance(network.config.language, CausalLanguageConfig):
+        state = _packed(state)
+    write(directory, network.config, processor.tokenizer, state)
+
+
+def write(
+    directory: Path, config: ModelConfig, tokenizer: Tokenizer, state: Mapping[str, Tensor]
+) -> None:
+    """Write the three files of a model from its weights as they are, each atomically."""
     directory.mkdir(parents=True, exist_ok=True)
-    config = {"format": _FORMAT, **asdict(network.config)}
-    _replace_text(directory / CONFIG, json.dumps(config, indent=1) + "\n")
-    _replace_text(directory / TOKENIZER, processor.tokenizer.to_str(pretty=False))
+    values = {"format": _FORMAT, **asdict(config)}
+    _replace_text(directory / CONFIG, json.dumps(values, indent=1) + "\n")
+    _replace_text(directory / TOKENIZER, tokenizer.to_str(pretty=False))
     temporary = directory / f".{WEIGHTS}.partial"
-    save_file(_packed(network.state_dict()), temporary)
+    save_file({key: value.contiguous() for key, value in state.items()}, temporary)
     temporary.replace(directory / WEIGHTS)
 
 
-def load(directory: Path) -> tuple[UniGeoSegNetwork, Processor]:
-    """Read a network, in evaluation mode, and its processor.
+def empty_network(config: ModelConfig) -> UniGeoSegNetwork:
+    """A network whose weights have shapes but no values, for `load_state_dict(assign=True)`.
 
     Raises:
+        MissingExtraError: If the language model needs packages that are not installed.
+    """
+    with torch.device("meta"):
+        network = UniGeoSegNetwork(config)
+    if isinstance(network.language, CausalLanguage):
+        network.language.settle()
+    return network
+
+
+def load(
+    directory: Path, *, dtype: torch.dtype = torch.float32
+) -> tuple[UniGeoSegNetwork, Processor]:
+    """Read a network, in evaluation mode and of `dtype`, and its processor.
+
+    Raises:
+        MissingExtraError: If the language model needs packages that are not installed.
         CheckpointNotFoundError: If one of the three files is missing.
         CheckpointDamagedError: If a file cannot be read, or its weights do not fit its config.
     """
@@ -53,10 +90,9 @@ def load(directory: Path) -> tuple[UniGeoSegNetwork, Processor]:
             )
     config = _read_config(directory / CONFIG)
     processor = _read_processor(directory / TOKENIZER, config)
-    with torch.device("meta"):
-        network = UniGeoSegNetwork(config)
-    weights = _unpacked(_read_weights(directory / WEIGHTS))
-    _check_fit(directory / WEIGHTS, network.state_dict(), weights)
+    network = empty_network(config)
+    weights = _read_weights(directory / WEIGHTS, dtype)
+    check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
     return channels_last(network.eval()), processor
 
@@ -83,24 +119,43 @@ def _build(kind: type[T], values: Mapping[str, Any]) -> T:
     for name, value in values.items():
         default = getattr(kind(), name)
         if is_dataclass(default):
-            built[name] = _build(type(default), value)
+            kind_of_part: type[Any] = _KINDS.get(value.get("kind"), type(default))
+            built[name] = _build(kind_of_part, value)
         else:
             built[name] = tuple(value) if isinstance(value, list) else value
     return kind(**built)
 
 
-def _read_processor(path: Path, config: ModelConfig) -> Processor:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json.
+
+    Raises:
+        CheckpointDamagedError: If it is none.
+    """
     try:
-        return Processor.from_file(path, config)
+        return Tokenizer.from_file(str(path))
     except Exception as error:
         raise CheckpointDamagedError(
             f"{path} is not a tokenizer ({error}): reinstall the package or fetch the model again"
         ) from error
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_processor(path: Path, config: ModelConfig) -> Processor:
+    causal = isinstance(config.language, CausalLanguageConfig)
+    return (ChatProcessor if causal else Processor)(read_tokenizer(path), config)
+
+
+def _read_weights(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights of `dtype`, read one by one so that both types are never held at once."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            names, weights = set(file.keys()), {}
+            for key in sorted(name for name in names if not name.endswith(_INT8_SCALE)):
+                value = file.get_tensor(key)
+                if key + _INT8_SCALE in names:
+                    value = value.float() * file.get_tensor(key + _INT8_SCALE).float()
+                weights[key] = value.to(dtype) if value.is_floating_point() else value
+            return weights
     except (SafetensorError, OSError) as error:
         raise CheckpointDamagedError(
             f"{path} cannot be read ({error}): it is damaged or incomplete; reinstall the "
@@ -108,21 +163,26 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _check_fit(path: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+def check_fit(where: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Check that weights are those expected, in names and shapes.
+
+    Raises:
+        CheckpointDamagedError: If one is missing, unknown, or of another shape.
+    """
     missing, unknown = (
         sorted(expected.keys() - found.keys()),
         sorted(found.keys() - expected.keys()),
     )
     if missing or unknown:
         raise CheckpointDamagedError(
-            f"{path}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
+            f"{where}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
             f"{unknown[:3]}; the file belongs to another configuration"
         )
     wrong = [key for key in expected if expected[key].shape != found[key].shape]
     if wrong:
         key = wrong[0]
         raise CheckpointDamagedError(
-            f"{path}: {len(wrong)} weights have another shape, such as {key} "
+            f"{where}: {len(wrong)} weights have another shape, such as {key} "
             f"{tuple(found[key].shape)} where the configuration says {tuple(expected[key].shape)}"
         )
 
@@ -136,17 +196,7 @@ def _packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
             packed[key + _INT8_SCALE] = scale
         else:
             packed[key] = value.half() if value.is_floating_point() else value
-    return {key: value.contiguous() for key, value in packed.items()}
-
-
-def _unpacked(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    weights = {}
-    for key, value in state.items():
-        if key.endswith(_INT8_SCALE):
-            continue
-        value = value.float() if value.is_floating_point() or value.dtype == torch.int8 else value
-        weights[key] = value * state[key + _INT8_SCALE] if key + _INT8_SCALE in state else value
-    return weights
+    return packed
 
 
 def _replace_text(path: Path, text: str) -> None:

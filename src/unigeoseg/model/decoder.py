@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unigeoseg.model.config import DecoderConfig
+from unigeoseg.model.config import DecoderConfig, Mask2FormerConfig
 
 
 class ConvNorm(nn.Sequential):
@@ -57,7 +57,7 @@ class PixelDecoder(nn.Module):
 class MaskedAttentionLayer(nn.Module):
     """Queries attend to the pixels inside their own mask, to each other, then feed forward."""
 
-    def __init__(self, width: int, config: DecoderConfig) -> None:
+    def __init__(self, width: int, config: DecoderConfig | Mask2FormerConfig) -> None:
         """Build one post-norm layer of `width`."""
         super().__init__()
         self.cross = nn.MultiheadAttention(width, config.heads, batch_first=True)
@@ -71,18 +71,23 @@ class MaskedAttentionLayer(nn.Module):
         self.heads = config.heads
 
     def forward(
-        self, queries: Tensor, pixels: Tensor, blocked: Tensor, query_mask: Tensor
+        self,
+        queries: Tensor,
+        pixels: tuple[Tensor, Tensor],
+        blocked: Tensor,
+        query_mask: Tensor,
     ) -> Tensor:
         """Update queries (P, Q, D).
 
         Args:
             queries: (P, Q, D).
-            pixels: Pixels as keys and values (P, h*w, D).
+            pixels: Pixels as keys (P, h*w, D), and as values (P, h*w, D).
             blocked: (P, Q, h*w) bool, True where a query must not look.
             query_mask: (P, Q) bool, True where a query is real.
         """
         blocked = blocked.repeat_interleave(self.heads, dim=0)
-        seen, _ = self.cross(queries, pixels, pixels, attn_mask=blocked, need_weights=False)
+        keys, values = pixels
+        seen, _ = self.cross(queries, keys, values, attn_mask=blocked, need_weights=False)
         queries = self.norms[0](queries + seen)
         told, _ = self.itself(
             queries, queries, queries, key_padding_mask=~query_mask, need_weights=False
@@ -134,7 +139,7 @@ class MaskedAttentionDecoder(nn.Module):
         logits = [self._mask(queries, fine)]
         for layer in self.layers:
             blocked = self._blocked(queries, small)
-            queries = layer(queries, pixels, blocked, query_mask)
+            queries = layer(queries, (pixels, pixels), blocked, query_mask)
             logits.append(self._mask(queries, fine))
         return logits, self.score_head(self.norm(queries[:, 0])).squeeze(-1)
 

@@ -5,14 +5,18 @@ A prompt's own task picks its branch, so one batch may mix tasks.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from unigeoseg.model.config import EnhanceConfig
 
-INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `ModelInputs.task`
+INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `PromptInputs.task`
 COORDINATES = 5  # x0, y0, x1, y1 in [0, 1] and a sign; a point has x0 = x1, y0 = y1
+
+Weigh = Callable[[Tensor, Tensor], Tensor]
+"""How much each state of (P, L, D) matters, under (P, L) bool: (P, L), summing to 1."""
 
 
 class InteractiveEnhance(nn.Module):
@@ -96,25 +100,29 @@ class TaskAdaptiveEnhancement(nn.Module):
     def forward(
         self,
         text_PLD: Tensor,
-        attention_mask: Tensor,
+        instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
+        weigh: Weigh | None = None,
     ) -> Tensor:
-        """Enhance token embeddings (P, L, D) by each prompt's task.
+        """Enhance the instruction in token embeddings (P, L, D) by each prompt's task.
 
         Args:
             text_PLD: Token embeddings E_t.
-            attention_mask: (P, L) bool, True where a token is real.
+            instruction_PL: (P, L) bool, True where a token belongs to the instruction; the
+                others are left as they are.
             task_P: (P,) int64, one of INTERACTIVE, REFERRING, REASONING.
             coordinates: Rows (P, M, 5) and which of them exist (P, M) bool.
+            weigh: How the hidden states are pooled later; not used, the branches have their own.
         """
+        del weigh
         enhanced = torch.empty_like(text_PLD)
         rows, present = coordinates
         for task in (INTERACTIVE, REFERRING, REASONING):
             chosen = (task_P == task).nonzero().squeeze(1)
             if not len(chosen):
                 continue
-            text, mask = text_PLD[chosen], attention_mask[chosen]
+            text, mask = text_PLD[chosen], instruction_PL[chosen]
             if task == INTERACTIVE:
                 branch = self.interactive(text, rows[chosen], present[chosen])
             elif task == REFERRING:
@@ -122,4 +130,4 @@ class TaskAdaptiveEnhancement(nn.Module):
             else:
                 branch = self.reasoning(text, mask)
             enhanced = enhanced.index_copy(0, chosen, branch)
-        return enhanced
+        return torch.where(instruction_PL.unsqueeze(-1), enhanced, text_PLD)

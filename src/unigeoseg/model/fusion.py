@@ -73,6 +73,21 @@ class ConditionedBlock(nn.Module):
         return maps + refined
 
 
+class NoFusion(nn.Module):
+    """The image's maps as they are: Base's prompts reach the pixels through the query alone."""
+
+    def forward(
+        self,
+        maps: tuple[Tensor, ...],
+        image_PTD: Tensor,
+        target_PD: Tensor,
+        coordinates: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, ...]:
+        """Return the maps (P, C, h, w) each; arguments as `PromptFusion.forward`."""
+        del image_PTD, target_PD, coordinates
+        return maps
+
+
 class PromptFusion(nn.Module):
     """Make the image's maps the prompt's own, from coarse to fine."""
 

@@ -6,6 +6,7 @@ Legend: B images, P prompts, L tokens, M coordinate rows, H W image.
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from tokenizers import Tokenizer
@@ -60,11 +61,12 @@ class Processor:
             PromptError: If an instruction is longer than the network reads.
         """
         token_ids, attention_mask = self._tokens([text_of(prompt) for prompt in prompts])
-        coordinates, present = _coordinates(prompts, *size)
+        coordinates, present = coordinates_of(prompts, *size)
         return PromptInputs(
             image_index=torch.tensor(list(image_index)),
             token_ids=token_ids,
             attention_mask=attention_mask,
+            instruction=attention_mask,
             task=torch.tensor([TASK_IDS[prompt.task] for prompt in prompts]),
             coordinates=coordinates,
             present=present,
@@ -86,6 +88,22 @@ class Processor:
         return token_ids, torch.arange(longest) < lengths[:, None]
 
 
+def letterbox(image: np.ndarray, side: int, *, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Fit an image (H, W) or (H, W, C) uint8 into the middle of a black square of `side`.
+
+    The longer side becomes `side`, the other is rounded down (released preprocessing).
+    """
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    rows = side if height >= width else max(int(height * scale), 1)
+    columns = side if width >= height else max(int(width * scale), 1)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    square = np.zeros((side, side, *image.shape[2:]), image.dtype)
+    resized = cv2.resize(image, (columns, rows), interpolation=interpolation)
+    square[top : top + rows, left : left + columns] = resized
+    return square
+
+
 def text_of(prompt: Prompt) -> str:
     """The words the language model reads; coordinates reach it as numbers, through TATE."""
     if prompt.task is not Task.INTERACTIVE:
@@ -94,8 +112,14 @@ def text_of(prompt: Prompt) -> str:
     return f"Please segment the region corresponding to the {kind}."
 
 
-def _coordinates(prompts: Sequence[Prompt], height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Coordinate rows (P, M, 5) in [0, 1], and which exist (P, M); at least one row wide."""
+def coordinates_of(prompts: Sequence[Prompt], height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Coordinate rows (P, M, 5) in [0, 1], and which exist (P, M) bool; at least one row wide.
+
+    Args:
+        prompts: P prompts; a box comes before points.
+        height: Rows of the image that the coordinates are pixels of.
+        width: Its columns.
+    """
     rows = [_rows(prompt) for prompt in prompts]
     most = max(1, *map(len, rows)) if rows else 1
     coordinates = torch.zeros(len(rows), most, COORDINATES)

@@ -1,0 +1,93 @@
+"""Ours against recorded values: one row per comparison, and the table of the worst."""
+
+import re
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+TENSOR = 1e-4  # absolute, also of losses
+GRADIENT = 1e-3  # relative, of norms
+METRIC = 1e-6  # recorded in float32
+EXACT = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        case: Folder or file it belongs to.
+        name: What was compared.
+        difference: Largest absolute difference, relative for a gradient's norm; infinite where
+            there is nothing of ours or the shapes differ.
+        tolerance: The most that passes.
+        meant: Whether we differ on purpose here; such a row is shown and does not count.
+    """
+
+    case: str
+    name: str
+    difference: float
+    tolerance: float
+    meant: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is tolerable or meant; not a number is neither."""
+        return self.difference <= self.tolerance or (self.meant and isfinite(self.difference))
+
+    @property
+    def group(self) -> str:
+        """The name without what tells prompts or weights apart."""
+        name = self.name.partition(":")[0]
+        group = re.sub(r"^((tate|seg|eval_seg|train\.match)\..+)\.\d+$", r"\1", name)
+        return f"{group} (on purpose)" if self.meant else group
+
+
+@dataclass(frozen=True, slots=True)
+class ParityReport:
+    """All comparisons, and remarks on what differs by design."""
+
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was something to compare and all of it is within tolerance."""
+        return bool(self.rows) and all(row.passed for row in self.rows)
+
+    def worst(self) -> dict[str, Row]:
+        """The worst row of each group."""
+        worst: dict[str, Row] = {}
+        for row in self.rows:
+            held = worst.get(row.group)
+            if held is None or (held.passed and not row.difference <= held.difference):
+                worst[row.group] = row
+        return worst
+
+    def table(self) -> str:
+        """The worst difference of each group, the failures apart, as text."""
+        lines = [f"{'compared':54} {'worst':>9} {'allowed':>9}  in"]
+        for name, row in sorted(self.worst().items()):
+            allowed = "-" if row.meant else f"{row.tolerance:.0e}"
+            verdict = "" if row.passed else "  FAILED"
+            lines.append(f"{name:54} {row.difference:9.2e} {allowed:>9}  {row.case}{verdict}")
+        failed = [row for row in self.rows if not row.passed]
+        meant = sum(row.meant for row in self.rows)
+        lines += [f"FAILED {row.case} {row.name}: {row.difference:.3g}" for row in failed]
+        lines += self.remarks
+        counts = f"{len(self.rows) - meant} comparisons, {len(failed)} failed"
+        return "\n".join([*lines, f"{counts}; {meant} more differ on purpose"])
+
+
+def compare(
+    case: str, name: str, ours: Tensor | None, golden: Tensor, *, meant: bool = False
+) -> Row:
+    """Compare one tensor, whole numbers and masks exactly; axes of length 1 do not matter."""
+    exact = not golden.is_floating_point() or name.startswith("eval_seg.pred_masks")
+    tolerance = EXACT if exact else TENSOR
+    if ours is None or ours.squeeze().shape != golden.squeeze().shape:
+        return Row(case, name, torch.inf, tolerance, meant)
+    apart = (ours.reshape(golden.shape).double() - golden.double()).abs()
+    return Row(case, name, apart.max().item() if apart.numel() else 0.0, tolerance, meant)

@@ -1,0 +1,103 @@
+"""Losses of Base: masks compared at sampled points, and the words of the answer.
+
+Legend: P prompts, K points, h w mask logits, H W truth, L tokens, V vocabulary.
+Source: paper section 4; the sampling is Mask2Former's, as the released code has it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unigeoseg.model.chat import IGNORED
+
+Draw = Callable[[int, int], Tensor]
+"""Uniform points (P, K, 2), x before y, in [0, 1], for given P and K."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointLossConfig:
+    """How masks are compared.
+
+    Attributes:
+        points: K, points per mask.
+        oversample: Points drawn per point kept.
+        uncertain: Share of the points that are the least certain of those drawn.
+        bce_weight: Weight of the binary cross-entropy.
+        dice_weight: Weight of the dice loss.
+    """
+
+    points: int = 12544
+    oversample: float = 3.0
+    uncertain: float = 0.75
+    bce_weight: float = 5.0
+    dice_weight: float = 5.0
+
+
+def draw_uniform(prompts: int, points: int) -> Tensor:
+    """Uniform points (P, K, 2) of torch's own generator."""
+    return torch.rand(prompts, points, 2)
+
+
+def point_losses(
+    layers: Sequence[Tensor],
+    truth: Tensor,
+    config: PointLossConfig,
+    draw: Draw = draw_uniform,
+) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy and dice at sampled points, weighted, summed over the layers.
+
+    Args:
+        layers: Mask logits (P, h, w) per decoder layer, in the order in which points are drawn.
+        truth: (P, H, W) in [0, 1], of any size.
+        config: Points and weights.
+        draw: Where uniform points come from.
+    """
+    bce = dice = torch.zeros((), device=truth.device)
+    for logits in layers:
+        with torch.no_grad():
+            points = uncertain_points(logits, config, draw)
+            labels = _at(truth, points)
+        values = _at(logits, points)
+        bce = bce + functional.binary_cross_entropy_with_logits(values, labels)
+        dice = dice + _dice(values, labels)
+    return config.bce_weight * bce, config.dice_weight * dice
+
+
+def uncertain_points(logits: Tensor, config: PointLossConfig, draw: Draw) -> Tensor:
+    """Points (P, K, 2) in [0, 1], mostly where logits (P, h, w) are near zero."""
+    drawn = draw(len(logits), int(config.points * config.oversample)).to(logits)
+    kept = int(config.uncertain * config.points)
+    nearest = (-_at(logits, drawn).abs()).topk(kept, dim=1).indices
+    certain = drawn.gather(1, nearest.unsqueeze(-1).expand(-1, -1, 2))
+    if kept == config.points:
+        return certain
+    return torch.cat([certain, draw(len(logits), config.points - kept).to(logits)], dim=1)
+
+
+def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the answer's tokens, mean over those with a label.
+
+    Args:
+        logits: (P, L, V), what is expected behind each token.
+        labels: (P, L) int64, each place's own token, or IGNORED.
+    """
+    return functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED
+    )
+
+
+def _at(maps: Tensor, points: Tensor) -> Tensor:
+    """Values of maps (P, h, w) at points (P, K, 2), bilinear, zero beyond the border: (P, K)."""
+    grid = (2 * points - 1).unsqueeze(2)
+    sampled = functional.grid_sample(maps.unsqueeze(1).to(grid), grid, align_corners=False)
+    return sampled[:, 0, :, 0]
+
+
+def _dice(values: Tensor, labels: Tensor) -> Tensor:
+    """Mean over prompts of 1 - dice of logits and labels (P, K); one point smooths the ratio."""
+    chance = values.sigmoid()
+    overlap = 2 * (chance * labels).sum(dim=1)
+    return (1 - (overlap + 1) / (chance.sum(dim=1) + labels.sum(dim=1) + 1)).mean()

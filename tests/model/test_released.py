@@ -1,0 +1,175 @@
+"""Released names and directories."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import tiny_base
+from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
+from unigeoseg.model import checkpoint
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.released import convert
+from unigeoseg.model.renames import our_names, report
+
+pytest.importorskip("transformers", reason="Base needs the extra 'base'")
+
+
+@pytest.fixture(scope="module")
+def network() -> UniGeoSegNetwork:
+    torch.manual_seed(0)
+    return UniGeoSegNetwork(tiny_base.config()).eval()
+
+
+@pytest.fixture
+def source(tmp_path):
+    directory = tmp_path / "released"
+    directory.mkdir()
+    settings = tiny_base.SETTINGS | {"mm_projector_type": "SparseConv_1"}
+    (directory / "config.json").write_text(json.dumps(settings))
+    tiny_base.tokenizer().save(str(directory / "tokenizer.json"))
+    return directory
+
+
+def write_parts(directory, state, *, suffix):
+    """Two parts and their index."""
+    stem = "pytorch_model" if suffix == "bin" else "model"
+    keys, index = sorted(state), {}
+    for part, chosen in enumerate((keys[::2], keys[1::2])):
+        name = f"{stem}-{part}.{suffix}"
+        index |= dict.fromkeys(chosen, name)
+        values = {key: state[key].contiguous().clone() for key in chosen}
+        if suffix == "bin":
+            torch.save(values, directory / name)
+        else:
+            save_file(values, directory / name)
+    path = directory / f"{stem}.{suffix}.index.json"
+    path.write_text(json.dumps({"weight_map": index}))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_table_covers_every_key(network, fused):
+    released = tiny_base.released_names(fused=fused)
+    assert len(set(released)) == len(released)
+    became = report(released, network.state_dict())
+    assert not became.unknown
+    assert not became.missing
+    assert sorted((*became.loaded, *became.unused)) == sorted(released)
+    brought = [name for key in became.loaded for name in our_names(key)]
+    assert sorted(brought) == sorted(network.state_dict())
+
+
+def test_unknown_and_missing_keys_are_told(network):
+    released = set(tiny_base.released_names(fused=True))
+    became = report(released - {"global_latents"} | {"model.new.weight"}, network.state_dict())
+    assert became.unknown == ("model.new.weight",)
+    assert became.missing == ("memory.slots_MD",)
+    with pytest.raises(CheckpointDamagedError, match=r"memory\.slots_MD.*model\.new\.weight"):
+        became.check("here")
+
+
+@pytest.mark.parametrize(("suffix", "fused"), [("safetensors", True), ("bin", False)])
+def test_convert_parts(network, source, tmp_path, suffix, fused):
+    ours = network.state_dict()
+    write_parts(source, tiny_base.released_state(ours, fused=fused), suffix=suffix)
+    became = convert(source, tmp_path / "model")
+    assert "seg_query" in became.unused
+    assert not became.unknown
+    again, _ = checkpoint.load(tmp_path / "model")
+    assert again.config == network.config
+    found = again.state_dict()
+    assert found.keys() == ours.keys()
+    assert all(torch.equal(found[key], ours[key]) for key in ours)
+
+
+def test_convert_keeps_half_precision(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    save_file({key: value.bfloat16() for key, value in state.items()}, source / "model.safetensors")
+    convert(source, tmp_path / "model")
+    again, _ = checkpoint.load(tmp_path / "model", dtype=torch.bfloat16)
+    key = "memory.slots_MD"
+    assert torch.equal(again.state_dict()[key], network.state_dict()[key].bfloat16())
+
+
+def test_a_missing_weight_is_refused(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    del state["intera_fuse.bias"]
+    save_file(state, source / "model.safetensors")
+    with pytest.raises(CheckpointDamagedError, match=r"1 weights are missing.*join\.bias"):
+        convert(source, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_weight_of_another_shape_is_refused(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    state["intera_fuse.bias"] = torch.zeros(3)
+    save_file(state, source / "model.safetensors")
+    with pytest.raises(CheckpointDamagedError, match="another shape"):
+        convert(source, tmp_path / "model")
+
+
+def test_heads_that_do_not_fit_are_refused(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    save_file(state, source / "model.safetensors")
+    settings = tiny_base.SETTINGS | {"hidden_size": 35, "num_attention_heads": 5}
+    (source / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointDamagedError):
+        convert(source, tmp_path / "model")
+
+
+def test_a_weight_that_comes_twice_is_refused(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    key = "model.layers.0.self_attn.q_proj.weight"
+    state[key] = network.state_dict()[f"language.{key}"].clone()
+    save_file(state, source / "model.safetensors")
+    with pytest.raises(CheckpointDamagedError, match="again"):
+        convert(source, tmp_path / "model")
+
+
+def test_an_incomplete_directory_is_refused(network, source, tmp_path):
+    with pytest.raises(CheckpointNotFoundError, match="neither"):
+        convert(source, tmp_path / "model")
+    write_parts(source, tiny_base.released_state(network.state_dict(), fused=True), suffix="bin")
+    (source / "pytorch_model-1.bin").unlink()
+    with pytest.raises(CheckpointNotFoundError, match="pytorch_model-1"):
+        convert(source, tmp_path / "model")
+    (source / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointNotFoundError, match=r"tokenizer\.json"):
+        convert(source, tmp_path / "model")
+
+
+def test_a_file_without_weights_is_refused(source, tmp_path):
+    torch.save({"epoch": 3}, source / "pytorch_model.bin")
+    with pytest.raises(CheckpointDamagedError, match="named weights"):
+        convert(source, tmp_path / "model")
+    (source / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(CheckpointDamagedError, match="cannot be read"):
+        convert(source, tmp_path / "model")
+    (source / "pytorch_model.bin").unlink()
+    (source / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointDamagedError, match="cannot be read"):
+        convert(source, tmp_path / "model")
+    (source / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(CheckpointDamagedError, match="named values"):
+        convert(source, tmp_path / "model")
+    (source / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CheckpointNotFoundError, match="no file"):
+        convert(source, tmp_path / "model")
+
+
+class Harm:
+    """Runs code when it is unpickled without care."""
+
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code of a pickle ran')",)
+
+
+def test_a_pickle_that_would_run_code_is_refused(source, tmp_path):
+    torch.save({"global_latents": Harm()}, source / "pytorch_model.bin")
+    with pytest.raises(CheckpointDamagedError, match="cannot be read"):
+        convert(source, tmp_path / "model")
+    (source / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(CheckpointDamagedError, match="cannot be read"):
+        convert(source, tmp_path / "model")
