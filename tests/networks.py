@@ -11,7 +11,8 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
-from unigeoseg.segment import Segmenter, ViewConfig
+from unigeoseg.segment import Segmenter
+from unigeoseg.views import ViewConfig
 
 WORDS = "[PAD] [UNK] the a roof roofs building road water where could boats float ? .".split()
 

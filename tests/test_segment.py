@@ -20,7 +20,8 @@ from unigeoseg.errors import (
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.segment import Segmentation, Segmenter, ViewConfig, plan_views
+from unigeoseg.segment import Segmentation, Segmenter
+from unigeoseg.views import ViewConfig, plan_views
 
 
 def test_a_mask_lies_on_the_scenes_grid(roof_scene: Path):

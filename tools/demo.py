@@ -107,7 +107,7 @@ ROAD = Photo(
     "178e58a23cc2642226a364a30f71bd9258ddc1b012c826f12250914a90c7a131",
 )
 RUNS = (
-    Run("trees-text", TREES, ".geojson", text="the trees"),
+    Run("trees-text", TREES, ".geojson", text="the bare land"),
     # The yellowish crown in the upper left: pixel (70, 93).
     Run("trees-point", TREES, ".gpkg", point=(404218.9, 3285133.6), crs=MAP_CRS),
     # The large crown right of the centre.

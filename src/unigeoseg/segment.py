@@ -7,7 +7,7 @@ suits the network. A window is encoded once and reused by later prompts on the s
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from scipy import ndimage
 
-from unigeoseg.errors import CheckpointNotFoundError, PromptError
+from unigeoseg.errors import CheckpointError, CheckpointNotFoundError, PromptError
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.mask import components, has_data
+from unigeoseg.geo.mask import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
-from unigeoseg.geo.tile import Blender, plan_tiles
+from unigeoseg.geo.tile import Blender
 from unigeoseg.geo.vector import (
     MASK_SUFFIXES,
     Feature,
@@ -35,7 +35,8 @@ from unigeoseg.geo.vector import (
 from unigeoseg.model import checkpoint
 from unigeoseg.model.network import ImageFeatures, UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
-from unigeoseg.prompt import Box, Point, Prompt, Task
+from unigeoseg.prompt import Box, Point, Prompt
+from unigeoseg.views import View, ViewConfig, plan_views
 
 SceneLike = Scene | str | PathLike[str] | NDArray[np.generic]
 PromptLike = Prompt | str | Point | Box | Sequence[Point]
@@ -43,42 +44,6 @@ Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all."""
 
 PRESETS = ("nano",)
-_STRIDE = 32  # the network's input sides are multiples of it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewConfig:
-    """How a scene is shown to the network.
-
-    Attributes:
-        tile: Side in pixels of the tiles of a large scene.
-        overlap: Pixels that neighbouring tiles share.
-        whole: A scene whose longer side is at most this is shown in one view.
-        smallest: Whole views with a shorter side below this are enlarged to it.
-        largest: Whole views with a longer side above this are shrunk to it.
-        side: Longer side at which the network sees the window of a prompt.
-        click: Side in pixels of the window round points.
-        box_margin: Side of the window round a box, as a multiple of the box's longer side.
-        least: Smallest window in pixels.
-    """
-
-    tile: int = 512
-    overlap: int = 128
-    whole: int = 768
-    smallest: int = 256
-    largest: int = 768
-    side: int = 256
-    click: int = 384
-    box_margin: float = 2.0
-    least: int = 48
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A window of the scene and the size (height, width) at which the network sees it."""
-
-    window: Window
-    shape: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +133,16 @@ class Segmenter:
         processor: Processor,
         views: ViewConfig | None = None,
     ) -> None:
-        """Use `network`, in evaluation mode, with its `processor`."""
+        """Use `network`, in evaluation mode, with its `processor`.
+
+        Raises:
+            CheckpointError: If the network takes one fixed image size, as Base does.
+        """
+        if network.config.image_size:
+            raise CheckpointError(
+                f"the model {network.config.name!r} takes images of {network.config.image_size} px "
+                "only; scenes can be segmented with Nano so far: use the model 'nano'"
+            )
         self.network, self.processor = network, processor
         self.views = views or ViewConfig()
 
@@ -179,6 +153,7 @@ class Segmenter:
         Raises:
             CheckpointNotFoundError: If there is no such preset or directory.
             CheckpointDamagedError: If its files cannot be used.
+            CheckpointError: If it takes one fixed image size, as Base does.
         """
         return cls(*checkpoint.load(weights_directory(name)))
 
@@ -252,7 +227,7 @@ class Session:
             raise PromptError("no prompt was given: give a text, points or a box")
         plan: dict[View, list[int]] = {}
         for index, prompt in enumerate(asked):
-            for view in plan_views(prompt, grid, self._segmenter.views):
+            for view in self._views(prompt):
                 plan.setdefault(view, []).append(index)
         blenders = [Blender(*grid.shape) for _ in asked]
         confidences: list[list[tuple[float, float]]] = [[] for _ in asked]
@@ -267,6 +242,28 @@ class Session:
             Segmentation(prompt, grid, blender.score(), _overall(confidence))
             for prompt, blender, confidence in zip(asked, blenders, confidences, strict=True)
         ]
+
+    def _views(self, prompt: Prompt) -> list[View]:
+        """Where to look for a prompt; clicks are first looked at from afar, to learn a scale."""
+        config, grid = self._segmenter.views, self.scene.grid
+        views = plan_views(prompt, grid, config)
+        if not prompt.points or prompt.box:
+            return views
+        window = views[0].window
+        ((score,), _) = self._look(views[0], [prompt])
+        labels = components(score > 0.5)
+        clicked = {
+            int(labels[int(point.y) - window.row_off, int(point.x) - window.col_off])
+            for point in prompt.points
+            if point.positive
+        }
+        box = tight_box(np.isin(labels, list(clicked - {0})))
+        if box is None:
+            return views
+        left, top = window.col_off, window.row_off
+        found = Box(box[0] + left, box[1] + top, box[2] + left, box[3] + top)
+        around = replace(prompt, box=found)
+        return plan_views(around, grid, replace(config, box_margin=config.click_margin))
 
     def _look(
         self, view: View, prompts: Sequence[Prompt]
@@ -320,54 +317,6 @@ def as_prompt(prompt: PromptLike) -> Prompt:
     raise PromptError(
         f"a prompt is a text, a Prompt, a Box, a Point or points, got {type(prompt).__name__}"
     )
-
-
-def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
-    """Where the network looks for a prompt that lies inside a scene."""
-    if prompt.task is Task.INTERACTIVE:
-        return [_view_round(prompt, grid, config)]
-    if max(grid.shape) <= config.whole:
-        windows = [Window(0, 0, grid.width, grid.height)]
-    else:
-        windows = plan_tiles(grid.width, grid.height, config.tile, config.overlap)
-    return [View(window, _shape(window, config)) for window in windows]
-
-
-def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
-    """A square window round points and box, cut to the scene."""
-    xs = [point.x for point in prompt.points]
-    ys = [point.y for point in prompt.points]
-    side = float(config.click)
-    if prompt.box:
-        box = prompt.box
-        xs, ys = [*xs, box.x0, box.x1], [*ys, box.y0, box.y1]
-        side = config.box_margin * max(box.x1 - box.x0, box.y1 - box.y0)
-    extent = max(max(xs) - min(xs), max(ys) - min(ys))
-    # points that lie apart need a window that holds them all, with room around
-    side = round(max(side, 1.5 * extent, config.least))
-    width, height = min(side, grid.width), min(side, grid.height)
-    left = _start((min(xs) + max(xs)) / 2, width, grid.width)
-    top = _start((min(ys) + max(ys)) / 2, height, grid.height)
-    window = Window(left, top, width, height)
-    scale = config.side / max(width, height)
-    return View(window, (_multiple(height * scale), _multiple(width * scale)))
-
-
-def _start(centre: float, side: int, length: int) -> int:
-    return round(min(max(centre - side / 2, 0), length - side))
-
-
-def _shape(window: Window, config: ViewConfig) -> tuple[int, int]:
-    """Size (height, width) at which a whole view or a tile is seen."""
-    shorter = min(window.height, window.width)
-    longer = max(window.height, window.width)
-    # a long thin strip is enlarged no further than its longer side allows
-    scale = min(max(1.0, config.smallest / shorter), config.largest / longer)
-    return _multiple(window.height * scale), _multiple(window.width * scale)
-
-
-def _multiple(side: float) -> int:
-    return max(1, round(side / _STRIDE)) * _STRIDE
 
 
 def weights_directory(name: str | PathLike[str]) -> Path:

@@ -184,3 +184,13 @@ def test_the_installed_command_answers():
         check=False,
     )
     assert done.returncode == 0 and "--not-point" in done.stdout
+
+
+def test_converting_and_comparing_what_is_not_there(monkeypatch, tmp_path, capsys):
+    for arguments in (
+        ("convert", tmp_path / "released", tmp_path / "out"),
+        ("bench", "parity", "--goldens", tmp_path / "goldens"),
+    ):
+        assert run(monkeypatch, *arguments) == 2
+        assert "config.json" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

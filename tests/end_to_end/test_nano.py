@@ -49,6 +49,15 @@ def test_a_box_and_a_point_find_the_roof(nano: Segmenter, yard):
     assert iou(nano(pixels, Point(195, 150)).mask, roof) > 0.7
 
 
+def test_clicks_are_looked_at_again_at_the_scale_of_what_they_hit(nano: Segmenter, yard):
+    with nano.open(yard[0]) as session:
+        session.segment([Point(195, 150)])
+        first, second = (view.window for view in session._encoded)
+    assert (first.width, first.height) == (384, 300)
+    assert second.width < 300
+    assert second.col_off <= 150 and second.col_off + second.width >= 240
+
+
 def test_masks_move_with_the_scene(nano: Segmenter, yard):
     pixels, _ = yard
     moved = np.roll(pixels, (40, -32), axis=(0, 1))

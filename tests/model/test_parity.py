@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unigeoseg.bench.comparison import ParityReport, Row, compare
-from unigeoseg.bench.parity import Goldens, ask, main, parity
+from unigeoseg.bench.parity import Goldens, ask, parity
+from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
 from unigeoseg.model.renames import report
 from unigeoseg.prompt import Prompt
 
@@ -147,22 +148,23 @@ def test_convert_brings_the_same_network(tmp_path):
 
 
 @needs_goldens
-def test_a_changed_weight_fails(tmp_path, capsys):
+def test_a_changed_weight_fails(tmp_path):
     weights = load_file(Path(GOLDENS or "") / "state_dict.safetensors")
     weights["model.norm.unheard_of"] = torch.zeros(1)
     save_file(weights, tmp_path / "unknown.safetensors")
-    assert main([str(GOLDENS), "--weights", str(tmp_path / "unknown.safetensors")]) == 2
-    assert "unheard_of" in capsys.readouterr().err
+    with pytest.raises(CheckpointDamagedError, match="unheard_of"):
+        parity(Path(GOLDENS or ""), tmp_path / "unknown.safetensors")
     del weights["model.norm.unheard_of"]
     weights["global_latents"] = weights["global_latents"] * 1.1
     save_file(weights, tmp_path / "changed.safetensors")
-    assert main([str(GOLDENS), "--weights", str(tmp_path / "changed.safetensors")]) == 1
-    assert "FAILED tiny_ref seg.pooled_after_lkm.0" in capsys.readouterr().out
+    changed = parity(Path(GOLDENS or ""), tmp_path / "changed.safetensors")
+    assert not changed.passed
+    assert "FAILED tiny_ref seg.pooled_after_lkm.0" in changed.table()
 
 
-def test_a_missing_folder_is_said(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 2
-    assert "config.json is missing" in capsys.readouterr().err
+def test_a_missing_folder_is_said(tmp_path):
+    with pytest.raises(CheckpointNotFoundError, match=r"config\.json is missing"):
+        parity(tmp_path)
 
 
 def test_compare_is_strict():

@@ -1,6 +1,6 @@
 """Is Base what was released? Our network against golden tensors recorded of the released code.
 
-    python -m unigeoseg.bench.parity DIR [--weights FILE] [--dtype float32]
+    unigeoseg bench parity --goldens DIR [--weights FILE]
 
 Legend: B images, P prompts, one on each image, M coordinate rows, S side of the square image.
 Each case runs from raw images, instructions and coordinates through our own preprocessing,
@@ -9,9 +9,7 @@ float64 unless told otherwise, so that the only rounding is the recorded one: in
 within 1e-6 of a ReLU's corner may lie on its other side, which moves a gradient by 1e-3.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,7 @@ from unigeoseg.bench import mixed
 from unigeoseg.bench.comparison import GRADIENT, ParityReport, Row, compare
 from unigeoseg.bench.fragments import connector_rows, metric_rows, wording_rows
 from unigeoseg.bench.recorder import Recorder, outcomes, spans
-from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError, UniGeoSegError
+from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
 from unigeoseg.model import released
 from unigeoseg.model.chat import ChatProcessor, for_tokenizer
 from unigeoseg.model.memory import PooledKnowledgeMemory
@@ -268,23 +266,3 @@ def _gradients(network: UniGeoSegNetwork, case: Path, *, meant: bool) -> Iterato
             yield Row(case.name, name, apart, GRADIENT, meant)
         elif norm is not None:
             yield Row(case.name, name, torch.inf, GRADIENT)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table of a golden folder; 0 if all passed, 1 if not, 2 if it cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m unigeoseg.bench.parity")
-    parser.add_argument("directory", type=Path, help="folder of golden tensors")
-    parser.add_argument("--weights", type=Path, help="released weights, if not in the folder")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
-    given = parser.parse_args(arguments)
-    try:
-        report = parity(given.directory, given.weights, getattr(torch, given.dtype))
-    except UniGeoSegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.write(report.table() + "\n")
-    return 0 if report.passed else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -54,3 +54,20 @@ def speed(
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
     for what, seconds in time_tile(segmenter, size=size, rounds=rounds).items():
         typer.echo(f"{what}: {seconds * 1000:.0f} ms")
+
+
+@app.command("parity")
+def parity(
+    *,
+    goldens: Annotated[Path, typer.Option(help="Folder of golden tensors of the released code.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Released weights, if not in the folder.")
+    ] = None,
+) -> None:
+    """Compare Base with tensors recorded of the released code; exit code 1 above tolerance."""
+    from unigeoseg.bench.parity import parity as compare
+
+    report = compare(goldens, weights)
+    typer.echo(report.table())
+    if not report.passed:
+        raise typer.Exit(1)

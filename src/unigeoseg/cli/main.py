@@ -133,6 +133,24 @@ def train(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A released model directory.")],
+    target: Annotated[Path, typer.Argument(help="Directory to write.")],
+) -> None:
+    """Turn a released checkpoint into a model directory of ours; every key is accounted for."""
+    from unigeoseg.model.released import convert as convert_released
+
+    report = convert_released(source, target)
+    typer.echo(
+        f"{len(report.loaded)} keys loaded, {len(report.unused)} unused by design, "
+        f"{len(report.unknown)} unknown"
+    )
+    for key in report.unknown:
+        typer.echo(f"unknown: {key}")
+    say(f"wrote {target}")
+
+
+@app.command()
 def doctor() -> None:
     """Say what is installed, what it runs on, and whether the weights load."""
     import torch

@@ -1,0 +1,97 @@
+"""Where and at what scale the network looks at a scene for a prompt."""
+
+from dataclasses import dataclass
+
+from rasterio.windows import Window
+
+from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.tile import plan_tiles
+from unigeoseg.prompt import Prompt, Task
+
+_STRIDE = 32  # the network's input sides are multiples of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewConfig:
+    """How a scene is shown to the network.
+
+    Attributes:
+        tile: Side in pixels of the tiles of a large scene.
+        overlap: Pixels that neighbouring tiles share.
+        whole: A scene whose longer side is at most this is shown in one view.
+        smallest: Whole views with a shorter side below this are enlarged to it.
+        largest: Whole views with a longer side above this are shrunk to it.
+        side: Longer side at which the network sees the window of a prompt.
+        click: Side in pixels of the window in which clicks are first looked at.
+        click_margin: Side of the window in which they are looked at again, as a multiple of the
+            longer side of what was found at the first look.
+        box_margin: Side of the window round a box, as a multiple of the box's longer side.
+        least: Smallest window in pixels.
+    """
+
+    tile: int = 512
+    overlap: int = 128
+    whole: int = 1280
+    smallest: int = 256
+    largest: int = 640
+    side: int = 256
+    click: int = 384
+    box_margin: float = 2.0
+    click_margin: float = 2.4
+    least: int = 48
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A window of the scene and the size (height, width) at which the network sees it."""
+
+    window: Window
+    shape: tuple[int, int]
+
+
+def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
+    """Where the network looks for a prompt that lies inside a scene."""
+    if prompt.task is Task.INTERACTIVE:
+        return [_view_round(prompt, grid, config)]
+    if max(grid.shape) <= config.whole:
+        windows = [Window(0, 0, grid.width, grid.height)]
+    else:
+        windows = plan_tiles(grid.width, grid.height, config.tile, config.overlap)
+    return [View(window, _shape(window, config)) for window in windows]
+
+
+def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
+    """A square window round points and box, cut to the scene."""
+    xs = [point.x for point in prompt.points]
+    ys = [point.y for point in prompt.points]
+    side = float(config.click)
+    if prompt.box:
+        box = prompt.box
+        xs, ys = [*xs, box.x0, box.x1], [*ys, box.y0, box.y1]
+        side = config.box_margin * max(box.x1 - box.x0, box.y1 - box.y0)
+    extent = max(max(xs) - min(xs), max(ys) - min(ys))
+    # points that lie apart need a window that holds them all, with room around
+    side = round(max(side, 1.5 * extent, config.least))
+    width, height = min(side, grid.width), min(side, grid.height)
+    left = _start((min(xs) + max(xs)) / 2, width, grid.width)
+    top = _start((min(ys) + max(ys)) / 2, height, grid.height)
+    window = Window(left, top, width, height)
+    scale = config.side / max(width, height)
+    return View(window, (_multiple(height * scale), _multiple(width * scale)))
+
+
+def _start(centre: float, side: int, length: int) -> int:
+    return round(min(max(centre - side / 2, 0), length - side))
+
+
+def _shape(window: Window, config: ViewConfig) -> tuple[int, int]:
+    """Size (height, width) at which a whole view or a tile is seen."""
+    shorter = min(window.height, window.width)
+    longer = max(window.height, window.width)
+    # a long thin strip is enlarged no further than its longer side allows
+    scale = min(max(1.0, config.smallest / shorter), config.largest / longer)
+    return _multiple(window.height * scale), _multiple(window.width * scale)
+
+
+def _multiple(side: float) -> int:
+    return max(1, round(side / _STRIDE)) * _STRIDE
