@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from unigeoseg.prompt import Box, Point, Prompt
 
 GROW_TOLERANCE = 48
-"""Largest difference to the clicked pixel, per band of 8 bits; the best of 8, 16, 24, 32, 48, 64 and
-80 on the val split."""
+"""Largest difference to the clicked pixel, per band of 8 bits; the best of 8, 16, 24, 32, 48, 64
+and 80 on the val split."""
 
 
 def fill_box(pixels: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
