@@ -45,7 +45,8 @@ class TrainConfig:
 def nano() -> TrainConfig:
     """The first Nano: every set with pixel masks, 256 px views, 64 prompts a step.
 
-    About 2.5 s a step on two cores without AVX-512; see `docs/log.md` for what it reached.
+    3.3 to 5.5 s a step on two cores without AVX-512. The weights that ship were stopped at step
+    1,600 of a run of 1,680; see `docs/log.md` for what they reached.
     """
     return TrainConfig(
         batch=BatchConfig(
