@@ -289,8 +289,10 @@ class Session:
             self._encoded.move_to_end(view)
             return self._encoded[view]
         window = view.window
-        pixels = self.scene.read(window, shape=view.shape).array
-        valid = has_data(self.scene.read(window).valid)
+        native = self.scene.read(window)
+        same = native.grid.shape == view.shape
+        pixels = (native if same else self.scene.read(window, shape=view.shape)).array
+        valid = has_data(native.valid)
         with torch.inference_mode():
             values = self._segmenter.processor.pixel_values(pixels[None])
             self._encoded[view] = self._segmenter.network.encode(values), valid

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from unigeoseg.bench.comparison import EXACT, METRIC, Row, compare
 from unigeoseg.bench.metrics import Overlap, Scores, overlap
-from unigeoseg.geo.mask import components
+from unigeoseg.geo.mask import components, tight_box
 from unigeoseg.model.chat import IGNORED, SEG_TOKEN, ChatProcessor, wording
 from unigeoseg.model.config import CausalLanguageConfig
 from unigeoseg.model.connector import CompressionConnector
@@ -55,8 +55,9 @@ def _boxed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The tight box of the largest region of a mask (H, W), filled."""
     labels, filled = components(mask), np.zeros_like(mask)
     if labels.max():
-        rows, columns = np.nonzero(labels == np.bincount(labels[labels > 0]).argmax())
-        filled[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
+        box = tight_box(labels == np.bincount(labels[labels > 0]).argmax())
+        assert box is not None  # the largest region has pixels
+        filled[box[1] : box[3], box[0] : box[2]] = True
     return filled
 
 

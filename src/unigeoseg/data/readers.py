@@ -6,7 +6,7 @@ The layout read here: `images/*.jpg`, `masks/<stem>.png` with class ids, optiona
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,18 @@ def has_masks(directory: Path) -> bool:
     return any((directory / "masks").glob("*.png"))
 
 
-def read_set(directory: Path) -> Iterator[LabelledImage]:
-    """Read a set with masks, image by image in name order.
+def groups_of(directory: Path) -> dict[Path, str]:
+    """The image files of a set, in name order, and the group of each; nothing is decoded."""
+    paths = sorted((directory / "images").glob("*.jpg"))
+    return {path: group_of(directory.name, path.stem) for path in paths}
+
+
+def read_set(directory: Path, paths: Iterable[Path] | None = None) -> Iterator[LabelledImage]:
+    """Read a set with masks, image by image.
+
+    Args:
+        directory: Folder of the set.
+        paths: Which of its image files; all, in name order, without it.
 
     Raises:
         DataError: If `meta.json` or a mask is missing, an image cannot be decoded, or an image
@@ -83,7 +93,7 @@ def read_set(directory: Path) -> Iterator[LabelledImage]:
     classes = {int(key): name for key, name in meta["classes"].items()}
     instances = _instances(directory / "masks" / "instances.json", classes)
     labelled = frozenset(filter(None, (_CATEGORIES.get(name) for name in classes.values())))
-    for path in sorted((directory / "images").glob("*.jpg")):
+    for path in groups_of(directory) if paths is None else paths:
         pixels = _read_pixels(path)
         mask = _read_mask(directory / "masks" / f"{path.stem}.png", pixels.shape[:2])
         regions, categories = (

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from unigeoseg.data.readers import LabelledImage, has_masks, read_set
+from unigeoseg.data.readers import LabelledImage, groups_of, has_masks, read_set
 from unigeoseg.errors import DataError
 
 Split = Literal["train", "val", "test"]
@@ -41,9 +41,10 @@ def read_split(data: Path, split: Split, *, limit: int | None = None) -> list[La
     """
     chosen: list[LabelledImage] = []
     for directory in sorted(path for path in data.glob("*") if has_masks(path)):
-        images = list(read_set(directory))
-        splits = split_groups(image.group for image in images)
-        chosen += [image for image in images if splits[image.group] == split][:limit]
+        groups = groups_of(directory)
+        splits = split_groups(groups.values())
+        paths = [path for path, group in groups.items() if splits[group] == split]
+        chosen += read_set(directory, paths[:limit])
     if not chosen:
         raise DataError(f"{data} holds no set with masks/*.png in its {split} split")
     return chosen

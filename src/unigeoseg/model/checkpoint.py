@@ -134,7 +134,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:
+    except Exception as error:  # the library raises nothing narrower
         raise CheckpointDamagedError(
             f"{path} is not a tokenizer ({error}): reinstall the package or fetch the model again"
         ) from error
