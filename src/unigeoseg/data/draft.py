@@ -1,0 +1,37 @@
+"""An instruction that was written for regions of a patch, before it is scored and stored."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unigeoseg.prompt import Prompt
+
+Family = Literal["point", "box", "referring", "attribute", "context"]
+"""The four instruction families; interactive is points or a box, reasoning attribute or context."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """One instruction and what it selects.
+
+    Attributes:
+        family: Which kind it is.
+        prompt: The instruction; coordinates in pixels of the patch.
+        regions: Ids of the regions that it selects; empty if it selects none of them.
+        mask: (H, W) bool, what it selects.
+        category: Taxonomy id of what is selected; 0 where a source does not say.
+        writer: Who wrote it: name and version of a generator, or "published".
+        program: The selection as a program over the patch's scene graph, or empty.
+        answer: Reply to a reasoning question, or empty.
+    """
+
+    family: Family
+    prompt: Prompt
+    regions: tuple[int, ...]
+    mask: NDArray[np.bool_]
+    category: int
+    writer: str
+    program: str = ""
+    answer: str = ""

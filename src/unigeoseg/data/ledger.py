@@ -1,0 +1,32 @@
+"""What was dropped, where and why: every rejection keeps its reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One thing that did not go on.
+
+    Attributes:
+        stage: Where it was dropped: "read", "patch", "candidate", "rule", "judge", "write",
+            "score", "cap", "duplicate" or "leak".
+        rule: Which rule it broke, such as "area_share".
+        source: Name of the catalogue's row.
+        key: Path of the image below the source's directory.
+        detail: What was dropped: a place, a region, a text, an error's message.
+        value: What was measured, or None.
+        limit: What it was compared with, or None.
+    """
+
+    stage: str
+    rule: str
+    source: str
+    key: str
+    detail: str = ""
+    value: float | None = None
+    limit: float | None = None
+
+
+Reject = Callable[[Rejection], None]
+"""Takes note of a rejection; stages call it and go on."""
