@@ -20,7 +20,8 @@ from unigeoseg.errors import (
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.segment import Segmentation, Segmenter
+from unigeoseg.segment import Segmenter
+from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import ViewConfig, plan_views
 
 

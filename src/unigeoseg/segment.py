@@ -12,31 +12,21 @@ from importlib import resources
 from os import PathLike
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rasterio.windows import Window
-from scipy import ndimage
 
-from unigeoseg.errors import CheckpointError, CheckpointNotFoundError, PromptError
-from unigeoseg.geo.grid import Grid
+from unigeoseg.errors import CheckpointNotFoundError, OptionError, PromptError
 from unigeoseg.geo.mask import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
 from unigeoseg.geo.tile import Blender
-from unigeoseg.geo.vector import (
-    MASK_SUFFIXES,
-    Feature,
-    check_output,
-    polygonise,
-    write_mask,
-    write_vectors,
-)
 from unigeoseg.model import checkpoint
-from unigeoseg.model.network import ImageFeatures, UniGeoSegNetwork
+from unigeoseg.model.chat import ChatProcessor
+from unigeoseg.model.network import ImageFeatures, PromptInputs, UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.views import View, ViewConfig, plan_views
+from unigeoseg.segmentation import Segmentation
+from unigeoseg.views import View, ViewConfig, plan_views, show
 
 SceneLike = Scene | str | PathLike[str] | NDArray[np.generic]
 PromptLike = Prompt | str | Point | Box | Sequence[Point]
@@ -44,84 +34,16 @@ Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all."""
 
 PRESETS = ("nano",)
+NO_TARGET = "no target"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Segmentation:
-    """What the network found for one prompt.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one view showed of a prompt's target: how sure the network is, and pixels found."""
 
-    Attributes:
-        prompt: What was asked, in pixels of the scene.
-        grid: Where the scene lies; mask and score lie on it.
-        score: (H, W) float32 in [0, 1], the chance that a pixel belongs to the target; 0 where
-            the scene has no data or was not looked at.
-        confidence: The network's estimate, in [0, 1], of the mask's IoU with what was meant.
-        threshold: Scores above it are in the mask.
-    """
-
-    prompt: Prompt
-    grid: Grid
-    score: NDArray[np.float32]
+    view: View
     confidence: float
-    threshold: float = 0.5
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """(H, W) bool on `grid`."""
-        return self.score > self.threshold
-
-    def features(self, *, min_area_px: int = 4) -> list[Feature]:
-        """One feature per connected region, in map coordinates of `grid`.
-
-        Properties: instruction, score (the region's mean), confidence, area_m2 (None without a
-        CRS) and area_px.
-        """
-        labels = components(self.mask)
-        found = []
-        for label, rows_columns in enumerate(_slices(labels), start=1):
-            here = labels[rows_columns] == label
-            area_px = int(here.sum())
-            if area_px < min_area_px:
-                continue
-            window = Window.from_slices(*rows_columns)
-            part = self.grid.for_window(window)
-            for geometry in polygonise(here, part):
-                found.append(Feature(geometry, self._properties(here, rows_columns, part)))
-        return found
-
-    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the mask (.tif) or its regions (.geojson, .json, .gpkg), by suffix.
-
-        Raises:
-            OutputFormatError, OutputExistsError, OutputUnwritableError: See `check_output`.
-        """
-        check_output(Path(path), overwrite)
-        write(Path(path), [self])
-
-    def _properties(
-        self, here: NDArray[np.bool_], place: tuple[slice, slice], part: Grid
-    ) -> dict[str, str | int | float | None]:
-        area_px, gsd_m = int(here.sum()), part.gsd_m
-        return {
-            "instruction": self.prompt.instruction(self.grid.width, self.grid.height),
-            "score": round(float(self.score[place][here].mean()), 4),
-            "confidence": round(self.confidence, 4),
-            "area_px": area_px,
-            "area_m2": None if gsd_m is None else round(area_px * gsd_m**2, 3),
-        }
-
-
-def write(path: Path, found: Sequence[Segmentation]) -> None:
-    """Write the union of masks on one grid, or the features of each, by the path's suffix.
-
-    The caller has called `check_output`, before the work.
-    """
-    if path.suffix.lower() in MASK_SUFFIXES:
-        union = np.logical_or.reduce([each.mask for each in found])
-        write_mask(path, union, found[0].grid)
-    else:
-        features = [feature for each in found for feature in each.features()]
-        write_vectors(path, features, found[0].grid)
+    area: int
 
 
 class Segmenter:
@@ -133,32 +55,49 @@ class Segmenter:
         processor: Processor,
         views: ViewConfig | None = None,
     ) -> None:
-        """Use `network`, in evaluation mode, with its `processor`.
+        """Use `network`, in evaluation mode, with its `processor`; its weights stay as they are.
 
-        Raises:
-            CheckpointError: If the network takes one fixed image size, as Base does.
+        Args:
+            network: Nano, Base, or one's own.
+            processor: Of the same checkpoint.
+            views: How scenes are shown to it, if not as suits it.
         """
-        if network.config.image_size:
-            raise CheckpointError(
-                f"the model {network.config.name!r} takes images of {network.config.image_size} px "
-                "only; scenes can be segmented with Nano so far: use the model 'nano'"
-            )
+        side = network.config.image_size
         self.network, self.processor = network, processor
-        self.views = views or ViewConfig()
+        self.views = views or (ViewConfig.for_square(side) if side else ViewConfig())
+        self._dtype = next(network.parameters()).dtype
+        with torch.inference_mode():
+            self._start = network.language.start() if self.speaks else None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the network can say what it found, as Base can and Nano cannot."""
+        return isinstance(self.processor, ChatProcessor)
 
     @classmethod
-    def from_pretrained(cls, name: str | PathLike[str] = "nano") -> "Segmenter":
+    def from_pretrained(
+        cls, name: str | PathLike[str] = "nano", *, dtype: torch.dtype | None = None
+    ) -> "Segmenter":
         """Load a preset that ships with the package ("nano"), or a model directory.
+
+        Args:
+            name: Preset or directory.
+            dtype: What the network computes in; without it float32, or bfloat16 for large
+                networks on processors that multiply it faster.
 
         Raises:
             CheckpointNotFoundError: If there is no such preset or directory.
             CheckpointDamagedError: If its files cannot be used.
-            CheckpointError: If it takes one fixed image size, as Base does.
         """
-        return cls(*checkpoint.load(weights_directory(name)))
+        return cls(*checkpoint.load(weights_directory(name), dtype=dtype))
 
     def __call__(
-        self, scene: SceneLike, prompt: PromptLike, *, progress: Progress | None = None
+        self,
+        scene: SceneLike,
+        prompt: PromptLike,
+        *,
+        answer: bool = False,
+        progress: Progress | None = None,
     ) -> Segmentation:
         """Segment one target in one scene.
 
@@ -167,14 +106,16 @@ class Segmenter:
                 (H, W), (H, W, 3) or (3, H, W).
             prompt: A text, a `Prompt`, a `Box`, a `Point`, or points of one target, in pixels
                 of the scene (`Point.from_map` and `Box.from_map` take map coordinates).
+            answer: Also ask for words; takes some seconds on a CPU.
             progress: Called as views are done.
 
         Raises:
             RasterError: If the scene cannot be read.
             PromptError: If the prompt is empty or off the scene.
+            OptionError: If words are asked of a network that has none.
         """
         with self.open(scene) as session:
-            return session.segment([prompt], progress=progress)[0]
+            return session.segment([prompt], answer=answer, progress=progress)[0]
 
     def masks(
         self, pixels: NDArray[np.uint8], prompts: Sequence[Prompt]
@@ -182,6 +123,12 @@ class Segmenter:
         """Masks (H, W) bool of prompts on pixels (H, W, 3): the form that benchmarks call."""
         with self.open(pixels) as session:
             return [found.mask for found in session.segment(prompts)]
+
+    def encode(self, images: NDArray[np.uint8]) -> ImageFeatures:
+        """Encode images (B, 3, H, W) uint8, of a size that the network takes, for any prompts."""
+        values = self.processor.pixel_values(images).to(self._dtype)
+        features = self.network.encode(values)
+        return features if self._start is None else self.network.remember(features, self._start)
 
     def open(self, scene: SceneLike) -> "Session":
         """Open a scene for several prompts; what is encoded for one serves the next."""
@@ -210,17 +157,28 @@ class Session:
             self.scene.close()
 
     def segment(
-        self, prompts: Iterable[PromptLike], *, progress: Progress | None = None
+        self,
+        prompts: Iterable[PromptLike],
+        *,
+        answer: bool = False,
+        progress: Progress | None = None,
     ) -> list[Segmentation]:
         """Segment one target per prompt, in one pass over the pixels.
 
         Args:
             prompts: As in `Segmenter.__call__`.
+            answer: As there; of several views, the one with the most of the target is spoken of.
             progress: Called as views are done.
 
         Raises:
             PromptError: If a prompt is empty or off the scene, or there is none.
+            OptionError: If words are asked of a network that has none.
         """
+        if answer and not self._segmenter.speaks:
+            raise OptionError(
+                f"the model {self._segmenter.network.config.name!r} gives masks and no words; "
+                "leave out the answer, or use the model 'base'"
+            )
         grid = self.scene.grid
         asked = [as_prompt(prompt).clipped(grid.width, grid.height) for prompt in prompts]
         if not asked:
@@ -230,24 +188,30 @@ class Session:
             for view in self._views(prompt):
                 plan.setdefault(view, []).append(index)
         blenders = [Blender(*grid.shape) for _ in asked]
-        confidences: list[list[tuple[float, float]]] = [[] for _ in asked]
+        looks: list[list[_Look]] = [[] for _ in asked]
         for done, (view, indices) in enumerate(plan.items()):
             scores, confident = self._look(view, [asked[index] for index in indices])
             for index, score, confidence in zip(indices, scores, confident, strict=True):
                 blenders[index].add(view.window, score)
-                confidences[index].append((confidence, float((score > 0.5).sum())))
+                looks[index].append(_Look(view, confidence, int((score > 0.5).sum())))
             if progress:
                 progress(done + 1, len(plan))
         return [
-            Segmentation(prompt, grid, blender.score(), _overall(confidence))
-            for prompt, blender, confidence in zip(asked, blenders, confidences, strict=True)
+            Segmentation(
+                prompt,
+                grid,
+                blender.score(),
+                _overall(seen),
+                answer=self._answer(prompt, seen) if answer else None,
+            )
+            for prompt, blender, seen in zip(asked, blenders, looks, strict=True)
         ]
 
     def _views(self, prompt: Prompt) -> list[View]:
         """Where to look for a prompt; clicks are first looked at from afar, to learn a scale."""
         config, grid = self._segmenter.views, self.scene.grid
         views = plan_views(prompt, grid, config)
-        if not prompt.points or prompt.box:
+        if not prompt.points or prompt.box or not config.click_margin:
             return views
         window = views[0].window
         ((score,), _) = self._look(views[0], [prompt])
@@ -270,32 +234,51 @@ class Session:
     ) -> tuple[list[NDArray[np.float32]], list[float]]:
         """Scores (h, w) of each prompt on the view's window, and how sure the network is."""
         features, valid = self._encode(view)
+        inputs = self._inputs(view, prompts)
+        with torch.inference_mode():
+            output = self._segmenter.network.decode(features, inputs)
+        logits = output.logits.float().numpy()
+        scores = [_score(view.restore(each), valid) for each in logits]
+        return scores, output.score_logits.float().sigmoid().tolist()
+
+    def _inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
+        """Prompts as the network reads them on a view."""
         window = view.window
         seen = [
             prompt.shifted(-window.col_off, -window.row_off).clipped(window.width, window.height)
             for prompt in prompts
         ]
         size = (int(window.height), int(window.width))
-        inputs = self._segmenter.processor.prompts(seen, [0] * len(seen), size)
+        return self._segmenter.processor.prompts(seen, [0] * len(seen), size)
+
+    def _answer(self, prompt: Prompt, looks: "list[_Look]") -> str:
+        """What the network says of the view that shows the most of the target."""
+        best = max(looks, key=lambda look: look.area)
+        processor = self._segmenter.processor
+        if not best.area:
+            return NO_TARGET
+        assert isinstance(processor, ChatProcessor), "asked of networks that speak"
+        features, _ = self._encode(best.view)
+        inputs = self._inputs(best.view, [prompt])
         with torch.inference_mode():
-            output = self._segmenter.network.decode(features, inputs)
-        logits = output.logits.numpy()
-        scores = [_score(cv2.resize(each, size[::-1]), valid) for each in logits]
-        return scores, output.score_logits.sigmoid().tolist()
+            (reply,) = self._segmenter.network.answer(features, inputs, processor.style)
+        return processor.words(reply)
 
     def _encode(self, view: View) -> tuple[ImageFeatures, NDArray[np.bool_]]:
         """What the network sees of a view, and where the window has data (h, w)."""
         if view in self._encoded:
             self._encoded.move_to_end(view)
             return self._encoded[view]
-        window = view.window
-        native = self.scene.read(window)
-        same = native.grid.shape == view.shape
-        pixels = (native if same else self.scene.read(window, shape=view.shape)).array
-        valid = has_data(native.valid)
+        segmenter, native = self._segmenter, self.scene.read(view.window)
+        if view.letterbox:
+            pixels = show(native.array, view)
+        elif native.grid.shape == view.shape:
+            pixels = native.array
+        else:
+            pixels = self.scene.read(view.window, shape=view.shape).array
         with torch.inference_mode():
-            values = self._segmenter.processor.pixel_values(pixels[None])
-            self._encoded[view] = self._segmenter.network.encode(values), valid
+            features = segmenter.encode(pixels[None])
+        self._encoded[view] = features, has_data(native.valid)
         if len(self._encoded) > self._KEPT:
             self._encoded.popitem(last=False)
         return self._encoded[view]
@@ -351,13 +334,9 @@ def _score(logits: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.
     return np.where(valid, score, 0).astype(np.float32)
 
 
-def _overall(confidences: Sequence[tuple[float, float]]) -> float:
+def _overall(looks: "Sequence[_Look]") -> float:
     """Mean confidence of the views, by the area found in each; the surest view if nothing is."""
-    values = np.array(confidences)
-    area = values[:, 1].sum()
-    return float((values[:, 0] * values[:, 1]).sum() / area if area else values[:, 0].max())
-
-
-def _slices(labels: NDArray[np.int32]) -> list[tuple[slice, slice]]:
-    found: list[tuple[slice, slice]] = ndimage.find_objects(labels)
-    return found
+    area = sum(look.area for look in looks)
+    if not area:
+        return max(look.confidence for look in looks)
+    return sum(look.confidence * look.area for look in looks) / area

@@ -1,11 +1,18 @@
-"""Where and at what scale the network looks at a scene for a prompt."""
+"""Where and at what scale the network looks at a scene for a prompt.
+
+Legend: h w window, H W what the network sees.
+"""
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.tile import plan_tiles
+from unigeoseg.model.processor import letterbox, letterbox_place
 from unigeoseg.prompt import Prompt, Task
 
 _STRIDE = 32  # the network's input sides are multiples of it
@@ -24,9 +31,11 @@ class ViewConfig:
         side: Longer side at which the network sees the window of a prompt.
         click: Side in pixels of the window in which clicks are first looked at.
         click_margin: Side of the window in which they are looked at again, as a multiple of the
-            longer side of what was found at the first look.
+            longer side of what was found at the first look; 0 where one look is enough.
         box_margin: Side of the window round a box, as a multiple of the box's longer side.
         least: Smallest window in pixels.
+        square: Side in pixels of the square that the network takes, in whose middle it sees any
+            window; 0 where it takes any multiple of 32.
     """
 
     tile: int = 512
@@ -39,25 +48,59 @@ class ViewConfig:
     box_margin: float = 2.0
     click_margin: float = 2.4
     least: int = 48
+    square: int = 0
+
+    @classmethod
+    def for_square(cls, side: int) -> "ViewConfig":
+        """For a network that takes squares of `side`, as Base does.
+
+        As the released code, it sees a scene whole, for prompts too; larger scenes in windows at
+        their own scale, which is how its training images were cut.
+        """
+        return cls(
+            tile=side, overlap=side // 4, click=side, click_margin=0, least=side, square=side
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A window of the scene and the size (height, width) at which the network sees it."""
+    """A window of the scene and how the network sees it.
+
+    Attributes:
+        window: The window.
+        shape: Size (H, W) of what the network sees.
+        letterbox: Whether the window lies in the middle of that, with black beside it.
+    """
 
     window: Window
     shape: tuple[int, int]
+    letterbox: bool = False
+
+    def restore(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring the network's mask logits (H/4, W/4) to the window's pixels (h, w)."""
+        height, width = int(self.window.height), int(self.window.width)
+        if self.letterbox:
+            large = cv2.resize(logits, self.shape[::-1])
+            logits = np.ascontiguousarray(large[letterbox_place(height, width, self.shape[0])])
+        return np.asarray(cv2.resize(logits, (width, height)), np.float32)
+
+
+def show(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Put a window's pixels (3, h, w) in the middle of the square (3, H, W) that is seen."""
+    square = letterbox(np.ascontiguousarray(pixels.transpose(1, 2, 0)), view.shape[0])
+    return np.ascontiguousarray(square.transpose(2, 0, 1))
 
 
 def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
     """Where the network looks for a prompt that lies inside a scene."""
-    if prompt.task is Task.INTERACTIVE:
+    whole = max(grid.shape) <= config.whole
+    if prompt.task is Task.INTERACTIVE and not (whole and config.square):
         return [_view_round(prompt, grid, config)]
-    if max(grid.shape) <= config.whole:
+    if whole:
         windows = [Window(0, 0, grid.width, grid.height)]
     else:
         windows = plan_tiles(grid.width, grid.height, config.tile, config.overlap)
-    return [View(window, _shape(window, config)) for window in windows]
+    return [_view(window, config) for window in windows]
 
 
 def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
@@ -76,6 +119,8 @@ def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
     left = _start((min(xs) + max(xs)) / 2, width, grid.width)
     top = _start((min(ys) + max(ys)) / 2, height, grid.height)
     window = Window(left, top, width, height)
+    if config.square:
+        return _view(window, config)
     scale = config.side / max(width, height)
     return View(window, (_multiple(height * scale), _multiple(width * scale)))
 
@@ -84,13 +129,15 @@ def _start(centre: float, side: int, length: int) -> int:
     return round(min(max(centre - side / 2, 0), length - side))
 
 
-def _shape(window: Window, config: ViewConfig) -> tuple[int, int]:
-    """Size (height, width) at which a whole view or a tile is seen."""
+def _view(window: Window, config: ViewConfig) -> View:
+    """How a whole scene or a tile is seen."""
+    if config.square:
+        return View(window, (config.square, config.square), letterbox=True)
     shorter = min(window.height, window.width)
     longer = max(window.height, window.width)
     # a long thin strip is enlarged no further than its longer side allows
     scale = min(max(1.0, config.smallest / shorter), config.largest / longer)
-    return _multiple(window.height * scale), _multiple(window.width * scale)
+    return View(window, (_multiple(window.height * scale), _multiple(window.width * scale)))
 
 
 def _multiple(side: float) -> int:

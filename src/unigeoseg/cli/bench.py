@@ -1,6 +1,8 @@
 """unigeoseg bench: scores and times."""
 
+import resource
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,14 @@ import typer
 
 from unigeoseg.cli.console import progress
 from unigeoseg.data.split import Split
+
+
+class Dtype(StrEnum):
+    """Names of number types, as torch has them."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
 
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
 
@@ -41,19 +51,31 @@ def nano(
 @app.command("speed")
 def speed(
     *,
-    model: Annotated[str, typer.Option(help="A preset or a model directory.")] = "nano",
+    model: Annotated[
+        str, typer.Option(help="A preset or a model directory; 'base' has random weights here.")
+    ] = "nano",
     size: Annotated[int, typer.Option(min=32, help="Side of the tile in pixels.")] = 512,
     rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the median counts.")] = 9,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="What is computed in; as suits the processor without it.")
+    ] = None,
 ) -> None:
-    """Time one tile by text, and further prompts on the same tile."""
-    from unigeoseg.bench.speed import time_tile
+    """Time one tile by text, and further prompts on the same tile, stage by stage."""
+    import torch
+
+    from unigeoseg.bench.speed import random_base, table, time_tile
     from unigeoseg.segment import Segmenter
 
     began = time.perf_counter()
-    segmenter = Segmenter.from_pretrained(model)
+    kind = None if dtype is None else getattr(torch, dtype)
+    loaded = random_base(kind) if model == "base" else Segmenter.from_pretrained(model, dtype=kind)
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
-    for what, seconds in time_tile(segmenter, size=size, rounds=rounds).items():
-        typer.echo(f"{what}: {seconds * 1000:.0f} ms")
+    typer.echo(table(time_tile(loaded, size=size, rounds=rounds)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    typer.echo(
+        f"{next(loaded.network.parameters()).dtype}, {torch.get_num_threads()} threads, "
+        f"peak memory {peak:.1f} GiB"
+    )
 
 
 @app.command("parity")

@@ -77,12 +77,16 @@ def segment(
         float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
     ] = 0.5,
     model: Annotated[str, typer.Option(help="A preset or a model directory.")] = "nano",
+    answer: Annotated[
+        bool, typer.Option(help="Also say in words what was found; for models that speak.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment a scene by text, points or boxes; the masks lie where the scene lies."""
     from unigeoseg.geo.raster import open_scene
     from unigeoseg.geo.vector import check_output
-    from unigeoseg.segment import Segmenter, write
+    from unigeoseg.segment import Segmenter
+    from unigeoseg.segmentation import write
 
     began = time.perf_counter()
     if not output:
@@ -105,13 +109,15 @@ def segment(
             say(f"{scene} has no georeference: results are in pixel coordinates")
         segmenter = Segmenter.from_pretrained(model)
         with progress("views") as bar, segmenter.open(opened) as session:
-            found = session.segment(prompts, progress=counter(bar))
+            found = session.segment(prompts, answer=answer, progress=counter(bar))
     found = [replace(each, threshold=threshold) for each in found]
     for path in output:
         write(path, found)
     for each in found:
         words = each.prompt.instruction(each.grid.width, each.grid.height)
         say(f"{words} {each.mask.mean():.1%} of the scene, confidence {each.confidence:.2f}")
+        if each.answer is not None:
+            say(f"answer: {each.answer}")
     written = ", ".join(str(path) for path in output)
     say(f"wrote {written} in {time.perf_counter() - began:.1f} s")
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unigeoseg.errors import CheckpointDamagedError, PromptError
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
-from unigeoseg.model.network import PromptInputs
+from unigeoseg.model.network import AnswerStyle, PromptInputs
 from unigeoseg.model.processor import TASK_IDS, Processor, coordinates_of
 from unigeoseg.prompt import Prompt, Task
 
@@ -141,6 +141,17 @@ class ChatProcessor(Processor):
             present=drawn[1],
         )
         return inputs, labels
+
+    @property
+    def style(self) -> AnswerStyle:
+        """How the network's replies start and end."""
+        opening = _ids(self.tokenizer, _CLOSING + _OPENING) + _ids(self.tokenizer, _BEFORE_ANSWER)
+        return AnswerStyle(opening, frozenset({self._seg, _ids(self.tokenizer, self._end)[0]}))
+
+    def words(self, reply: Sequence[int]) -> str:
+        """A reply's token ids as text."""
+        said: str = self.tokenizer.decode(list(reply), skip_special_tokens=True)
+        return said.strip()
 
     def _line(self, text: str, answer: str | None) -> _Line:
         said = [*_ids(self.tokenizer, f" {text}"), self._seg]

@@ -1,7 +1,7 @@
 """Weights on disk: a directory with config.json, tokenizer.json and model.safetensors.
 
 Nano is stored in half precision, its word embeddings as int8 with a scale per row; Base as it is.
-What is read back is float32 unless another type is asked for.
+What is read back has the type that suits the processor, unless another is asked for.
 """
 
 import json
@@ -59,23 +59,33 @@ def write(
     temporary.replace(directory / WEIGHTS)
 
 
-def empty_network(config: ModelConfig) -> UniGeoSegNetwork:
-    """A network whose weights have shapes but no values, for `load_state_dict(assign=True)`.
+def empty_network(config: ModelConfig, *, device: str = "meta") -> UniGeoSegNetwork:
+    """A network whose weights have shapes but no values.
+
+    Args:
+        config: What it is made of.
+        device: Where they are: "meta" for `load_state_dict(assign=True)`.
 
     Raises:
         MissingExtraError: If the language model needs packages that are not installed.
     """
     with torch.device("meta"):
         network = UniGeoSegNetwork(config)
+    if device != "meta":
+        network = network.to_empty(device=device)
     if isinstance(network.language, CausalLanguage):
         network.language.settle()
     return network
 
 
 def load(
-    directory: Path, *, dtype: torch.dtype = torch.float32
+    directory: Path, *, dtype: torch.dtype | None = None
 ) -> tuple[UniGeoSegNetwork, Processor]:
-    """Read a network, in evaluation mode and of `dtype`, and its processor.
+    """Read a network, in evaluation mode, and its processor.
+
+    Args:
+        directory: Holds the three files.
+        dtype: What the network computes in; without it as `suited_dtype` says.
 
     Raises:
         MissingExtraError: If the language model needs packages that are not installed.
@@ -91,10 +101,21 @@ def load(
     config = _read_config(directory / CONFIG)
     processor = _read_processor(directory / TOKENIZER, config)
     network = empty_network(config)
-    weights = _read_weights(directory / WEIGHTS, dtype)
+    weights = _read_weights(directory / WEIGHTS, dtype or suited_dtype(config))
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
     return channels_last(network.eval()), processor
+
+
+def suited_dtype(config: ModelConfig) -> torch.dtype:
+    """What a network computes in on this processor: the faster type, if it is large.
+
+    Processors without instructions for bfloat16 imitate it, ten times slower than float32.
+    """
+    able = torch.cpu.get_capabilities()
+    fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    large = isinstance(config.language, CausalLanguageConfig)
+    return torch.bfloat16 if large and fast else torch.float32
 
 
 def _read_config(path: Path) -> ModelConfig:

@@ -63,7 +63,7 @@ class LanguageModel(nn.Module):
         return embedded
 
     def forward(
-        self, text_PLD: Tensor, attention_mask: Tensor, image_PTD: Tensor
+        self, text_PLD: Tensor, attention_mask: Tensor, image_PTD: Tensor, context: None = None
     ) -> tuple[Tensor, Tensor]:
         """Read the instruction, then instruction and image together.
 
@@ -71,10 +71,12 @@ class LanguageModel(nn.Module):
             text_PLD: Enhanced token embeddings (P, L, D).
             attention_mask: (P, L) bool, True where a token is real.
             image_PTD: Image tokens of each prompt's image (P, T, D).
+            context: Nothing: here words and places see each other, so no part can be read ahead.
 
         Returns:
             Hidden states of the text (P, L, D) and of the image tokens (P, T, D).
         """
+        del context
         for layer in self.text_layers:
             text_PLD = layer(text_PLD, attention_mask)
         joint = torch.cat([text_PLD, image_PTD], dim=1)

@@ -5,13 +5,14 @@ M coordinate rows, Q queries.
 An image is encoded once; any number of prompts on it are decoded from that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unigeoseg.model import parts
+from unigeoseg.model.causal import Context, of_prompts
 from unigeoseg.model.config import ModelConfig
 
 
@@ -47,11 +48,13 @@ class ImageFeatures:
         maps: Pixel maps (B, C, h, w); Nano's at strides 4, 8 and 16, Base's mask features and
             levels at strides 32, 16 and 8.
         coarse: The encoder's coarsest map (B, C, H/32, W/32).
+        context: What a language model that reads from left to right remembers of the image.
     """
 
     tokens: Tensor
     maps: tuple[Tensor, ...]
     coarse: Tensor
+    context: Context | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,21 @@ class SegmentationOutput:
     earlier: tuple[Tensor, ...]
     score_logits: Tensor
     hidden: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStyle:
+    """How a reply starts and ends.
+
+    Attributes:
+        opening: Token ids that are put into its mouth.
+        ending: Token ids of which any ends it.
+        limit: Most tokens that are said.
+    """
+
+    opening: tuple[int, ...]
+    ending: frozenset[int]
+    limit: int = 96
 
 
 class UniGeoSegNetwork(nn.Module):
@@ -107,15 +125,48 @@ class UniGeoSegNetwork(nn.Module):
         """Segment P prompts on B encoded images; see `SegmentationOutput` for shapes."""
         which, said, task = prompts.image_index, prompts.instruction, prompts.task
         drawn = (prompts.coordinates, prompts.present)
-        text = self.language.embed(prompts.token_ids)  # (P, L, D)
-        text = self.enhance(text, said, task, drawn, self.target.weigh)  # Eq. 1-5
-        hidden, seen = self.language(text, prompts.attention_mask, image.tokens[which])
+        text = self._enhanced(prompts)  # (P, L, D)
+        remembered = image.context and of_prompts(image.context, which)
+        hidden, seen = self.language(text, prompts.attention_mask, image.tokens[which], remembered)
         pooled, words = self.memory.gather(hidden, said, task, self.target.pool)  # Eq. 6-7
         queries, real = self.target(pooled, words, said, image.coarse[which])  # (P, Q, D')
         maps = tuple(maps[which] for maps in image.maps)
         maps = self.fusion(maps, seen, queries[:, 0], drawn)
         logits, score = self.decoder(queries, real, maps)
         return SegmentationOutput(logits[-1], tuple(logits[:-1]), score, hidden)
+
+    def remember(self, image: ImageFeatures, start: Context) -> ImageFeatures:
+        """Read B encoded images once for all prompts, behind what `language.start` read.
+
+        For use without gradients, by language models that read from left to right.
+        """
+        return replace(image, context=self.language.remember(image.tokens, start))
+
+    def answer(
+        self, image: ImageFeatures, prompts: PromptInputs, style: AnswerStyle
+    ) -> list[list[int]]:
+        """Token ids of what the language model replies to P prompts on B remembered images."""
+        assert image.context is not None, "the images are read by `remember` first"
+        text, lengths = self._enhanced(prompts), prompts.attention_mask.sum(dim=1).tolist()
+        return [
+            self.language.generate(
+                text[[index], :length],
+                of_prompts(image.context, prompts.image_index[[index]]),
+                style.opening,
+                style.ending,
+                style.limit,
+            )
+            for index, length in enumerate(lengths)
+        ]
+
+    def _enhanced(self, prompts: PromptInputs) -> Tensor:
+        """Embeddings of the text (P, L, D) after TATE (Eq. 1-5)."""
+        drawn = (prompts.coordinates, prompts.present)
+        text = self.language.embed(prompts.token_ids)
+        enhanced: Tensor = self.enhance(
+            text, prompts.instruction, prompts.task, drawn, self.target.weigh
+        )
+        return enhanced
 
     def forward(self, pixel_values: Tensor, prompts: PromptInputs) -> SegmentationOutput:
         """Segment P prompts on B images (B, 3, H, W); see `SegmentationOutput` for shapes."""

@@ -93,15 +93,20 @@ def letterbox(image: np.ndarray, side: int, *, interpolation: int = cv2.INTER_LI
 
     The longer side becomes `side`, the other is rounded down (released preprocessing).
     """
-    height, width = image.shape[:2]
+    place = letterbox_place(image.shape[0], image.shape[1], side)
+    square = np.zeros((side, side, *image.shape[2:]), image.dtype)
+    rows, columns = square[place].shape[:2]
+    square[place] = cv2.resize(image, (columns, rows), interpolation=interpolation)
+    return square
+
+
+def letterbox_place(height: int, width: int, side: int) -> tuple[slice, slice]:
+    """Rows and columns of a square of `side` that an image of `height` x `width` is fitted into."""
     scale = side / max(height, width)
     rows = side if height >= width else max(int(height * scale), 1)
     columns = side if width >= height else max(int(width * scale), 1)
     top, left = (side - rows) // 2, (side - columns) // 2
-    square = np.zeros((side, side, *image.shape[2:]), image.dtype)
-    resized = cv2.resize(image, (columns, rows), interpolation=interpolation)
-    square[top : top + rows, left : left + columns] = resized
-    return square
+    return slice(top, top + rows), slice(left, left + columns)
 
 
 def text_of(prompt: Prompt) -> str:
