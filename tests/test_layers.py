@@ -12,7 +12,9 @@ import pytest
 import unigeoseg
 
 ROOT = Path(unigeoseg.__file__).parent
-LAYERS = "errors geo prompt sample data model views segmentation segment bench train serve cli".split()
+LAYERS = (
+    "errors geo prompt sample data model views segmentation segment bench train serve cli".split()
+)
 PUBLIC = {
     "Box",
     "Grid",
