@@ -8,7 +8,6 @@ suits the network. A window is encoded once and reused by later prompts on the s
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from scipy import ndimage
 
-from unigeoseg.errors import CheckpointError, CheckpointNotFoundError, PromptError
+from unigeoseg.errors import CheckpointError, PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
@@ -35,6 +34,7 @@ from unigeoseg.geo.vector import (
 from unigeoseg.model import checkpoint
 from unigeoseg.model.network import ImageFeatures, UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
+from unigeoseg.model.store import weights_directory
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.views import View, ViewConfig, plan_views
 
@@ -42,8 +42,6 @@ SceneLike = Scene | str | PathLike[str] | NDArray[np.generic]
 PromptLike = Prompt | str | Point | Box | Sequence[Point]
 Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all."""
-
-PRESETS = ("nano",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,10 +146,11 @@ class Segmenter:
 
     @classmethod
     def from_pretrained(cls, name: str | PathLike[str] = "nano") -> "Segmenter":
-        """Load a preset that ships with the package ("nano"), or a model directory.
+        """Load "nano", "base" once it was pulled, a model directory, or "owner/name" on the hub.
 
         Raises:
-            CheckpointNotFoundError: If there is no such preset or directory.
+            CheckpointNotFoundError: If there is no such model on this machine.
+            HubError: If a model of the hub cannot be fetched.
             CheckpointDamagedError: If its files cannot be used.
             CheckpointError: If it takes one fixed image size, as Base does.
         """
@@ -319,23 +318,6 @@ def as_prompt(prompt: PromptLike) -> Prompt:
     raise PromptError(
         f"a prompt is a text, a Prompt, a Box, a Point or points, got {type(prompt).__name__}"
     )
-
-
-def weights_directory(name: str | PathLike[str]) -> Path:
-    """The model directory of a preset or a path.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such preset or directory.
-    """
-    if name in PRESETS:
-        return Path(str(resources.files("unigeoseg"))) / "weights" / str(name)
-    directory = Path(name)
-    if not directory.is_dir():
-        raise CheckpointNotFoundError(
-            f"{str(name)!r} is neither a model that ships with the package ({', '.join(PRESETS)}) "
-            "nor a directory"
-        )
-    return directory
 
 
 def _open(scene: SceneLike) -> Scene:
