@@ -30,7 +30,7 @@ SHIPPED = ("nano",)
 PUBLISHED = {"base": "nishuo1999/UniGeoSeg"}
 
 _FILES = (checkpoint.CONFIG, checkpoint.TOKENIZER, checkpoint.WEIGHTS)
-_SETTINGS = (checkpoint.CONFIG, "*token*.json", "vocab.json", "merges.txt", "*.index.json")
+_SETTINGS = (checkpoint.CONFIG, "*token*.json", "vocab.*", "merges.*", "*.index.json")
 
 
 def weights_directory(name: str | PathLike[str]) -> Path:
