@@ -267,12 +267,14 @@ def _cached(
     names = [each for each in patterns if not set(each) & set("*?[")]
     absent = [name for name in names if not (Path(path) / name).is_file()]
     if absent:
-        raise HubUnreachableError(f"{reason}; {path} has no {', '.join(absent)}") from reason
+        raise HubNotFoundError(f"{path} has no {', '.join(absent)}, and {reason}") from reason
     return Path(path)
 
 
 def _translated(error: Exception, what: str) -> UniGeoSegError:
     """The error of ours for one of the library's or its HTTP client's."""
+    from huggingface_hub.errors import HFValidationError
+
     status = getattr(getattr(error, "response", None), "status_code", None)
     why = " ".join(f"{type(error).__name__}: {error}".split())
     if status in (401, 403):
@@ -282,7 +284,7 @@ def _translated(error: Exception, what: str) -> UniGeoSegError:
         )
     if status == 404:
         return HubNotFoundError(f"the hub does not have {what} ({status}): check the name")
-    if type(error).__name__ == "HFValidationError":
+    if isinstance(error, HFValidationError):
         return HubNotFoundError(f"the hub has no such names: {why}")
     disk = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
     if disk and status is None and getattr(error, "errno", None):

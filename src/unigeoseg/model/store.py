@@ -90,10 +90,11 @@ def pull(name: str, target: Path | None = None) -> Path:
         raise CheckpointNotFoundError(
             f"{name!r} can not be pulled: give {' or '.join(PUBLISHED)}, or owner/name on the hub"
         )
-    found = _installed(repo_id) if target is None else target
+    target = target and target.resolve()
+    found = target or _installed(repo_id)
     if found and _is_complete(found):
         return found
-    if target is not None:
+    if target:
         _check_free(target)
     try:
         return _pull(repo_id, target)
@@ -103,28 +104,26 @@ def pull(name: str, target: Path | None = None) -> Path:
 
 def _pull(repo_id: str, target: Path | None) -> Path:
     source = hub.fetch(repo_id, kind="model", patterns=_SETTINGS)
-    ours = "format" in _config(source)
-    choices = [(checkpoint.WEIGHTS,)] if ours else released.weight_choices(source)
-    weights = _fetch_first(repo_id, source.name, choices)
     target = target or _place(repo_id) / source.name
     _check_free(target)
-    size = sum(path.stat().st_size for path in weights)
+    ours = "format" in _config(source)
+    choices = [_FILES] if ours else released.weight_choices(source)
+    files = _fetch_first(repo_id, source.name, choices)
+    size = sum(path.stat().st_size for path in files)
     hub.check_space(target, size, f"the model made of {repo_id}")
-    if ours:
-        _install(target, _place(repo_id), lambda to: _copy(source, to))
-    else:
-        hub.steps.info("converting %s of weights", hub.megabytes(size))
-        _install(target, _place(repo_id), lambda to: released.convert(source, to))
+    hub.steps.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
+    make = _copy if ours else released.convert
+    _install(target, _place(repo_id), lambda partial: make(source, partial))
     return target
 
 
 def _fetch_first(repo_id: str, commit: str, choices: Iterable[tuple[str, ...]]) -> tuple[Path, ...]:
     """Files of the first choice that the repository has."""
-    problem: HubError | None = None
+    problem: HubNotFoundError | None = None
     for names in choices:
         try:
             there = hub.fetch(repo_id, kind="model", patterns=names, revision=commit)
-        except (HubNotFoundError, HubUnreachableError) as error:
+        except HubNotFoundError as error:
             problem = problem or error
         else:
             return tuple(there / name for name in names)
