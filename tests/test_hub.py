@@ -39,6 +39,11 @@ def test_only_what_is_asked_for_comes_and_stays(hub, tmp_path):
     assert sorted(hub.gets) == [("config.json", 0), ("part-1.bin", 0), ("part-2.bin", 0)]
 
 
+def test_wildcards_that_match_nothing_bring_nothing(hub):
+    fetch("owner/name", kind="model", patterns=["*.txt"])
+    assert not hub.gets
+
+
 def test_a_dataset_with_folders(hub):
     hub.path, hub.files = "datasets/owner/name", {"test/[a] b.bin": b"pixels", "more": b""}
     directory = fetch("owner/name", kind="dataset", patterns=["test/*"])

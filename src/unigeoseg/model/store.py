@@ -10,6 +10,7 @@ from importlib import resources
 from os import PathLike
 from pathlib import Path
 from re import ASCII, fullmatch
+from shlex import quote
 
 import torch
 from safetensors import SafetensorError
@@ -208,5 +209,5 @@ def _by_hand(repo_id: str) -> str:
         f"{hub.page(repo_id)} the files config.json, tokenizer.json (or tokenizer_config.json, "
         "vocab.json, merges.txt), added_tokens.json if there is one, and model.safetensors (or "
         "model.safetensors.index.json and every file it names, or pytorch_model.bin likewise) to "
-        f"a folder DIR, then run `unigeoseg convert DIR {_place(repo_id) / 'by-hand'}`"
+        f"a folder DIR, then run `unigeoseg convert DIR {quote(str(_place(repo_id) / 'by-hand'))}`"
     )
