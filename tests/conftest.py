@@ -1,11 +1,13 @@
 """Tiny real scenes on disk."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import scenes
+from hub_server import Hub, serving
 
 # The networks here are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -39,3 +41,18 @@ def geographic_scene(tmp_path: Path) -> Path:
 def rotated_scene(tmp_path: Path) -> Path:
     """A 64 x 64 GeoTIFF turned by 30 degrees."""
     return scenes.rotated(tmp_path)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with one repository, and the hub's library told to use it and `tmp_path / "home"`."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="needs the extra 'base'")
+    files = {"config.json": b"{}", "part-1.bin": b"one" * 1000, "part-2.bin": b"two" * 1000}
+    with serving(Hub(files)) as served:
+        # the library reads the environment once, when it is imported
+        template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", served.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        yield served

@@ -12,9 +12,7 @@ import pytest
 import unigeoseg
 
 ROOT = Path(unigeoseg.__file__).parent
-LAYERS = (
-    "errors geo prompt sample data model views segmentation segment bench train serve cli".split()
-)
+LAYERS = "errors hub geo prompt sample data model views segmentation segment bench train serve cli".split()
 PUBLIC = {
     "Box",
     "Grid",
@@ -89,6 +87,7 @@ def test_data_and_model_do_not_know_each_other():
 
 
 def test_each_layer_keeps_to_its_libraries():
+    assert not {"torch", "numpy", "rasterio"} & libraries("hub")
     assert "torch" not in libraries("geo")
     assert "torch" not in libraries("data")
     assert "rasterio" not in libraries("model")

@@ -43,7 +43,7 @@ def test_a_directory_is_a_model(roof_scene: Path, tmp_path: Path):
 
 
 def test_an_unknown_model_is_refused():
-    with pytest.raises(CheckpointNotFoundError, match="neither a model that ships"):
+    with pytest.raises(CheckpointNotFoundError, match="neither a model of ours"):
         Segmenter.from_pretrained("no-such-model")
 
 

@@ -21,6 +21,11 @@
     |- CheckpointError             the weights cannot be used
     |  |- CheckpointNotFoundError  no such file or directory
     |  `- CheckpointDamagedError   missing, unknown or misshapen weights
+    |- HubError                    a repository of the hub cannot be used
+    |  |- HubUnreachableError      no network, or the transfer broke off
+    |  |- HubNotFoundError         no such repository, revision or file
+    |  |- HubAccessError           the hub does not let this user in
+    |  `- HubDamagedError          what came is not what the hub states
     |- DataError                   a training sample or shard breaks its rules
     |- OptionError                 a setting out of its range
     `- MissingExtraError           an optional dependency is not installed
@@ -103,6 +108,26 @@ class CheckpointNotFoundError(CheckpointError):
 
 class CheckpointDamagedError(CheckpointError):
     """The checkpoint has missing, unknown or misshapen weights."""
+
+
+class HubError(UniGeoSegError):
+    """A repository of the hub cannot be used."""
+
+
+class HubUnreachableError(HubError):
+    """The hub cannot be reached, or the transfer broke off."""
+
+
+class HubNotFoundError(HubError):
+    """The hub has no such repository, revision or file."""
+
+
+class HubAccessError(HubError):
+    """The hub does not let this user in."""
+
+
+class HubDamagedError(HubError):
+    """What came is not what the hub states, or the hub states what cannot be."""
 
 
 class DataError(UniGeoSegError):

@@ -8,7 +8,6 @@ suits the network. A window is encoded once and reused by later prompts on the s
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unigeoseg.errors import CheckpointNotFoundError, OptionError, PromptError
+from unigeoseg.errors import OptionError, PromptError
 from unigeoseg.geo.mask import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
 from unigeoseg.geo.tile import Blender
@@ -24,6 +23,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.network import ImageFeatures, PromptInputs, UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
+from unigeoseg.model.store import weights_directory
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import View, ViewConfig, plan_views, show
@@ -33,7 +33,6 @@ PromptLike = Prompt | str | Point | Box | Sequence[Point]
 Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all."""
 
-PRESETS = ("nano",)
 NO_TARGET = "no target"
 
 
@@ -78,15 +77,16 @@ class Segmenter:
     def from_pretrained(
         cls, name: str | PathLike[str] = "nano", *, dtype: torch.dtype | None = None
     ) -> "Segmenter":
-        """Load a preset that ships with the package ("nano"), or a model directory.
+        """Load "nano", "base" once it was pulled, a model directory, or "owner/name" on the hub.
 
         Args:
-            name: Preset or directory.
+            name: Which model.
             dtype: What the network computes in; without it float32, or bfloat16 for large
                 networks on processors that multiply it faster.
 
         Raises:
-            CheckpointNotFoundError: If there is no such preset or directory.
+            CheckpointNotFoundError: If there is no such model on this machine.
+            HubError: If a model of the hub cannot be fetched.
             CheckpointDamagedError: If its files cannot be used.
         """
         return cls(*checkpoint.load(weights_directory(name), dtype=dtype))
@@ -302,23 +302,6 @@ def as_prompt(prompt: PromptLike) -> Prompt:
     raise PromptError(
         f"a prompt is a text, a Prompt, a Box, a Point or points, got {type(prompt).__name__}"
     )
-
-
-def weights_directory(name: str | PathLike[str]) -> Path:
-    """The model directory of a preset or a path.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such preset or directory.
-    """
-    if name in PRESETS:
-        return Path(str(resources.files("unigeoseg"))) / "weights" / str(name)
-    directory = Path(name)
-    if not directory.is_dir():
-        raise CheckpointNotFoundError(
-            f"{str(name)!r} is neither a model that ships with the package ({', '.join(PRESETS)}) "
-            "nor a directory"
-        )
-    return directory
 
 
 def _open(scene: SceneLike) -> Scene:

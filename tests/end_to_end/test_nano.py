@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from unigeoseg.model.store import weights_directory
 from unigeoseg.prompt import Box, Point
-from unigeoseg.segment import Segmenter, weights_directory
+from unigeoseg.segment import Segmenter
 
 
 @pytest.fixture(scope="module")

@@ -159,6 +159,56 @@ def test_a_file_without_weights_is_refused(source, tmp_path):
         convert(source, tmp_path / "model")
 
 
+def write_slow(directory, **settings):
+    """A tokenizer as it was before tokenizer.json."""
+    (directory / "tokenizer.json").unlink()
+    vocabulary = tiny_base.tokenizer().get_vocab(with_added_tokens=False)
+    values = {
+        "vocab.json": vocabulary,
+        "tokenizer_config.json": {"tokenizer_class": "CodeGenTokenizer"} | settings,
+        "added_tokens.json": {"<|endoftext|>": 257, "[SEG]": 256},
+    }
+    for name, value in values.items():
+        (directory / name).write_text(json.dumps(value))
+    (directory / "merges.txt").write_text("#version: 0.2\n")
+
+
+def test_a_slow_tokenizer_reads_the_same(network, source, tmp_path):
+    write_slow(source)
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    save_file(state, source / "model.safetensors")
+    convert(source, tmp_path / "model")
+    tokenizer = checkpoint.load(tmp_path / "model")[1].tokenizer
+    for text in (" the roof[SEG]", "[INST] \n\n It is [SEG] . <|endoftext|>", "h\u00f4tel"):
+        expected = tiny_base.tokenizer().encode(text, add_special_tokens=False).ids
+        assert tokenizer.encode(text, add_special_tokens=False).ids == expected
+
+
+def test_code_of_a_tokenizer_is_not_run(network, source, tmp_path):
+    write_slow(source, tokenizer_class="Other", auto_map={"AutoTokenizer": ["harm.Harm", None]})
+    (source / "harm.py").write_text("raise SystemExit('code of a tokenizer ran')")
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    save_file(state, source / "model.safetensors")
+    with pytest.raises(CheckpointDamagedError, match=r"tokenizer of .* cannot be read"):
+        convert(source, tmp_path / "model")
+
+
+def test_added_tokens_get_their_ids(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    save_file(state, source / "model.safetensors")
+    (source / "added_tokens.json").write_text(json.dumps({"[MORE]": 258, "[SEG]": 256}))
+    convert(source, tmp_path / "model")
+    tokenizer = checkpoint.load(tmp_path / "model")[1].tokenizer
+    assert tokenizer.encode("a[MORE]", add_special_tokens=False).ids[-1] == 258
+
+
+@pytest.mark.parametrize("added", [{"[SEG]": 7}, {"[MORE]": 299}, {"[MORE]": "x", "[SEG]": 256}])
+def test_added_tokens_that_do_not_fit_are_refused(source, tmp_path, added):
+    (source / "added_tokens.json").write_text(json.dumps(added))
+    with pytest.raises(CheckpointDamagedError, match=r"added_tokens\.json"):
+        convert(source, tmp_path / "model")
+
+
 class Harm:
     """Runs code when it is unpickled without care."""
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from unigeoseg.cli.console import progress
+from unigeoseg.cli.console import MODEL_HELP, progress
 from unigeoseg.data.split import Split
 
 
@@ -26,7 +26,7 @@ app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
 def nano(
     *,
     data: Annotated[Path, typer.Option(help="Folder of labelled sets; see docs/data.md.")],
-    model: Annotated[str, typer.Option(help="A preset or a model directory.")] = "nano",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
     split: Annotated[Split, typer.Option(help="Which groups to score on.")] = "test",
     images: Annotated[int | None, typer.Option(help="At most so many images per set.")] = None,
 ) -> None:
@@ -52,7 +52,7 @@ def nano(
 def speed(
     *,
     model: Annotated[
-        str, typer.Option(help="A preset or a model directory; 'base' has random weights here.")
+        str, typer.Option(help=f"{MODEL_HELP}; 'base' has random weights here")
     ] = "nano",
     size: Annotated[int, typer.Option(min=32, help="Side of the tile in pixels.")] = 512,
     rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the median counts.")] = 9,

@@ -1,9 +1,14 @@
 """What commands say on standard error: lines and progress bars."""
 
+import logging
 from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from unigeoseg.hub import steps
+
+MODEL_HELP = "nano, base, a model directory, or owner/name on the Hugging Face hub."
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -11,6 +16,21 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 def say(line: str) -> None:
     """Print one line, as it is."""
     console.print(" ".join(line.split()), markup=False)
+
+
+class _Saying(logging.Handler):
+    """Says what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one message."""
+        say(record.getMessage())
+
+
+def say_steps() -> None:
+    """Say the steps of getting a model from the hub."""
+    steps.setLevel(logging.INFO)
+    steps.propagate = False
+    steps.handlers = [_Saying()]
 
 
 def progress(what: str) -> Progress:

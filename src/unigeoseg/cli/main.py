@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from unigeoseg.cli import bench
-from unigeoseg.cli.console import counter, progress, say
+from unigeoseg.cli.console import MODEL_HELP, counter, progress, say, say_steps
 from unigeoseg.cli.prompts import Asked, parse_bands
 from unigeoseg.errors import OptionError, OutputExistsError, UniGeoSegError
 from unigeoseg.prompt import Task
@@ -32,6 +32,7 @@ USAGE_ERROR = 2
 
 def main() -> None:
     """Run the command line; an error of ours gives one line and exit code 2."""
+    say_steps()
     try:
         app()
     except UniGeoSegError as error:
@@ -76,7 +77,7 @@ def segment(
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
     ] = 0.5,
-    model: Annotated[str, typer.Option(help="A preset or a model directory.")] = "nano",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
     answer: Annotated[
         bool, typer.Option(help="Also say in words what was found; for models that speak.")
     ] = False,
@@ -157,11 +158,27 @@ def convert(
 
 
 @app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="base, or owner/name on the Hugging Face hub.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Directory to write, instead of one below HF_HOME."),
+    ] = None,
+) -> None:
+    """Fetch a published model, verify it and convert it; see docs/base.md."""
+    from unigeoseg.model.store import pull as pull_model
+
+    say(f"{name} is in {pull_model(name, output)}")
+
+
+@app.command()
 def doctor() -> None:
     """Say what is installed, what it runs on, and whether the weights load."""
     import torch
 
-    from unigeoseg.segment import Segmenter, weights_directory
+    from unigeoseg.model.store import weights_directory
+    from unigeoseg.segment import Segmenter
 
     for package in ("unigeoseg", "torch", "rasterio", "numpy", "shapely", "pyogrio"):
         typer.echo(f"{package:12}{metadata.version(package)}")

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
+from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError, MissingExtraError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import ChatProcessor, for_tokenizer
 from unigeoseg.model.config import (
@@ -43,7 +43,8 @@ def convert(source: Path, target: Path) -> DoorReport:
     """Turn a released model directory into one that `checkpoint.load` reads; values are kept.
 
     Args:
-        source: Holds config.json, tokenizer.json, and the weights as model.safetensors or
+        source: Holds config.json, the tokenizer as tokenizer.json or as the files that
+            `transformers` makes one of, and the weights as model.safetensors or
             pytorch_model.bin, whole or in parts with an index.
         target: Directory to write, made if it is missing.
 
@@ -57,7 +58,7 @@ def convert(source: Path, target: Path) -> DoorReport:
             another shape, or the tokenizer is of another model.
     """
     settings = _json(source / "config.json")
-    tokenizer = _tokenizer(source / "tokenizer.json")
+    tokenizer = _tokenizer(source)
     files = weight_files(source)
     shapes = {key: tuple(value.shape) for key, value in _weights(files)}
     config = for_tokenizer(config_of(shapes, settings), tokenizer)
@@ -99,6 +100,26 @@ def rename_all(
     return state, became
 
 
+def weight_choices(source: Path) -> Iterator[tuple[str, ...]]:
+    """Names of the files that may hold a model's weights, the best choice first.
+
+    Args:
+        source: A released directory, in which only the indices are read.
+
+    Raises:
+        CheckpointDamagedError: If an index cannot be read.
+    """
+    for name in _FILES:
+        index = source / f"{name}{_INDEX}"
+        if index.is_file():
+            parts = _json(index).get("weight_map")
+            names = {str(part) for part in parts.values()} if isinstance(parts, dict) else set()
+            # a part lies beside its index, whatever the index says
+            yield tuple(sorted(Path(part).name for part in names))
+        else:
+            yield (name,)
+
+
 def weight_files(source: Path) -> tuple[Path, ...]:
     """The files that hold the weights of a released directory.
 
@@ -106,21 +127,13 @@ def weight_files(source: Path) -> tuple[Path, ...]:
         CheckpointNotFoundError: If there is none, or one that the index names is missing.
         CheckpointDamagedError: If the index cannot be read.
     """
-    for name in _FILES:
-        whole, index = source / name, source / f"{name}{_INDEX}"
-        if index.is_file():
-            parts = _json(index).get("weight_map")
-            names = {str(part) for part in parts.values()} if isinstance(parts, dict) else set()
-            # a part lies beside its index, whatever the index says
-            found = tuple(source / Path(part).name for part in sorted(names))
-        elif whole.is_file():
-            found = (whole,)
-        else:
-            continue
-        absent = [path.name for path in found if not path.is_file()]
-        if absent or not found:
+    for whole, names in zip(_FILES, weight_choices(source), strict=True):
+        absent = [name for name in names if not (source / name).is_file()]
+        if names and not absent:
+            return tuple(source / name for name in names)
+        if names != (whole,):
+            index = source / f"{whole}{_INDEX}"
             raise CheckpointNotFoundError(f"{index} names {absent or 'no file'}; {_AGAIN}")
-        return found
     raise CheckpointNotFoundError(
         f"{source} has neither {' nor '.join(_FILES)}, whole or in parts: {_AGAIN}"
     )
@@ -162,12 +175,43 @@ def _json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _tokenizer(path: Path) -> Tokenizer:
-    if not path.is_file():
+def _tokenizer(source: Path) -> Tokenizer:
+    """The tokenizer in its fast form, with every added token at the id that is stated for it."""
+    path = source / "tokenizer.json"
+    tokenizer = checkpoint.read_tokenizer(path) if path.is_file() else _from_slow(source)
+    added = source / "added_tokens.json"
+    stated = _json(added) if added.is_file() else {}
+    if not all(isinstance(number, int) for number in stated.values()):
+        raise CheckpointDamagedError(f"{added} gives ids that are not whole numbers; {_AGAIN}")
+    for token in sorted(stated, key=stated.__getitem__):
+        if tokenizer.token_to_id(token) is None:
+            tokenizer.add_tokens([token])
+        if tokenizer.token_to_id(token) != stated[token]:
+            raise CheckpointDamagedError(
+                f"{added} gives {token!r} the id {stated[token]}, the tokenizer "
+                f"{tokenizer.token_to_id(token)}; {_AGAIN}"
+            )
+    return tokenizer
+
+
+def _from_slow(source: Path) -> Tokenizer:
+    """The fast form of a tokenizer of which only vocabulary and merges were released."""
+    if not (source / "tokenizer_config.json").is_file():
         raise CheckpointNotFoundError(
-            f"{path} is missing; {_AGAIN}, or save the model's tokenizer in its fast form"
+            f"{source} has neither tokenizer.json nor tokenizer_config.json; {_AGAIN}"
         )
-    return checkpoint.read_tokenizer(path)
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise MissingExtraError("a released tokenizer", "base") from error
+    try:
+        read = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        text = read.backend_tokenizer.to_str()
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointDamagedError(
+            f"the tokenizer of {source} cannot be read ({error}); {_AGAIN}"
+        ) from error
+    return Tokenizer.from_str(text)
 
 
 def config_of(shapes: Shapes, settings: Mapping[str, Any]) -> ModelConfig:
