@@ -12,7 +12,10 @@ import pytest
 import unigeoseg
 
 ROOT = Path(unigeoseg.__file__).parent
-LAYERS = "errors hub geo prompt sample data model views segmentation segment bench train serve cli".split()
+LAYERS = (
+    *("errors hub geo prompt sample data model views segmentation".split()),
+    *("segment bench train serve cli".split()),
+)
 PUBLIC = {
     "Box",
     "Grid",

@@ -77,14 +77,25 @@ def test_prompts_of_different_lengths_do_not_touch_each_other(segmenter, pixels)
         np.testing.assert_allclose(one.score, other.score, atol=1e-5)
 
 
-def test_an_image_is_encoded_once(segmenter, pixels):
-    calls = []
-    hook = segmenter.network.encoder.register_forward_hook(lambda *_: calls.append(1))
+def test_an_image_is_encoded_and_read_once(segmenter, pixels):
+    calls, read = [], []
+    network = segmenter.network
+    hooks = [
+        network.encoder.register_forward_hook(lambda *_: calls.append(1)),
+        network.language.model.register_forward_pre_hook(
+            lambda _, __, given: read.append(given["inputs_embeds"].shape[1]), with_kwargs=True
+        ),
+    ]
     with segmenter.open(pixels) as session:
         session.segment([TEXT, "the road"])
         session.segment([Box(1, 1, 20, 20)])
-    hook.remove()
+        session.segment([TEXT])
+    for hook in hooks:
+        hook.remove()
     assert len(calls) == 1
+    assert len(read) == 3
+    assert read[0] > read[2]  # the image's token came with the first prompts, and the prefix never
+    assert read[2] < len(segmenter.network.config.language.prefix)
 
 
 def test_large_scenes_are_seen_in_windows_at_their_own_scale():
@@ -127,7 +138,7 @@ def test_words_are_those_of_a_loop_without_a_cache(segmenter, pixels):
             ids = torch.tensor([[*processor.style.opening, *said]])
             row = torch.cat([text, network.language.embed(ids)], dim=1)
             mask = torch.ones(row.shape[:2], dtype=torch.bool)
-            hidden, _ = network.language(row, mask, image.tokens)
+            hidden, _, _ = network.language(row, mask, image.tokens)
             token = int(network.language.head(hidden[0, -1]).argmax())
             if token in processor.style.ending:
                 break

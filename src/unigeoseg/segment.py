@@ -20,6 +20,7 @@ from unigeoseg.geo.mask import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
 from unigeoseg.geo.tile import Blender
 from unigeoseg.model import checkpoint
+from unigeoseg.model.causal import of_prompts
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.network import ImageFeatures, PromptInputs, UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
@@ -128,7 +129,7 @@ class Segmenter:
         """Encode images (B, 3, H, W) uint8, of a size that the network takes, for any prompts."""
         values = self.processor.pixel_values(images).to(self._dtype)
         features = self.network.encode(values)
-        return features if self._start is None else self.network.remember(features, self._start)
+        return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
 
     def open(self, scene: SceneLike) -> "Session":
         """Open a scene for several prompts; what is encoded for one serves the next."""
@@ -237,6 +238,9 @@ class Session:
         inputs = self._inputs(view, prompts)
         with torch.inference_mode():
             output = self._segmenter.network.decode(features, inputs)
+        if output.context:  # the language model has read the image and need not again
+            read = replace(features, context=of_prompts(output.context, [0]))
+            self._encoded[view] = read, valid
         logits = output.logits.float().numpy()
         scores = [_score(view.restore(each), valid) for each in logits]
         return scores, output.score_logits.float().sigmoid().tolist()

@@ -45,34 +45,36 @@ class CausalLanguage(nn.Module):
         attention_mask: Tensor,
         image_PTD: Tensor,
         context: Context | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Read the image, then the text; the image is not read again where it is remembered.
+    ) -> tuple[Tensor, Tensor, Context | None]:
+        """Read the image, then the text; what was read before is not read again.
 
         Args:
             text_PLD: Token embeddings, the enhanced ones in their place (P, L, D).
             attention_mask: (P, L) bool, True where a token is real; padding is on the right.
             image_PTD: Image tokens of each prompt's image (P, T, D).
-            context: What `remember` keeps of each prompt's image.
+            context: What is remembered of all that stands before the image, or before the text,
+                for P prompts.
 
         Returns:
-            Hidden states of the text (P, L, D), and of the image tokens (P, T, D), or the tokens
-            themselves where the image is remembered.
+            Hidden states of the text (P, L, D); those of the image tokens (P, T, D), or the
+            tokens themselves where the image is remembered; and what to remember of all that
+            stands before the text, None where gradients are wanted.
         """
-        text_PLD = text_PLD * attention_mask.unsqueeze(-1)
-        if context is not None:
-            return self._read(text_PLD, context, attention_mask)[0], image_PTD
-        length, first = text_PLD.shape[1], len(self.config.prefix)
-        sequence = torch.cat([self._prefix(len(text_PLD)), image_PTD, text_PLD], dim=1)
-        hidden, _ = self._read(sequence, (), attention_mask)
-        return hidden[:, -length:], hidden[:, first:-length]
+        length = text_PLD.shape[1]
+        sequence = text_PLD * attention_mask.unsqueeze(-1)
+        first = len(self.config.prefix) if context is None else 0
+        image_known = _length(context or ()) > len(self.config.prefix)
+        if not image_known:
+            sequence = torch.cat([image_PTD, sequence], dim=1)
+        if context is None:
+            sequence = torch.cat([self._prefix(len(text_PLD)), sequence], dim=1)
+        hidden, behind = self._read(sequence, context or (), attention_mask)
+        seen = image_PTD if image_known else hidden[:, first:-length]
+        return hidden[:, -length:], seen, _before(behind, length) or None
 
     def start(self) -> Context:
         """Read what is said before any image, once; it is true until the weights change."""
         return self._read(self._prefix(1), ())[1]
-
-    def remember(self, image_BTD: Tensor, start: Context) -> Context:
-        """Read image tokens (B, T, D) behind `start`, for any number of prompts on them."""
-        return self._read(image_BTD, of_prompts(start, [0] * len(image_BTD)))[1]
 
     def generate(
         self,
@@ -117,7 +119,7 @@ class CausalLanguage(nn.Module):
         """
         from transformers import DynamicCache
 
-        before = context[0][0].shape[2] if context else 0
+        before = _length(context)
         if attention_mask is not None:
             prompts, length = attention_mask.shape
             seen = attention_mask.new_ones(prompts, before + sequence_PLD.shape[1] - length)
@@ -147,6 +149,16 @@ class CausalLanguage(nn.Module):
                 parent, _, child = name.rpartition(".")
                 fresh = type(module)(config=self.model.config)
                 setattr(self.model.get_submodule(parent), child, fresh)
+
+
+def _length(context: Context) -> int:
+    """How many tokens are remembered."""
+    return context[0][0].shape[2] if context else 0
+
+
+def _before(context: Context, length: int) -> Context:
+    """A context without its last `length` tokens."""
+    return tuple((keys[:, :, :-length], values[:, :, :-length]) for keys, values in context)
 
 
 def of_prompts(context: Context, which: Sequence[int] | Tensor) -> Context:

@@ -64,7 +64,7 @@ class LanguageModel(nn.Module):
 
     def forward(
         self, text_PLD: Tensor, attention_mask: Tensor, image_PTD: Tensor, context: None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, None]:
         """Read the instruction, then instruction and image together.
 
         Args:
@@ -74,7 +74,8 @@ class LanguageModel(nn.Module):
             context: Nothing: here words and places see each other, so no part can be read ahead.
 
         Returns:
-            Hidden states of the text (P, L, D) and of the image tokens (P, T, D).
+            Hidden states of the text (P, L, D) and of the image tokens (P, T, D), and nothing to
+            remember.
         """
         del context
         for layer in self.text_layers:
@@ -85,4 +86,4 @@ class LanguageModel(nn.Module):
         for layer in self.joint_layers:
             joint = layer(joint, joint_mask)
         length = text_PLD.shape[1]
-        return joint[:, :length], joint[:, length:]
+        return joint[:, :length], joint[:, length:], None

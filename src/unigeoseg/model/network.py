@@ -5,7 +5,7 @@ M coordinate rows, Q queries.
 An image is encoded once; any number of prompts on it are decoded from that.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -48,7 +48,8 @@ class ImageFeatures:
         maps: Pixel maps (B, C, h, w); Nano's at strides 4, 8 and 16, Base's mask features and
             levels at strides 32, 16 and 8.
         coarse: The encoder's coarsest map (B, C, H/32, W/32).
-        context: What a language model that reads from left to right remembers of the image.
+        context: What a language model that reads from left to right remembers (B images): of
+            all that stands before an image, or of the image too.
     """
 
     tokens: Tensor
@@ -66,12 +67,15 @@ class SegmentationOutput:
         earlier: Mask logits before the last decoder layers, for deep supervision.
         score_logits: (P,), the logit of the mask's expected IoU with what was meant.
         hidden: Hidden states of the text (P, L, D), from which words can be predicted.
+        context: What the language model remembers of each prompt's image, for `ImageFeatures`;
+            None where it cannot, or where gradients are wanted.
     """
 
     logits: Tensor
     earlier: tuple[Tensor, ...]
     score_logits: Tensor
     hidden: Tensor
+    context: Context | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +131,21 @@ class UniGeoSegNetwork(nn.Module):
         drawn = (prompts.coordinates, prompts.present)
         text = self._enhanced(prompts)  # (P, L, D)
         remembered = image.context and of_prompts(image.context, which)
-        hidden, seen = self.language(text, prompts.attention_mask, image.tokens[which], remembered)
+        hidden, seen, context = self.language(
+            text, prompts.attention_mask, image.tokens[which], remembered
+        )
         pooled, words = self.memory.gather(hidden, said, task, self.target.pool)  # Eq. 6-7
         queries, real = self.target(pooled, words, said, image.coarse[which])  # (P, Q, D')
         maps = tuple(maps[which] for maps in image.maps)
         maps = self.fusion(maps, seen, queries[:, 0], drawn)
         logits, score = self.decoder(queries, real, maps)
-        return SegmentationOutput(logits[-1], tuple(logits[:-1]), score, hidden)
-
-    def remember(self, image: ImageFeatures, start: Context) -> ImageFeatures:
-        """Read B encoded images once for all prompts, behind what `language.start` read.
-
-        For use without gradients, by language models that read from left to right.
-        """
-        return replace(image, context=self.language.remember(image.tokens, start))
+        return SegmentationOutput(logits[-1], tuple(logits[:-1]), score, hidden, context)
 
     def answer(
         self, image: ImageFeatures, prompts: PromptInputs, style: AnswerStyle
     ) -> list[list[int]]:
-        """Token ids of what the language model replies to P prompts on B remembered images."""
-        assert image.context is not None, "the images are read by `remember` first"
+        """Token ids of the language model's replies to P prompts on B images that it remembers."""
+        assert image.context is not None, "the images were read by `decode` before"
         text, lengths = self._enhanced(prompts), prompts.attention_mask.sum(dim=1).tolist()
         return [
             self.language.generate(
