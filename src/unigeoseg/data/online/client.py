@@ -140,7 +140,7 @@ class OnlineClient:
         """What decides the reply. Pixels are digested before they are packed as PNG or JPEG."""
         config = self.config
         shape = "x".join(str(side) for side in question.image.shape)
-        digest = hashlib.sha256(np.ascontiguousarray(question.image)).hexdigest()
+        digest = hashlib.sha256(question.image.tobytes()).hexdigest()
         return {
             "model": config.model,
             "prompts": prompts.VERSION,
