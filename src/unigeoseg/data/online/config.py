@@ -124,7 +124,7 @@ class OnlineConfig:
                 f"parameters has {taken[0]}, which is set for each request; leave out"
             )
         bounds = [self.parameters[name] for name in _BOUNDS if name in self.parameters]
-        if not bounds or not all(isinstance(bound, int) and bound > 0 for bound in bounds):
+        if not bounds or not all(type(bound) is int and bound > 0 for bound in bounds):
             raise OptionError(
                 f"parameters must bound the answer by {' or '.join(_BOUNDS)}, a number above 0"
             )
@@ -208,6 +208,7 @@ class Models:
 
     def __post_init__(self) -> None:
         """Check that three different models write and score."""
+        _check_range("reasoning_categories", self.reasoning_categories, above=0)
         names = [config.model for config in (self.writer, *self.scorers)]
         if len(set(names)) < len(names):
             raise OptionError(
