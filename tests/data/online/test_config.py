@@ -105,14 +105,14 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, old, new, message):
 )
 def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path, old, new):
     path = write(tmp_path, FILE.replace(old, new, 1))
-    with pytest.raises(OptionError, match="key|number") as raised:
+    with pytest.raises(OptionError, match=r"key|number") as raised:
         load_models(path)
     assert "sk-proj" not in str(raised.value)
 
 
 def test_three_scorers_are_one_too_many(tmp_path):
     more = FILE + '\n[[scorers]]\nbase_url = "http://127.0.0.1:8002/v1"\nmodel = "e"\n'
-    with pytest.raises(OptionError, match="scorers: .*at most 2"):
+    with pytest.raises(OptionError, match=r"scorers: .*at most 2"):
         load_models(write(tmp_path, more.replace("[score_limits]\nmask = 3\n", "")))
 
 

@@ -155,6 +155,7 @@ def _reasoned(answer: ReasonedQuestion | NoAnswer) -> _Text | NoAnswer:
 def _fault(text: _Text | NoAnswer, family: Family, candidate: Candidate) -> NoAnswer | None:
     if isinstance(text, NoAnswer):
         return text
-    if family != "referring" and leaks(text.instruction, taxonomy()[candidate.category]):
-        return NoAnswer("names_category", text.instruction)
-    return None
+    if family == "referring":
+        return None
+    word = leaks(text.instruction, taxonomy()[candidate.category])
+    return NoAnswer("names_category", f"{word!r} in: {text.instruction}") if word else None
