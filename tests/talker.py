@@ -1,4 +1,4 @@
-"""A real local server that speaks the chat-completions protocol and says what a test wants."""
+"""A clock that does not wait, and a real local server that speaks the chat-completions protocol."""
 
 import json
 import threading
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from unigeoseg.data.online.clock import Clock
 
 Asked = dict[str, Any]
 
@@ -31,6 +33,21 @@ def completion(text: str | None, **changes: Any) -> Say:
     return Say(
         json.dumps({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage})
     )
+
+
+@dataclass
+class Time:
+    """A clock that jumps when somebody sleeps."""
+
+    now_s: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.now_s, sleep=self.sleep, chance=lambda: 1.0)
 
 
 @dataclass

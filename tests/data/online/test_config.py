@@ -1,10 +1,12 @@
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from unigeoseg.data.online import online_stages
-from unigeoseg.data.online.config import OnlineConfig, load_models
+from unigeoseg.data.online.answers import Judgement, Score
+from unigeoseg.data.online.config import JudgeLimits, OnlineConfig, ScoreLimits, load_models
 from unigeoseg.errors import OptionError
 
 FILE = """
@@ -133,11 +135,6 @@ def test_a_key_that_is_not_set_stops_before_the_first_image(tmp_path, monkeypatc
 
 
 def test_limits_are_dimensions_of_the_answers():
-    from dataclasses import fields
-
-    from unigeoseg.data.online.answers import Judgement, Score
-    from unigeoseg.data.online.config import JudgeLimits, ScoreLimits
-
     for limits, answer in ((JudgeLimits, Judgement), (ScoreLimits, Score)):
         assert ["reason", *(each.name for each in fields(limits))] == [*answer.model_fields]
 

@@ -1,30 +1,19 @@
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigeoseg.data.online.clock import Clock
+from talker import Time
 from unigeoseg.data.online.pace import Pace
 
 
-@dataclass
-class Time:
-    now_s: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now_s += seconds
-
-    def pace(self, requests: int | None, tokens: int | None) -> Pace:
-        return Pace(requests, tokens, Clock(now=lambda: self.now_s, sleep=self.sleep))
+def pace_at(time: Time, requests: int | None, tokens: int | None) -> Pace:
+    return Pace(requests, tokens, time.clock())
 
 
 @pytest.mark.parametrize(("requests", "tokens"), [(3, None), (None, 300)])
 def test_no_more_than_allowed_in_any_minute(requests, tokens):
     time = Time()
-    pace = time.pace(requests, tokens)
+    pace = pace_at(time, requests, tokens)
     starts = []
     for _ in range(7):
         pace.take(100)
@@ -35,7 +24,7 @@ def test_no_more_than_allowed_in_any_minute(requests, tokens):
 
 def test_without_caps_nothing_waits():
     time = Time()
-    pace = time.pace(None, None)
+    pace = pace_at(time, None, None)
     for _ in range(100):
         pace.take(10**9)
     assert time.slept == []
@@ -43,7 +32,7 @@ def test_without_caps_nothing_waits():
 
 def test_a_settled_turn_makes_room():
     time = Time()
-    pace = time.pace(None, 1000)
+    pace = pace_at(time, None, 1000)
     turn = pace.take(900)
     pace.settle(turn, 100)
     pace.take(900)
@@ -54,7 +43,7 @@ def test_a_settled_turn_makes_room():
 
 def test_a_request_beyond_the_allowance_goes_alone():
     time = Time()
-    pace = time.pace(None, 1000)
+    pace = pace_at(time, None, 1000)
     pace.take(10)
     pace.take(5000)
     pace.take(10)
@@ -68,7 +57,7 @@ def test_a_request_beyond_the_allowance_goes_alone():
 )
 def test_every_window_keeps_both_caps(steps, requests, tokens):
     time = Time()
-    pace = time.pace(requests, tokens)
+    pace = pace_at(time, requests, tokens)
     sent = []
     for gap, need in steps:
         time.now_s += gap

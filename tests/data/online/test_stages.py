@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.online import online_stages
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.taxonomy import by_name, taxonomy
+from unigeoseg.errors import MissingExtraError
 from unigeoseg.geo.mask import tight_box
 from unigeoseg.prompt import Box, Prompt, Task
 
@@ -314,3 +316,10 @@ def test_patches_overlap_in_threads_and_a_resumed_run_asks_nothing(tmp_path):
     with stages(tmp_path, lambda _: pytest.fail("asked again")) as ((judge, _, _), talker):
         assert run() == [True] * 6
     assert talker.asked == []
+
+
+@pytest.mark.parametrize("package", ["openai", "pydantic"])
+def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'unigeoseg\[engine\]'"):
+        online_stages(tmp_path / "models.toml", tmp_path)

@@ -37,7 +37,7 @@ class Plan:
     """
 
     regions: int = 521_496
-    referring: int = 364_666
+    referring: int = 364_664
     attribute: int = 68_926
     context: int = 44_914
     judged_share: float = 0.5
