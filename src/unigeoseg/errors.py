@@ -27,6 +27,10 @@
     |  |- HubAccessError           the hub does not let this user in
     |  `- HubDamagedError          what came is not what the hub states
     |- DataError                   a training sample or shard breaks its rules
+    |- OnlineError                 a model behind a server cannot go on; start again later
+    |  |- OnlineUnavailableError   no usable reply after every try
+    |  |- OnlineRequestError       the server turned a request down: key, model, parameters
+    |  `- CostCapError             the next request could pass the cost cap
     |- OptionError                 a setting out of its range
     `- MissingExtraError           an optional dependency is not installed
 
@@ -132,6 +136,22 @@ class HubDamagedError(HubError):
 
 class DataError(UniGeoSegError):
     """A training sample or shard breaks its rules."""
+
+
+class OnlineError(UniGeoSegError):
+    """A model behind a server cannot go on; what it answered so far is kept."""
+
+
+class OnlineUnavailableError(OnlineError):
+    """The server gave no usable reply after every try."""
+
+
+class OnlineRequestError(OnlineError):
+    """The server turned a request down: its key, its model or its parameters."""
+
+
+class CostCapError(OnlineError):
+    """The next request could pass the cost cap, so it was not sent."""
 
 
 class OptionError(UniGeoSegError):
