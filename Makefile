@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# all golden tensors of the released code, where they lie beside this folder
+export UNIGEOSEG_GOLDENS ?= $(abspath $(wildcard ../shared/oracle))
 
 .PHONY: help setup setup-train demo test test-all check fix clean
 
