@@ -25,6 +25,7 @@ from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.network import ImageFeatures, PromptInputs, UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.model.store import weights_directory
+from unigeoseg.model.tall import hasten
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import View, ViewConfig, plan_views, show
@@ -65,7 +66,8 @@ class Segmenter:
         side = network.config.image_size
         self.network, self.processor = network, processor
         self.views = views or (ViewConfig.for_square(side) if side else ViewConfig())
-        self._dtype = next(network.parameters()).dtype
+        self.dtype = next(network.parameters()).dtype
+        hasten(network.language)
         with torch.inference_mode():
             self._start = network.language.start() if self.speaks else None
 
@@ -127,7 +129,7 @@ class Segmenter:
 
     def encode(self, images: NDArray[np.uint8]) -> ImageFeatures:
         """Encode images (B, 3, H, W) uint8, of a size that the network takes, for any prompts."""
-        values = self.processor.pixel_values(images).to(self._dtype)
+        values = self.processor.pixel_values(images).to(self.dtype)
         features = self.network.encode(values)
         return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
 

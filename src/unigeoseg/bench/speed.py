@@ -15,6 +15,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import SEG_TOKEN, ChatProcessor, for_tokenizer
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
+from unigeoseg.prompt import Prompt, Task
 from unigeoseg.segment import Segmenter, Session
 
 FIRST, SECOND, THIRD = "a tile by text", "a second text on it", "a question on it"
@@ -53,6 +54,25 @@ def time_tile(segmenter: Segmenter, *, size: int, rounds: int) -> dict[str, Timi
             for what, text in _ASKED.items():
                 rounds_of[what].append(_time(segmenter.network, session, text))
     return {what: _median(timings[1:]) for what, timings in rounds_of.items()}
+
+
+def time_released_order(segmenter: Segmenter, *, rounds: int) -> float:
+    """Median seconds of a prompt in the released code's order of work, with Base's parts.
+
+    There the image is encoded twice, and the whole conversation is read for every prompt.
+    """
+    network, side = segmenter.network, segmenter.network.config.image_size
+    pixels = np.zeros((1, 3, side, side), np.uint8)
+    prompts = [Prompt.from_text(_ASKED[THIRD], Task.REASONING)]
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            began = time.perf_counter()
+            values = segmenter.processor.pixel_values(pixels).to(segmenter.dtype)
+            network.encoder(values)
+            network(values, segmenter.processor.prompts(prompts, [0], (side, side)))
+            seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[1:])
 
 
 def table(timings: dict[str, Timing]) -> str:

@@ -63,19 +63,23 @@ def speed(
     """Time one tile by text, and further prompts on the same tile, stage by stage."""
     import torch
 
-    from unigeoseg.bench.speed import random_base, table, time_tile
+    from unigeoseg.bench.speed import random_base, table, time_released_order, time_tile
     from unigeoseg.segment import Segmenter
 
     began = time.perf_counter()
     kind = None if dtype is None else getattr(torch, dtype)
     loaded = random_base(kind) if model == "base" else Segmenter.from_pretrained(model, dtype=kind)
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
-    typer.echo(table(time_tile(loaded, size=size, rounds=rounds)))
+    timings = time_tile(loaded, size=size, rounds=rounds)
+    typer.echo(table(timings))
+    if loaded.speaks:
+        before, (first, *_) = time_released_order(loaded, rounds=rounds), timings.values()
+        typer.echo(
+            f"in the released order of work {before:.2f} s a prompt, {before / first.total:.2f} "
+            "times as long as the first"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    typer.echo(
-        f"{next(loaded.network.parameters()).dtype}, {torch.get_num_threads()} threads, "
-        f"peak memory {peak:.1f} GiB"
-    )
+    typer.echo(f"{loaded.dtype}, {torch.get_num_threads()} threads, peak memory {peak:.1f} GiB")
 
 
 @app.command("parity")

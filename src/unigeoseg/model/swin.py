@@ -48,7 +48,8 @@ class WindowAttention(nn.Module):
         index = _relative_index(self.side).to(self.bias_table.device)
         bias = self.bias_table[index].permute(2, 0, 1).unsqueeze(0)
         if blocked is not None:
-            bias = (bias + blocked).repeat(count // len(blocked), 1, 1, 1)
+            images = count // len(blocked)
+            bias = (bias + blocked).expand(images, -1, -1, -1, -1).flatten(0, 1)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(count, places, width))
         return out
