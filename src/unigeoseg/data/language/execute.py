@@ -41,9 +41,7 @@ def confusable(asked: int, found: int) -> Truth:
 
 
 def _covers(asked: int, found: int) -> bool:
-    named = taxonomy()
-    chain = (named[found], *ancestors(named[found]))
-    return any(same_or_near(named[asked], category) for category in chain)
+    return any(same_or_near(asked, each) for each in (found, *ancestors(found)))
 
 
 class Executor:
@@ -211,9 +209,7 @@ def _farthest(run: Executor, source: Expression, anchor: Expression) -> Nodes:
     return (nodes[-1],)
 
 
-def _distances(
-    run: Executor, source: Expression, anchor: Expression
-) -> tuple[Nodes, list[int]]:
+def _distances(run: Executor, source: Expression, anchor: Expression) -> tuple[Nodes, list[int]]:
     """Regions of a set but the anchor, and their distances from it, in rising order."""
     centre = run.one(anchor)
     nodes = [node for node in run.members(source) if node is not centre]

@@ -219,7 +219,10 @@ def _rank_verb(say: Speaker, selection: Expression) -> list[str]:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     if rank == 1:
         return [f"is the {say.most(side)[0]}", *(f"lies {far}" for far in say.most(side)[1:])]
-    return [f"is the {ORDINALS[rank - 1]} from the {side}", f"comes {ORDINALS[rank - 1]} from the {side}"]
+    return [
+        f"is the {ORDINALS[rank - 1]} from the {side}",
+        f"comes {ORDINALS[rank - 1]} from the {side}",
+    ]
 
 
 def _row_noun(say: Speaker, selection: Expression) -> list[str]:

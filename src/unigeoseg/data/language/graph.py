@@ -144,9 +144,7 @@ def _labels(patch: Patch) -> tuple[NDArray[np.int32], list[int]]:
     return table[patch.regions], regions
 
 
-def _nodes(
-    labels: NDArray[np.int32], regions: list[int], categories: dict[int, int]
-) -> list[Node]:
+def _nodes(labels: NDArray[np.int32], regions: list[int], categories: dict[int, int]) -> list[Node]:
     nodes = []
     for label, window in enumerate(ndimage.find_objects(labels), start=1):
         region = regions[label - 1]

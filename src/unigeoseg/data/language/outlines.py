@@ -42,9 +42,13 @@ class Outlines:
 
         Two regions that touch are 100 apart, or 141 across a corner.
         """
-        source, target = (one, other) if one in self._squares or other not in self._squares else (
-            other,
-            one,
+        source, target = (
+            (one, other)
+            if one in self._squares or other not in self._squares
+            else (
+                other,
+                one,
+            )
         )
         return isqrt(10_000 * int(self._of(source, target).min()))
 

@@ -141,7 +141,7 @@ def coloured(graph: SceneGraph, node: Node, word: str) -> Truth:
 
 def _white(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     low, high = rgb.min(axis=-1).astype(int), rgb.max(axis=-1).astype(int)
-    return (low >= 180) & (high - low <= 40)
+    return np.asarray((low >= 180) & (high - low <= 40))
 
 
 def _dark(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:

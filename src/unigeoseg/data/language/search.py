@@ -124,7 +124,9 @@ class Facts:
             found += held or self._holding(node, away)[:1]
         return found
 
-    def _holding(self, node: Node, tests: Iterator[Expression] | list[Expression]) -> list[Expression]:
+    def _holding(
+        self, node: Node, tests: Iterator[Expression] | list[Expression]
+    ) -> list[Expression]:
         return [test for test in tests if self._holds(node, test)]
 
     def _holds(self, node: Node, test: Expression) -> bool:
@@ -134,12 +136,13 @@ class Facts:
             return False
 
 
-def selects(executor: Executor, selection: Expression, node: Node) -> None:
-    """Check that a program selects a region and nothing else.
+def singles_out(executor: Executor, selection: Expression, node: Node) -> str:
+    """Why a program does not select one region and nothing else; empty if it does.
 
-    Raises:
-        AmbiguousError: If it does not.
+    Returns:
+        "none", "several", "margin", "category" or "unknown" as `AmbiguousError`, or "other".
     """
-    nodes = executor.run(selection)
-    if nodes != (node,):
-        raise AmbiguousError("other", f"{selection} selects other regions")
+    try:
+        return "" if executor.run(selection) == (node,) else "other"
+    except AmbiguousError as error:
+        return error.rule
