@@ -4,6 +4,7 @@ The definitions are in `docs/programs.md`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 
 from unigeoseg.data.language import relations
@@ -29,6 +30,7 @@ def select(selection: Expression, graph: SceneGraph) -> frozenset[int]:
     return frozenset(node.region for node in Executor(graph).run(selection))
 
 
+@cache
 def confusable(asked: int, found: int) -> Truth:
     """Whether a region of category `found` answers to the name of category `asked`.
 
