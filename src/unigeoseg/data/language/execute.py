@@ -192,7 +192,7 @@ def _in_line(points: Sequence[tuple[int, int]], unit: int) -> bool:
     length, rise = x1 - x0, y1 - y0
     off = max(abs((y - y0) * length - (x - x0) * rise) for x, y in points)
     even = min(gaps) >= unit and max(gaps) <= 2 * min(gaps)
-    return even and abs(rise) <= length and 4 * off <= min(gaps) * length
+    return even and abs(rise) <= length and 6 * off <= min(gaps) * length
 
 
 def _nearest(run: Executor, source: Expression, anchor: Expression) -> Nodes:
