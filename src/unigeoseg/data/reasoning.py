@@ -51,18 +51,24 @@ class ReasoningWriter:
     Args:
         patch: The patch.
         executor: Runs programs on its graph.
+        facts: What can be said of its regions.
         rng: Draws programs and words.
         reject: Takes note of questions that give their answer away.
     """
 
     def __init__(
-        self, patch: Patch, executor: Executor, rng: np.random.Generator, reject: Reject
+        self,
+        patch: Patch,
+        executor: Executor,
+        facts: Facts,
+        rng: np.random.Generator,
+        reject: Reject,
     ) -> None:
         self._patch = patch
         self._run = executor
         self._rng = rng
         self._reject = reject
-        self._facts = Facts(executor, rng)
+        self._facts = facts
         self._say = Speaker(executor, rng)
 
     def write(self, target: Candidate) -> Iterator[Draft]:

@@ -7,6 +7,7 @@ only a reader could tell, such as whether a text sounds natural, they do not mea
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def _read(draft: Draft) -> dict[str, float]:
     count = len(words)
     entry = taxonomy().get(draft.category)
     named = task is Task.REASONING and entry is not None and leaks(text, entry) is not None
-    doubled = any(one == other for one, other in zip(words, words[1:], strict=False))
+    doubled = any(one == other for one, other in pairwise(words))
     return {
         "implicit": 0.0 if named else 1.0,
         "complex": 0.0 if count < fewest else min(1.0, count / good),

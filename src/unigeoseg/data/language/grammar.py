@@ -5,6 +5,7 @@ a name of the category, each drawn at random; it never says more or less than th
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -134,7 +135,7 @@ class Speaker:
 
     def _joined(self, parts: Sequence[str]) -> str:
         text = parts[0] if parts else ""
-        for before, part in zip(parts, parts[1:], strict=False):
+        for before, part in pairwise(parts):
             same = before.startswith("that ") == part.startswith("that ")
             loose = not part.startswith("that ") and self.chance(0.3)
             text += (" and " if same else ", " if loose else " ") + part

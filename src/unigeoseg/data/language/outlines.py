@@ -32,6 +32,7 @@ class Outlines:
         self._rows, self._columns = rows[order], columns[order]
         self._starts = np.searchsorted(owner[order], np.arange(1, count + 2))
         self._squares: dict[int, NDArray[np.int64]] = {}
+        self._distances: dict[tuple[int, int], int] = {}
 
     def size(self, label: int) -> int:
         """Number of outline pixels of a region."""
@@ -42,15 +43,12 @@ class Outlines:
 
         Two regions that touch are 100 apart, or 141 across a corner.
         """
-        source, target = (
-            (one, other)
-            if one in self._squares or other not in self._squares
-            else (
-                other,
-                one,
-            )
-        )
-        return isqrt(10_000 * int(self._of(source, target).min()))
+        key = (min(one, other), max(one, other))
+        if key not in self._distances:
+            known = other in self._squares and one not in self._squares
+            squares = self._of(other, one) if known else self._of(one, other)
+            self._distances[key] = isqrt(10_000 * int(squares.min()))
+        return self._distances[key]
 
     def contact(self, one: int, other: int) -> int:
         """Number of outline pixels of `other` no farther than `CONTACT_PX` from region `one`."""

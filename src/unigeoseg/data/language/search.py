@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from unigeoseg.data.language.execute import Executor
-from unigeoseg.data.language.graph import Node, SceneGraph
+from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import (
     COLOURS,
     COURSES,
@@ -46,17 +46,13 @@ class Facts:
         self._run = executor
         self._rng = rng
         self._anchors = self._landmarks()
+        self._related: dict[int, list[Expression]] = {}
 
     def relations(self, node: Node) -> list[Expression]:
         """Tests of relations to landmarks and categories that hold for a region."""
-        found: list[Expression] = []
-        anchors = [anchor for anchor, _ in self._others(node)]
-        for anchor in anchors:
-            found += self._close(node, anchor)
-            found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
-        found += self._kinds(node)
-        pairs = combinations(anchors, 2)
-        return found + self._holding(node, (expression("between", *pair) for pair in pairs))
+        if node.region not in self._related:
+            self._related[node.region] = self._relations(node)
+        return self._related[node.region]
 
     def places(self, node: Node) -> list[Expression]:
         """Tests of the place in the patch; the narrowest that hold."""
@@ -89,6 +85,16 @@ class Facts:
         for anchor, _ in self._others(node):
             tried += [expression(name, source, anchor) for name in ("nearest", "farthest")]
         return tried
+
+    def _relations(self, node: Node) -> list[Expression]:
+        found: list[Expression] = []
+        anchors = [anchor for anchor, _ in self._others(node)]
+        for anchor in anchors:
+            found += self._close(node, anchor)
+            found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
+        found += self._kinds(node)
+        pairs = combinations(anchors, 2)
+        return found + self._holding(node, (expression("between", *pair) for pair in pairs))
 
     def _count(self, source: Expression) -> int:
         """Number of regions in a set; 0 if it is not clear."""
