@@ -140,12 +140,10 @@ WORDINGS: dict[str, Wording] = {
     "running across": Wording(
         (),
         ("runs across from left to right", "stretches from left to right"),
-        ("long horizontal", "horizontal"),
     ),
     "running down": Wording(
         (),
         ("runs from top to bottom", "stretches from top to bottom"),
-        ("long vertical", "vertical"),
     ),
 }
 

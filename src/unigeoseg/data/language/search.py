@@ -63,11 +63,11 @@ class Facts:
         return (corners or held) + (edges if len(edges) == 1 else [])
 
     def looks(self, node: Node) -> list[Expression]:
-        """Tests of colour and course that hold."""
+        """Tests of colour and course that hold; colour only to tell one thing from others."""
         kind = taxonomy()[node.category].kind
         if kind == "stuff":
             return self._holding(node, (expression("running", course) for course in COURSES))
-        if self._run.graph.grey:
+        if self._run.graph.grey or self._count(expression("category", node.category)) < 2:
             return []
         return self._holding(node, (expression("colour", word) for word in COLOURS))
 
