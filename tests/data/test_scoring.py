@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patches import BUILDING, POND, ROAD, patch
+from patches import BUILDING, ROAD, patch
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.scoring import SceneScorer, TextScorer
 from unigeoseg.prompt import Point, Prompt, Task
@@ -39,12 +39,12 @@ def draft(text=GOOD, task=Task.REFERRING, **changes) -> Draft:
         ("a " + "very large " * 20 + "building", Task.REFERRING, "concise"),
         ("the larger of the the two buildings on the left", Task.REFERRING, "clear"),
         (
-            "Which of the buildings here would keep people dry in the rain?",
+            "Which of the buildings here would keep people dry?",
             Task.REASONING,
             "implicit",
         ),
         (
-            "Which of the right-angled shapes here would keep people dry in the rain?",
+            "Which of the right-angled shapes here would keep people dry?",
             Task.REASONING,
             "",
         ),
@@ -78,9 +78,7 @@ def test_scene(changes, rule):
 
 def test_what_shows_no_longer_from_afar_is_not_unique_enough():
     # 16 pixels of a car are seen, 4 are not: from afar another car is the only one
-    scene = patch(
-        {1: (63, (10, 10, 14, 14)), 2: (63, (100, 100, 110, 110)), 3: (POND, (0, 200, 256, 256))}
-    )
+    scene = patch({1: (63, (10, 10, 14, 14)), 2: (63, (100, 100, 110, 110))})
     program = "(program 1 (smallest (category 63)))"
     near = draft(program=program, regions=(1,), mask=scene.regions == 1, category=63)
     (verdict,) = SceneScorer().score(scene, [near])

@@ -77,7 +77,7 @@ class Facts:
         if not 2 <= alike <= _COMPARED:
             return []
         tried = [expression("largest", source), expression("smallest", source)]
-        for side in SIDES:
+        for side in SIDES if self._small(node) else ():
             ranks = range(1, min(_FIRST + 1, alike))
             tried += [expression("rank", rank, side, source) for rank in ranks]
             if alike > 2:
@@ -95,6 +95,11 @@ class Facts:
         found += self._kinds(node)
         pairs = combinations(anchors, 2)
         return found + self._holding(node, (expression("between", *pair) for pair in pairs))
+
+    def _small(self, node: Node) -> bool:
+        """Whether a region is small enough to be one of a series, for an eye."""
+        x0, y0, x1, y1 = node.box
+        return 2 * (x1 - x0) <= self._run.graph.width and 2 * (y1 - y0) <= self._run.graph.height
 
     def _count(self, source: Expression) -> int:
         """Number of regions in a set; 0 if it is not clear."""
@@ -145,8 +150,8 @@ class Facts:
             if category == node.category or source in told or not taxonomy()[category].target:
                 continue
             held = self._close(node, source)
-            away = (expression("not", expression(name, source)) for name in ("near", "beside"))
-            found += held or self._holding(node, away)[:1]
+            away = expression("not", expression("near", source))
+            found += held or self._holding(node, [away])
         return found
 
     def _holding(
