@@ -15,7 +15,7 @@ from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.grammar import Speaker
 from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import Facts, singles_out
+from unigeoseg.data.language.search import Facts, about, singles_out
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import Patch
 from unigeoseg.prompt import Prompt, Task
@@ -134,9 +134,9 @@ def _conjunctions(relations: list[Expression], others: list[Expression]) -> Iter
         yield "one relation", (test,)
     for test in others:
         yield "no relation", (test,)
-    about = {test: _about(test) for test in (*relations, *others)}
-    for one, other in combinations(about, 2):
-        if about[one].isdisjoint(about[other]):
+    topics = {test: about(test) for test in (*relations, *others)}
+    for one, other in combinations(topics, 2):
+        if topics[one].isdisjoint(topics[other]):
             yield "two conditions" if one in relations else "no relation", (one, other)
 
 
@@ -144,9 +144,3 @@ def _only(source: Expression, *tests: Expression) -> Expression:
     for test in tests:
         source = expression("filter", source, test)
     return expression("only", source)
-
-
-def _about(test: Expression) -> set[str]:
-    """What a test speaks of: the categories it names, or the place."""
-    named = {str(part) for part in test.walk() if part.operator == "category"}
-    return named or {"place" if test.operator in ("in", "at-edge") else test.operator}

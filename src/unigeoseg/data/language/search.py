@@ -99,7 +99,8 @@ class Facts:
     def _small(self, node: Node) -> bool:
         """Whether a region is small enough to be one of a series, for an eye."""
         x0, y0, x1, y1 = node.box
-        return 2 * (x1 - x0) <= self._run.graph.width and 2 * (y1 - y0) <= self._run.graph.height
+        graph = self._run.graph
+        return bool(2 * (x1 - x0) <= graph.width and 2 * (y1 - y0) <= graph.height)
 
     def _count(self, source: Expression) -> int:
         """Number of regions in a set; 0 if it is not clear."""
@@ -176,3 +177,9 @@ def singles_out(executor: Executor, selection: Expression, node: Node) -> str:
         return "" if executor.run(selection) == (node,) else "other"
     except AmbiguousError as error:
         return error.rule
+
+
+def about(test: Expression) -> set[str]:
+    """What a test speaks of: the categories it names, or the place."""
+    named = {str(part) for part in test.walk() if part.operator == "category"}
+    return named or {"place" if test.operator in ("in", "at-edge") else test.operator}
