@@ -27,6 +27,8 @@
     |  |- HubAccessError           the hub does not let this user in
     |  `- HubDamagedError          what came is not what the hub states
     |- DataError                   a training sample or shard breaks its rules
+    |  |- ProgramError             a text that is no program over a scene graph
+    |  `- AmbiguousError           a program that selects nothing clearly
     |- OnlineError                 a model behind a server cannot go on; start again later
     |  |- OnlineUnavailableError   no usable reply after every try
     |  |- OnlineRequestError       the server turned a request down: key, model, parameters
@@ -152,6 +154,27 @@ class OnlineRequestError(OnlineError):
 
 class CostCapError(OnlineError):
     """The next request could pass the cost cap, so it was not sent."""
+
+
+class ProgramError(DataError):
+    """A text is no program over a scene graph."""
+
+
+class AmbiguousError(DataError):
+    """A program does not clearly select one set of regions of a patch.
+
+    Args:
+        rule: Why: "none", "several", "margin", "category" or "unknown" (docs/programs.md).
+        message: The same in a line.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+    def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[str, str]]:
+        """Pickle by the two arguments, so that worker processes can pass it on."""
+        return type(self), (self.rule, str(self))
 
 
 class OptionError(UniGeoSegError):

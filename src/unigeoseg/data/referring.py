@@ -1,0 +1,146 @@
+"""Referring expressions: programs that select a target alone, and their words.
+
+Source: paper section 2, stage 6: position, neighbours and relations that identify one region.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations, islice
+
+import numpy as np
+
+from unigeoseg.data.candidate import Candidate
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.language.execute import Executor
+from unigeoseg.data.language.grammar import Speaker
+from unigeoseg.data.language.graph import Node
+from unigeoseg.data.language.program import Expression, expression, print_program
+from unigeoseg.data.language.search import Facts, about, singles_out
+from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.patch import Patch
+from unigeoseg.prompt import Prompt, Task
+
+WORDS = (6, 25)
+"""Fewest and most words of an expression."""
+
+_PER_TARGET = 3
+_TRIES = 14  # programs that are run per target
+_WORDINGS = 4  # attempts to say a program within the bounds of length
+
+
+class ReferringWriter:
+    """Writes referring expressions about one patch.
+
+    Args:
+        patch: The patch.
+        executor: Runs programs on its graph.
+        facts: What can be said of its regions.
+        rng: Draws programs and words.
+        reject: Takes note of programs that select something else.
+    """
+
+    def __init__(
+        self,
+        patch: Patch,
+        executor: Executor,
+        facts: Facts,
+        rng: np.random.Generator,
+        reject: Reject,
+    ) -> None:
+        self._patch = patch
+        self._run = executor
+        self._rng = rng
+        self._reject = reject
+        self._facts = facts
+        self._say = Speaker(executor, rng)
+
+    def write(self, target: Candidate) -> Iterator[Draft]:
+        """Up to three expressions for a region, each by another program."""
+        node = self._run.graph.nodes[target.region]
+        said: set[str] = set()
+        for selection in islice(self._programs(node), _PER_TARGET):
+            text = self._text(selection)
+            if text and text not in said:
+                said.add(text)
+                yield Draft(
+                    family="referring",
+                    prompt=Prompt.from_text(text, Task.REFERRING),
+                    regions=(target.region,),
+                    mask=target.mask,
+                    category=target.category,
+                    writer="",
+                    program=print_program(selection),
+                )
+
+    def _programs(self, node: Node) -> Iterator[Expression]:
+        """Programs that select the region alone, no two by the same means."""
+        used: set[frozenset[str]] = set()
+        for selection in islice(self._drawn(node), _TRIES):
+            means = frozenset(part.operator for part in selection.walk())
+            if means in used:
+                continue
+            rule = singles_out(self._run, selection, node)
+            if rule:
+                detail = f"region {node.region}: {selection}"
+                self._reject(Rejection("write", rule, self._patch.source, self._patch.key, detail))
+            else:
+                used.add(means)
+                yield selection
+
+    def _drawn(self, node: Node) -> Iterator[Expression]:
+        """Programs that may select the region, in random order, relations sooner."""
+        source = expression("category", node.category)
+        relations, places = self._facts.relations(node), self._facts.places(node)
+        options = list(_conjunctions(relations, [*places, *self._facts.looks(node)]))
+        compared = self._facts.compared(node, source)
+        for place in places:
+            compared += self._facts.compared(node, expression("filter", source, place))
+        options += [(option.operator, (option,)) for option in compared]
+        counts = Counter(kind for kind, _ in options)
+        weights = np.array([_SHARES[kind] / counts[kind] for kind, _ in options])
+        # exponential races draw without replacement in proportion to the weights
+        for at in np.argsort(self._rng.exponential(size=len(options)) / weights):
+            _, parts = options[at]
+            yield parts[0] if parts[0].type == "one" else _only(source, *parts)
+
+    def _text(self, selection: Expression) -> str:
+        for _ in range(_WORDINGS):
+            text = self._say.phrase(selection)
+            if WORDS[0] <= len(text.split()) <= WORDS[1]:
+                return text
+        return ""
+
+
+Option = tuple[str, tuple[Expression, ...]]
+"""A kind of program, and its tests or itself."""
+
+# how often each kind of program is tried first; a kind has many programs or few
+_SHARES = {
+    "one relation": 3.0,
+    "two conditions": 2.5,
+    "no relation": 0.5,
+    "in-row": 3.0,
+    "nearest": 2.0,
+    "farthest": 1.0,
+    "largest": 0.7,
+    "smallest": 0.7,
+    "rank": 1.0,
+}
+
+
+def _conjunctions(relations: list[Expression], others: list[Expression]) -> Iterator[Option]:
+    """One condition, or two that speak of different things."""
+    for test in relations:
+        yield "one relation", (test,)
+    for test in others:
+        yield "no relation", (test,)
+    topics = {test: about(test) for test in (*relations, *others)}
+    for one, other in combinations(topics, 2):
+        if topics[one].isdisjoint(topics[other]):
+            yield "two conditions" if one in relations else "no relation", (one, other)
+
+
+def _only(source: Expression, *tests: Expression) -> Expression:
+    for test in tests:
+        source = expression("filter", source, test)
+    return expression("only", source)
