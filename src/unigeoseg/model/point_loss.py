@@ -95,7 +95,8 @@ def answer_loss(hidden: Tensor, labels: Tensor, head: Head) -> Tensor:
     """
     taught = labels[:, 1:] != IGNORED
     logits, wanted = head(hidden[:, :-1][taught]), labels[:, 1:][taught]
-    summed = functional.cross_entropy(logits.to(hidden), wanted, reduction="sum")
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    summed = functional.cross_entropy(logits, wanted, reduction="sum")
     return summed / max(len(wanted), 1)
 
 

@@ -71,17 +71,19 @@ class Batch:
     families: tuple[str, ...]
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on `device`."""
-        moved = {
-            field.name: value.to(device)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
+        """The batch on `device`; seeds stay, since points are drawn on the CPU."""
         asked = {
             field.name: getattr(self.prompts, field.name).to(device)
             for field in fields(self.prompts)
         }
-        return replace(self, prompts=PromptInputs(**asked), **moved)
+        return replace(
+            self,
+            pixel_values=self.pixel_values.to(device),
+            prompts=PromptInputs(**asked),
+            truth=self.truth.to(device),
+            valid=self.valid.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+        )
 
 
 class BatchMaker:

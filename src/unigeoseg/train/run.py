@@ -27,4 +27,6 @@ def run(config: TrainConfig, data: Path, output: Path) -> None:
     trainer = Trainer(network, processor, config)
     if (output / "state.pt").exists():
         trainer.resume(output)
-    train(trainer, BatchMaker(images, processor, config.batch, seed=config.seed), output)
+    part = trainer.runner.part
+    maker = BatchMaker(images, processor, config.batch, seed=config.seed, part=part)
+    train(trainer, maker, output)
