@@ -9,10 +9,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from unigeoseg.errors import (
     CheckpointDamagedError,
@@ -123,19 +121,15 @@ def load_language(network: UniGeoSegNetwork, directory: Path) -> DoorReport:
     weights = {"head.weight": source.get_output_embeddings().weight.detach().clone()}
     weights |= {f"model.{key}": value for key, value in source.base_model.state_dict().items()}
     check_fit(str(directory), language.state_dict(), weights)
-    with torch.no_grad():
-        language.load_state_dict(weights)
+    language.load_state_dict(weights, assign=True)
     return report
 
 
 def _report(source: Any, told: Any) -> DoorReport:  # noqa: ANN401  (transformers' own types)
     missing = tuple(sorted(told["missing_keys"]))
     head = source.get_output_embeddings()
-    unused = tuple(
-        key
-        for key, value in source.state_dict().items()
-        if _same(value, getattr(head, "bias", None))
-    )
+    names = (name for name, module in source.named_modules() if module is head)
+    unused = tuple(f"{name}.bias" for name in names if head.bias is not None)
     return DoorReport(
         loaded=tuple(key for key in source.state_dict() if key not in {*missing, *unused}),
         unused=unused,
@@ -144,17 +138,13 @@ def _report(source: Any, told: Any) -> DoorReport:  # noqa: ANN401  (transformer
     )
 
 
-def _same(value: Tensor, bias: Tensor | None) -> bool:
-    return bias is not None and value.data_ptr() == bias.data_ptr()
-
-
 def _check_settings(directory: Path, found: Any, config: CausalLanguageConfig) -> None:  # noqa: ANN401
     """Weights of the right shapes may still be meant for other heads or frequencies."""
     meant = _transformers().AutoConfig.for_model(config.architecture, **config.settings)
-    ours, theirs = (
-        _settings(each) | {"model_type": each.model_type, "vocab_size": 0}
-        for each in (meant, found)
-    )
+    # rows of the vocabulary may be added
+    apart = {"vocab_size": 0}
+    ours = _settings(meant) | {"model_type": meant.model_type} | apart
+    theirs = _settings(found) | {"model_type": found.model_type} | apart
     wrong = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if wrong:
         key = wrong[0]

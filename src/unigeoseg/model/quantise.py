@@ -46,7 +46,8 @@ def _dynamic_int8(language: CausalLanguage) -> None:
             from torch.ao.quantization import quantize_dynamic
 
             language.float()
-            language.model = quantize_dynamic(language.model, {nn.Linear}, dtype=torch.qint8)
+            layers = {nn.Linear}
+            language.model = quantize_dynamic(language.model, layers, torch.qint8)  # type: ignore[no-untyped-call]
     except (ImportError, RuntimeError) as error:
         raise OptionError(
             f"this build of torch has no dynamic int8 ({error}); load the language part as it is"

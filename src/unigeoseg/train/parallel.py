@@ -15,9 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from unigeoseg.errors import MissingExtraError, OptionError
-from unigeoseg.model.causal import CausalLanguage
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.train.recompute import LAYERS
+from unigeoseg.train.recompute import repeated_layers
 
 if TYPE_CHECKING:
     from unigeoseg.train.recipes import TrainConfig
@@ -194,16 +193,13 @@ def fsdp_plugin(network: UniGeoSegNetwork) -> Any:  # noqa: ANN401  (accelerate'
     What is called outside its own layer, such as the word embeddings, belongs to the rest and is
     at hand for the whole step.
     """
-    names = {type(module).__name__ for module in network.modules() if isinstance(module, LAYERS)}
-    if isinstance(network.language, CausalLanguage):
-        names |= set(network.language.model._no_split_modules)
     _accelerate()
     from accelerate.utils import FullyShardedDataParallelPlugin
 
     return FullyShardedDataParallelPlugin(
         fsdp_version=2,
         auto_wrap_policy="transformer_based_wrap",
-        transformer_cls_names_to_wrap=sorted(names),
+        transformer_cls_names_to_wrap=sorted(repeated_layers(network)),
         state_dict_type="FULL_STATE_DICT",
         cpu_ram_efficient_loading=False,
         activation_checkpointing=False,

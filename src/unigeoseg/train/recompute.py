@@ -1,7 +1,6 @@
 """Less memory for more time: what a layer computed is forgotten, and computed again going back."""
 
 from functools import partial
-from typing import Any
 
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
     CheckpointImpl,
@@ -17,8 +16,16 @@ from unigeoseg.model.language import TransformerLayer
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.swin import SwinBlock
 
-LAYERS = (SwinBlock, InvertedResidual, TransformerLayer, DeformableLayer, MaskedAttentionLayer)
-"""The layers of ours that are repeated; those of `transformers` are found by its own means."""
+_OURS = (SwinBlock, InvertedResidual, TransformerLayer, DeformableLayer, MaskedAttentionLayer)
+
+
+def repeated_layers(network: UniGeoSegNetwork) -> frozenset[str]:
+    """Names of the classes of the layers that the network's parts are stacks of."""
+    names = {type(module).__name__ for module in network.modules() if isinstance(module, _OURS)}
+    if isinstance(network.language, CausalLanguage):
+        # what a language model of transformers wants kept together is its layer
+        names |= set(network.language.model._no_split_modules)
+    return frozenset(names)
 
 
 def recompute_layers(network: UniGeoSegNetwork) -> None:
@@ -26,16 +33,11 @@ def recompute_layers(network: UniGeoSegNetwork) -> None:
 
     Names of weights, and gradients, stay what they are.
     """
+    names = repeated_layers(network)
     apply_activation_checkpointing(
         network,
         checkpoint_wrapper_fn=partial(
             checkpoint_wrapper, checkpoint_impl=CheckpointImpl.NO_REENTRANT
         ),
-        check_fn=_repeated,
+        check_fn=lambda module: type(module).__name__ in names,
     )
-    if isinstance(network.language, CausalLanguage):
-        network.language.model.gradient_checkpointing_enable({"use_reentrant": False})
-
-
-def _repeated(module: Any) -> bool:  # noqa: ANN401  (the wrapper asks about any module)
-    return isinstance(module, LAYERS)
