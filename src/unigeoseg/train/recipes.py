@@ -140,12 +140,12 @@ def base_paper(sources: Mapping[str, float], *, samples: int = 970_238) -> Train
 
 
 def base_tiny(model: ModelConfig, sources: Mapping[str, float]) -> TrainConfig:
-    """The paper's training of Base for a tiny network on one CPU: 30 steps of a few seconds."""
+    """The paper's training of Base for a tiny network on one CPU, to try the way in seconds."""
     paper = base_paper(sources)
     return replace(
         paper,
         model=model,
-        batch=replace(paper.batch, image_size=model.image_size, images=2, prompts=2),
+        batch=replace(paper.batch, image_size=model.image_size, images=2),
         loss=BaseLoss(masks=PointLossConfig(points=128)),
         steps=30,
         lr=3e-3,
