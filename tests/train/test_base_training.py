@@ -125,6 +125,18 @@ def test_a_step_trains_all_but_the_encoder(images, variant):
     assert trainer.network.language.training
 
 
+@pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize("family", ["box", "referring", "attribute"])
+def test_every_weight_has_a_gradient_whatever_is_asked(images, variant, family):
+    # processes that train together wait for each other's gradient of every weight
+    config = recipe(variant)
+    config = replace(config, batch=replace(config.batch, families={family: 1}))
+    trainer, maker = make(images, config)
+    trainer.train_step(maker.batch(0))
+    trained = [weight for weight in trainer.network.parameters() if weight.requires_grad]
+    assert trained and all(weight.grad is not None for weight in trained)
+
+
 @pytest.fixture(scope="module")
 def whole(images) -> tuple[Trainer, list[float], float, float]:
     """Thirty steps: the trainer, each step's loss, and the loss on other batches around them."""

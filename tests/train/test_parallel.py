@@ -93,7 +93,7 @@ def run_worker(folder: Path, processes: int, *arguments: str) -> list[dict[str, 
         )
         for rank in range(processes)
     ]
-    said = [process.communicate(timeout=120)[1] for process in started]
+    said = [process.communicate(timeout=600)[1] for process in started]
     assert [process.returncode for process in started] == [0] * processes, "\n".join(said)
     losses: list[dict[str, float]] = json.loads((folder / "losses.json").read_text())
     return losses
@@ -111,3 +111,4 @@ def test_two_processes_are_one(tmp_path: Path):
     run_worker(tmp_path / "cut", 2, "data", "3")
     rest = run_worker(tmp_path / "cut", 2, "data", "6")
     assert rest == two[3:]
+    assert [path.name for path in (tmp_path / "cut" / "run").glob("parts-*")] == ["parts-6"]

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -93,7 +94,8 @@ class Trainer:
         The weights are the averaged ones if the recipe averages, with the adapters merged in.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        state = self.runner.keep(directory, self.lesson, self.optimizer) | {"step": self.step}
+        parts = directory / f"parts-{self.step}"
+        state = self.runner.keep(parts, self.lesson, self.optimizer) | {"step": self.step}
         averaged = self.average is not self.network
         if averaged:
             state["average"] = self.average.state_dict()
@@ -103,6 +105,9 @@ class Trainer:
         temporary = directory / ".state.pt.partial"
         torch.save(state, temporary)
         temporary.replace(directory / "state.pt")
+        for earlier in directory.glob("parts-*"):
+            if earlier != parts:
+                shutil.rmtree(earlier)
         checkpoint.save(directory / "model", merged(kept), self.processor)
 
     def resume(self, directory: Path) -> None:

@@ -25,8 +25,6 @@ Parallel = Literal["none", "data", "fsdp", "deepspeed"]
 """One process; a copy of the network in each; its weights spread (FSDP); its gradients and the
 optimiser's state spread (DeepSpeed ZeRO-2)."""
 
-_PARTS = "parts"  # the directory in which several processes keep their state
-
 
 class OneProcess:
     """One process on one device."""
@@ -59,9 +57,15 @@ class OneProcess:
         """The mean over processes of scalars, without their gradients."""
         return {name: value.detach() for name, value in values.items()}
 
-    def keep(self, directory: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Weights, optimiser's state and random state, to be written with what the loop keeps."""
-        del directory
+    def keep(self, place: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Weights, optimiser's state and random state, to be written with what the loop keeps.
+
+        Args:
+            place: A new directory for what is too large for that.
+            lesson: Of `prepare`.
+            optimizer: Of `prepare`.
+        """
+        del place
         return {
             "network": _network(lesson).state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -99,7 +103,6 @@ class Processes(OneProcess):
         """
         _check_platform(config.parallel)
         accelerate = _accelerate()
-        handlers = [accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)]
         plugins: dict[str, Any] = {}
         if config.parallel == "fsdp":
             plugins["fsdp_plugin"] = fsdp_plugin(network)
@@ -112,7 +115,6 @@ class Processes(OneProcess):
         self.accelerator = accelerate.Accelerator(
             cpu=not torch.cuda.is_available(),
             mixed_precision="bf16" if config.half else "no",
-            kwargs_handlers=handlers,
             **plugins,
         )
         self.device = self.accelerator.device
@@ -141,11 +143,11 @@ class Processes(OneProcess):
             name: self.accelerator.reduce(value.clone(), "mean") for name, value in mine.items()
         }
 
-    def keep(self, directory: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
-        """As `OneProcess.keep`, but each process writes its own part into `directory`."""
+    def keep(self, place: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+        """As `OneProcess.keep`, but each process writes its own part into `place`."""
         del lesson, optimizer
-        self.accelerator.save_state(str(directory / _PARTS))
-        return {}
+        self.accelerator.save_state(str(place))
+        return {"parts": place.name}
 
     def restore(
         self,
@@ -155,8 +157,8 @@ class Processes(OneProcess):
         optimizer: Any,  # noqa: ANN401
     ) -> None:
         """As `OneProcess.restore`."""
-        del kept, lesson, optimizer
-        self.accelerator.load_state(str(directory / _PARTS))
+        del lesson, optimizer
+        self.accelerator.load_state(str(directory / kept["parts"]))
 
     def whole(self, network: UniGeoSegNetwork, lesson: nn.Module) -> UniGeoSegNetwork:
         """As `OneProcess.whole`; every process has to call it, the main one gets the weights."""
