@@ -208,13 +208,17 @@ def test_without_an_answer_there_is_no_loss():
 
 def test_points_without_a_label_do_not_count():
     torch.manual_seed(0)
-    truth = valid = torch.ones(1, 16, 16)
+
+    def draw(prompts, points):
+        return 0.3 + 0.4 * torch.rand(prompts, points, 2)  # away from the border
+
+    truth = torch.ones(1, 16, 16)
     truth[:, :, :8] = 0  # of which nothing is known, and where the logits are wrong
     valid, logits = truth.clone(), torch.full((1, 8, 8), 9.0)
     config = PointLossConfig(points=64)
-    assert sum(point_losses([logits], truth, config)) > 10
-    assert sum(point_losses([logits], truth, config, valid=valid)) < 0.1
-    bce, dice = point_losses([logits], truth, config, valid=torch.zeros_like(valid))
+    assert sum(point_losses([logits], truth, config, draw)) > 10
+    assert sum(point_losses([logits], truth, config, draw, valid=valid)) < 0.1
+    bce, dice = point_losses([logits], truth, config, draw, valid=torch.zeros_like(valid))
     assert bce == dice == 0
 
 

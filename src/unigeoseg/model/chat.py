@@ -120,7 +120,8 @@ class ChatProcessor(Processor):
         for prompt in prompts:
             self._check(prompt)
         drawn, tasks = coordinates_of(prompts, height, width), [prompt.task for prompt in prompts]
-        return self.pack(texts, tasks, drawn, image_index, answers=answers)
+        replies = [answer or None for answer in answers]
+        return self.pack(texts, tasks, drawn, image_index, answers=replies)
 
     def pack(
         self,
@@ -129,7 +130,7 @@ class ChatProcessor(Processor):
         drawn: tuple[Tensor, Tensor],
         image_index: Sequence[int],
         *,
-        answers: Sequence[str] | None = None,
+        answers: Sequence[str | None] | None = None,
     ) -> tuple[PromptInputs, Tensor]:
         """Pack instructions that are written out, with the replies to learn from if there are any.
 
@@ -138,7 +139,7 @@ class ChatProcessor(Processor):
             tasks: P tasks.
             drawn: Coordinate rows (P, M, 5) in [0, 1], and which exist (P, M) bool.
             image_index: Which image of the batch each is about.
-            answers: P answers; without them, or where one is "", the conversation ends with the
+            answers: P answers; without them, or where one is None, the conversation ends with the
                 instruction, on whose hidden states nothing behind it has an influence.
 
         Returns:
@@ -148,8 +149,8 @@ class ChatProcessor(Processor):
             PromptError: If an instruction is longer than the network reads.
         """
         lines = [
-            self._line(text, answer)
-            for text, answer in zip(texts, answers or [""] * len(texts), strict=True)
+            self._line(text, None if answers is None else answers[index])
+            for index, text in enumerate(texts)
         ]
         token_ids, attention_mask, instruction, labels = _tensors(lines)
         inputs = PromptInputs(
@@ -163,7 +164,7 @@ class ChatProcessor(Processor):
         )
         return inputs, labels
 
-    def _line(self, text: str, answer: str) -> _Line:
+    def _line(self, text: str, answer: str | None) -> _Line:
         said = [*_ids(self.tokenizer, f" {text}"), self._seg]
         most = self.config.language.max_tokens
         if len(said) > most:
@@ -174,7 +175,7 @@ class ChatProcessor(Processor):
         start = len(self._template)
         ids = self._template + said
         labels = [IGNORED] * len(ids)
-        if answer:
+        if answer is not None:
             reply, reply_labels = self._reply(answer)
             ids, labels = ids + reply, labels + reply_labels
         return _Line(ids, slice(start, start + len(said)), labels)
