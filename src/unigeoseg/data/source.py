@@ -89,6 +89,11 @@ class ClassTable:
         found = self.names.get(plain(name))
         return meaning(name)[1] if found is None else found
 
+    @staticmethod
+    def targets(category: int) -> bool:
+        """Whether an id is a category, neither NOTHING nor UNKNOWN."""
+        return category not in (NOTHING, int(UNKNOWN))
+
     @property
     def by_id(self) -> NDArray[np.uint16]:
         """(65536,) uint16: the category of each id, UNKNOWN for ids that are not in the table."""
