@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import batched
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -106,7 +105,7 @@ def _yolo_boxes(lines: Sequence[str], width: int, height: int) -> Iterator[Found
 def _yolo_corners(words: Sequence[str], width: int, height: int) -> Corners:
     values = _numbers(words)
     if len(values) == 8:
-        return [(x * width, y * height) for x, y in batched(values, 2)]
+        return [(x * width, y * height) for x, y in _pairs(values)]
     if len(values) != 4:
         raise Refused("broken_label", f"{len(values)} numbers; expected 4 or 8 after the class")
     x, y, w, h = values
@@ -127,7 +126,7 @@ def _eight(words: Sequence[str]) -> Corners:
     values = _numbers(words)
     if len(values) != 8:
         raise Refused("broken_label", f"{len(values)} coordinates; expected 8 and a class")
-    return list(batched(values, 2))
+    return _pairs(values)
 
 
 def _dota_gsd(lines: Sequence[str]) -> float | None:
@@ -201,3 +200,7 @@ def _attempt(corners: Callable[[], Corners]) -> Corners | Refused:
         return corners()
     except Refused as error:
         return error
+
+
+def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
+    return list(zip(values[::2], values[1::2], strict=True))

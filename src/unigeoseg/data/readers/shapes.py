@@ -147,10 +147,12 @@ def larger_first(objects: Iterable[LabelledObject]) -> list[LabelledObject]:
     return sorted(objects, key=lambda item: -int(item.mask.sum()))
 
 
-def drawn(objects: Sequence[LabelledObject], shape: Shape) -> NDArray[np.uint16]:
+def drawn(objects: Sequence[LabelledObject | None], shape: Shape) -> NDArray[np.uint16]:
     """Which object, counted from 1, each pixel shows (H, W); later ones cover earlier ones."""
     regions = np.zeros(shape, np.uint16)
     for number, item in enumerate(objects, start=1):
+        if item is None:
+            continue
         height, width = item.mask.shape
         window = regions[item.y : item.y + height, item.x : item.x + width]
         window[item.mask] = number

@@ -19,7 +19,16 @@ from unigeoseg.data.readers.coco import (
     outlined,
 )
 from unigeoseg.data.readers.images import IMAGE_SUFFIXES, Decoded, read_codes
-from unigeoseg.data.readers.reading import Folder, Item, Labels, Reading, Refused, read_json
+from unigeoseg.data.readers.reading import (
+    MAX_INDEX_BYTES,
+    Folder,
+    Item,
+    Labels,
+    Reading,
+    Refused,
+    read_json,
+    read_text,
+)
 from unigeoseg.data.readers.refs import load_refs
 from unigeoseg.data.readers.shapes import from_mask
 from unigeoseg.data.readers.walk import scene_of
@@ -38,9 +47,9 @@ def refer_items(folder: Folder) -> list[Item]:
     """
     items = []
     for path, index in indexes(folder):
-        coco = load(folder.path(path))
+        names = {number: name for name, number in load(folder.path(path)).images.items()}
         for number, refs in _refs_by_image(folder, index).items():
-            name = next((name for name, id_ in coco.images.items() if id_ == number), None)
+            name = names.get(number)
             if name is not None:
                 key = image_key(folder, index, name)
                 splits = {split_of(str(ref.get("split", ""))) for ref in refs}
@@ -129,10 +138,11 @@ def phrase_labels(reading: Reading, image: Decoded) -> Labels:
 def _phrases(path: Path) -> Mapping[str, tuple[str, ...]]:
     """Phrases by the stem of their image: lines `stem phrase`."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
-        stem, _, text = line.strip().partition(" ")
+    for line in read_text(path, MAX_INDEX_BYTES).splitlines():
+        name, _, text = line.strip().partition(" ")
         if text:
-            found[Path(stem).stem].append(text)
+            known = Path(name).suffix.lower() in IMAGE_SUFFIXES
+            found[Path(name).stem if known else name].append(text)
     return {stem: tuple(texts) for stem, texts in found.items()}
 
 
