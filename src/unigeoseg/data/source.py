@@ -160,6 +160,8 @@ class Files:
     Attributes:
         images: Templates of the images; the first that fits counts.
         labels: Templates of the label, tried in order. Empty: the reader knows.
+        masks: Template of the mask that a label's questions mean.
+        skip: Images whose stems hold this are labels, not images.
         group: Template of what counts as one scene; the whole path if empty.
         lists: Split -> text file with the stems of its images, one a line.
         named: Stem -> split.
@@ -167,6 +169,8 @@ class Files:
 
     images: tuple[str, ...]
     labels: tuple[str, ...] = ()
+    masks: str = ""
+    skip: str = ""
     group: str = ""
     lists: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)

@@ -115,9 +115,7 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     """The objects and boxes of an image."""
     path = reading.label_path
     coco = load(path)
-    index = next(
-        index for below, index in indexes(reading.folder) if below == reading.item.label
-    )
+    index = next(index for below, index in indexes(reading.folder) if below == reading.item.label)
     name = reading.item.key.removeprefix(f"{index.images}/" if index.images else "")
     return gather(reading, coco, name, image.pixels.shape[:2])
 
@@ -136,7 +134,10 @@ def gather(reading: Reading, coco: Coco, name: str, shape: tuple[int, int]) -> L
             objects.append(found)
         elif found is not None:
             boxes.append(found)
-    return Labels(objects=larger_first(objects), boxes=boxes)
+    table = reading.folder.table
+    known = {table.named(label) for label in coco.categories.values()}
+    labelled = frozenset(number for number in known if number and table.targets(number))
+    return Labels(objects=larger_first(objects), boxes=boxes, labelled=labelled)
 
 
 def _shape(

@@ -32,6 +32,7 @@ _KEYS = {
     "notes": str,
     "images": (str, list),
     "labels": (str, list),
+    "masks": str,
     "group": str,
     "splits": dict,
     "index": (str, list),
@@ -189,13 +190,16 @@ def _files(path: Path, content: Mapping[str, Any]) -> Files:
     labels = _texts(path, "labels", content.get("labels", []))
     if not labels:
         raise DataError(f'{path} lacks "labels", such as "labels/{{stem}}.png"')
+    if content["reader"] == "questions" and not content.get("masks"):
+        raise DataError(f'{path} lacks "masks", such as "masks/{{stem}}.png"')
     for template in images:
         words = dict.fromkeys(words_of(template), "x")
-        for other in (*labels, content.get("group", "")):
+        for other in (*labels, content.get("group", ""), content.get("masks", "")):
             filled(other, words)
     splits = content.get("splits", {})
     lists = {split: _texts(path, "splits", below)[0] for split, below in splits.items()}
-    return Files(images=images, labels=labels, group=content.get("group", ""), lists=lists)
+    words = {key: content[key] for key in ("group", "masks") if key in content}
+    return Files(images=images, labels=labels, lists=lists, **words)
 
 
 def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:
@@ -206,7 +210,9 @@ def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:
     found = []
     for entry in entries:
         if not isinstance(entry, dict) or not all(isinstance(it, str) for it in entry.values()):
-            raise DataError(f'{path}: "index" has {entry!r}; expected {{"file": ..., "images": ...}}')
+            raise DataError(
+                f'{path}: "index" has {entry!r}; expected {{"file": ..., "images": ...}}'
+            )
         unknown = sorted(set(entry) - {"file", "images", "split", "masks", "refs"})
         if unknown or not entry.get("file"):
             what = f'"{unknown[0]}" is not known in' if unknown else '"file" is missing in'
@@ -231,7 +237,7 @@ def _classes(path: Path, classes: Any) -> dict[Code, str]:  # noqa: ANN401 - fro
     found: dict[Code, str] = {}
     for code, name in classes.items():
         if not isinstance(name, str) or not name.strip():
-            raise DataError(f'{path}: class {code!r} is called {name!r}; expected a text')
+            raise DataError(f"{path}: class {code!r} is called {name!r}; expected a text")
         found[_code(code)] = name
     return found
 

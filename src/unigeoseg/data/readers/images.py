@@ -121,7 +121,9 @@ def _header(path: Path) -> Iterator[DatasetReader]:
                 _check_size(path, dataset.width, dataset.height)
                 yield dataset
         except (RasterioError, OSError) as error:
-            raise Refused("unreadable_image", f"{path.name} is damaged: {_reason(error)}") from error
+            raise Refused(
+                "unreadable_image", f"{path.name} is damaged: {_reason(error)}"
+            ) from error
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

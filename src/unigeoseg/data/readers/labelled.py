@@ -59,7 +59,8 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     objects = [item for labels in found for item in labels.objects]
     if classes is not None and objects:
         objects = _agreed(reading, objects, classes > 0)
-    return Labels(classes, objects, [box for labels in found for box in labels.boxes])
+    boxes = [box for labels in found for box in labels.boxes]
+    return Labels(classes, objects, boxes)
 
 
 def _agreed(

@@ -40,7 +40,8 @@ def read_classes(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint16]
     codes = read_codes(path, lossy=source.lossy)
     if codes.shape[:2] != shape:
         raise Refused(
-            "label_size", f"the mask is {codes.shape[:2]} (H, W), its image {shape}; make them equal"
+            "label_size",
+            f"the mask is {codes.shape[:2]} (H, W), its image {shape}; make them equal",
         )
     if codes.ndim == 2 and not table.ids and table.colours:
         palette = palette_colours(path)
@@ -92,4 +93,3 @@ def _from_colours(reading: Reading, colours: NDArray[np.uint8]) -> NDArray[np.ui
     if foreign.all():
         raise Refused("unknown_colour", "no colour of the mask has a class; check the declaration")
     return categories[inverse.reshape(packed.shape)]
-

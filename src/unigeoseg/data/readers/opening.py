@@ -115,7 +115,7 @@ class OpenSource:
             objects=tuple(labels.objects),
             boxes=tuple(labels.boxes),
             texts=tuple(labels.texts),
-            labelled=self.folder.table.labelled,
+            labelled=frozenset() if labels.texts else self.folder.table.labelled | labels.labelled,
             split=item.split,
         )
 

@@ -37,7 +37,7 @@ Rule = Literal[
 ]
 
 
-class Refused(DataError):  # noqa: N818 - a decision on one image, not an error of the run
+class Refused(DataError):
     """An image cannot be used; the run goes on without it.
 
     Args:
@@ -75,13 +75,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What a label file says of one image; see `AnnotatedImage` for the fields."""
+    """What a label file says of one image; see `AnnotatedImage` for the fields.
+
+    `labelled` adds to the categories of the source's class table.
+    """
 
     classes: NDArray[np.uint16] | None = None
     objects: Sequence[LabelledObject] = ()
     boxes: Sequence[LabelledBox] = ()
     texts: Sequence[LabelledText] = ()
     gsd_m: float | None = None
+    labelled: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

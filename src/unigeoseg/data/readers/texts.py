@@ -32,7 +32,7 @@ from unigeoseg.data.readers.reading import (
 from unigeoseg.data.readers.refs import load_refs
 from unigeoseg.data.readers.shapes import from_mask
 from unigeoseg.data.readers.walk import scene_of
-from unigeoseg.data.source import Index, split_of
+from unigeoseg.data.source import Files, Index, filled, pattern_of, split_of
 from unigeoseg.errors import DataError
 from unigeoseg.prompt import Task
 
@@ -164,7 +164,7 @@ def question_labels(reading: Reading, image: Decoded) -> Labels:
     if not isinstance(questions, list) or not questions:
         raise Refused("broken_label", f"{item.label} has no list of questions")
     answers = content.get("answers") or []
-    target = _binary(folder.path(_mask_beside(item)), image)
+    target = _binary(folder.path(_mask_beside(folder, item)), image)
     return Labels(
         texts=[
             LabelledText(_said(text), Task.REASONING, target, 0, _answer(answers, number))
@@ -173,9 +173,11 @@ def question_labels(reading: Reading, image: Decoded) -> Labels:
     )
 
 
-def _mask_beside(item: Item) -> str:
-    split = item.key.split("/", 1)[0]
-    return f"{split}/labels/{Path(item.key).stem}.png"
+def _mask_beside(folder: Folder, item: Item) -> str:
+    layout = folder.source.layout
+    assert isinstance(layout, Files)
+    matches = (pattern_of(template).fullmatch(item.key) for template in layout.images)
+    return filled(layout.masks, next(filter(None, matches)).groupdict())
 
 
 def _answer(answers: Any, number: int) -> str:  # noqa: ANN401 - from a file

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unigeoseg.data.readers.reading import Folder, Item
-from unigeoseg.data.source import Files, filled, pattern_of, split_of
+from unigeoseg.data.source import Files, filled, pattern_of, split_of, words_of
 from unigeoseg.errors import DataError
 
 
@@ -15,9 +15,7 @@ def paths_below(directory: Path) -> Iterator[str]:
     for folder, names, files in os.walk(directory):
         names[:] = sorted(name for name in names if not name.startswith("."))
         below = Path(folder).relative_to(directory)
-        yield from (
-            (below / name).as_posix() for name in sorted(files) if not name.startswith(".")
-        )
+        yield from ((below / name).as_posix() for name in sorted(files) if not name.startswith("."))
 
 
 def items_of(folder: Folder, files: Files) -> list[Item]:
@@ -31,7 +29,7 @@ def items_of(folder: Folder, files: Files) -> list[Item]:
     items = []
     for path in paths_below(folder.directory):
         match = next(filter(None, (pattern.fullmatch(path) for pattern in patterns)), None)
-        if match is not None:
+        if match is not None and not (files.skip and files.skip in Path(path).stem):
             items.append(_item(folder, files, path, match.groupdict(), splits))
     if not items:
         raise DataError(
@@ -53,7 +51,11 @@ def scene_of(folder: Folder, key: str, default: str) -> str:
 def _item(
     folder: Folder, files: Files, path: str, words: Mapping[str, str], splits: Mapping[str, str]
 ) -> Item:
-    labels = [filled(template, words) for template in files.labels]
+    labels = [
+        filled(template, words)
+        for template in files.labels
+        if set(words_of(template)) <= set(words)
+    ]
     found = next((label for label in labels if folder.path(label).is_file()), None)
     stem = Path(path).stem
     default = filled(files.group, words) if files.group else path
@@ -73,5 +75,3 @@ def _listed_splits(folder: Folder, files: Files) -> dict[str, str]:
         if path.is_file():
             found |= dict.fromkeys(path.read_text(encoding="utf-8").split(), split)
     return found
-
-
