@@ -9,10 +9,9 @@ made for search and too lenient here: it keeps "store" and "storage" apart.
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import combinations
 
 # Words that are parts of many names and give none of them away alone.
-GENERIC = frozenset(
+_GENERIC = frozenset(
     """
     a an and at for from in no of on or other out than the to two under up with without
     apart area basin body cover deck facility feature field form ground group growing growth
@@ -22,7 +21,7 @@ GENERIC = frozenset(
     high large level light little long low main marked mixed moving natural new old open outdoor
     passenger permanent power private public round short single small special standing static tall
     temporary thick thin use white wide wild
-    airliner ball bench canvas court district driving goods indoor jet living people
+    airliner ball bench court district goods indoor jet living people
     person plant play service stage wall work works
     """.split()
 )
@@ -34,6 +33,9 @@ _PARTS = tuple(
     stead top water way wood works yard
     """.split()
 )
+
+# Of these, the ones that keep their meaning at the end of any longer word: "rainwater", "sailboat".
+_HEADS = ("boat", "house", "road", "water", "wood")
 
 _IRREGULAR = {
     "built": "build",
@@ -141,6 +143,8 @@ def _ends(word: str, ending: str, keep: int) -> bool:
 def _singular(word: str) -> str:
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
+    if word.endswith(("buses", "ches", "shes", "sses", "xes")):
+        return word[:-2]
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word
@@ -157,18 +161,19 @@ def _forms(word: str) -> frozenset[str]:
         return frozenset()
     rests = [word.removeprefix(part) for part in _PARTS]
     rests += [_singular(word).removesuffix(part) for part in _PARTS]
-    return frozenset(stem(rest) for rest in (word, *rests) if rest == word or len(rest) >= 4)
+    found = {stem(rest) for rest in (word, *rests) if rest == word or len(rest) >= 4}
+    return frozenset(found | {head for head in _HEADS if _singular(word).endswith(head)})
 
 
 @lru_cache(maxsize=1)
 def _generic_stems() -> frozenset[str]:
-    return frozenset(stem(word) for word in GENERIC)
+    return frozenset(stem(word) for word in _GENERIC)
 
 
 def _counts_whole(name: str) -> bool:
-    """Whether a name tells as a phrase; a single generic word does not, a number does."""
+    """Whether a name tells as a phrase: all do but a single generic word."""
     words = _words(name)
-    return len(words) > 1 or any(word.isdigit() for word in words)
+    return len(words) > 1 or not _generic_stems().issuperset(map(stem, words))
 
 
 def _joined(words: list[str]) -> str:
@@ -176,5 +181,6 @@ def _joined(words: list[str]) -> str:
 
 
 def _runs(words: list[str], longest: int = 5) -> Iterator[list[str]]:
-    ends = combinations(range(len(words) + 1), 2)
-    return (words[start:end] for start, end in ends if end - start <= longest)
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + longest, len(words)) + 1):
+            yield words[start:end]

@@ -1,6 +1,6 @@
 """Land cover with pixel masks."""
 
-from unigeoseg.data.source import Files, Source
+from unigeoseg.data.source import Code, Files, Source
 
 _CHESAPEAKE = Source(
     name="chesapeake",
@@ -281,7 +281,7 @@ _MINIFRANCE = Source(
     "carry no split. Licence not confirmed.",
 )
 
-_ISPRS = {
+_ISPRS: dict[Code, str] = {
     (255, 255, 255): "impervious surfaces -> Impervious",
     (0, 0, 255): "building",
     (0, 255, 255): "low vegetation",

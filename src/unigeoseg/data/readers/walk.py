@@ -69,7 +69,7 @@ def _item(
 
 def _listed_splits(folder: Folder, files: Files) -> dict[str, str]:
     """Split of each stem that the source's lists name."""
-    found = {}
+    found: dict[str, str] = {}
     for split, below in files.lists.items():
         path = folder.path(below)
         if path.is_file():
