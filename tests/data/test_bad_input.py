@@ -240,6 +240,17 @@ def test_a_bad_annotation_is_noted(kind: str, tmp_path: Path):
     assert rules(rejected) == [rule]
 
 
+def test_names_are_plain_and_a_file_listed_twice_keeps_all(tmp_path: Path):
+    sources.isaid(tmp_path)
+    path = tmp_path / "train/Annotations/iSAID_train.json"
+    content = json.loads(path.read_text())
+    content["images"] = [{"id": n, "file_name": "./P0002.png"} for n in (3, 4)]
+    content["annotations"][0]["image_id"] = 4
+    path.write_text(json.dumps(content))
+    (image,), rejected = read_all("isaid", tmp_path)
+    assert len(image.objects) == 2 and not rejected
+
+
 def test_a_polygon_is_cut_at_the_edge(tmp_path: Path):
     sources.isaid(tmp_path)
     (image,), rejected = coco_of(tmp_path, segmentation=[[50, 40, 90, 40, 90, 80, 50, 80]])

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from unigeoseg.data.annotated import LabelledObject
+from unigeoseg.data.annotated import UNKNOWN, LabelledObject
 from unigeoseg.data.readers.coco import gather, load
 from unigeoseg.data.readers.images import IMAGE_SUFFIXES, Decoded
 from unigeoseg.data.readers.masks import read_classes
 from unigeoseg.data.readers.reading import Folder, Item, Labels, Reading
 from unigeoseg.data.readers.shapes import drawn, settled
 from unigeoseg.data.readers.walk import scene_of
+from unigeoseg.data.source import NOTHING
 from unigeoseg.errors import DataError
 
 _INSTANCES, _BOXES = "masks/instances.json", "masks/boxes.json"
@@ -59,7 +60,7 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     found = [gather(reading, load(path), name, shape) for path in indexes]
     objects = [item for labels in found for item in labels.objects]
     if classes is not None and objects:
-        objects = _agreed(reading, objects, classes > 0)
+        objects = _agreed(reading, objects, (classes != NOTHING) & (classes != UNKNOWN))
     boxes = [box for labels in found for box in labels.boxes]
     return Labels(classes, objects, boxes)
 
