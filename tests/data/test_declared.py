@@ -10,6 +10,7 @@ import pytest
 import sets
 import sources
 from unigeoseg.data.annotated import AnnotatedImage
+from unigeoseg.data.catalog import as_markdown
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.readers import open_source, recognise
 from unigeoseg.data.readers.declared import metres
@@ -290,3 +291,17 @@ def test_a_folder_that_says_nothing_is_an_error_with_advice(tmp_path: Path):
     sources.image(tmp_path / "i/1.png")
     with pytest.raises(DataError, match="leads out of"):
         read_first(tmp_path)
+
+
+def test_the_examples_of_the_document_are_valid(tmp_path: Path):
+    examples = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(examples) == 6
+    for number, example in enumerate(examples):
+        sources.text(tmp_path / str(number) / "source.json", example)
+        assert recognise(tmp_path / str(number)).table().unmatched == ()
+
+
+def test_the_document_has_the_catalogue_as_it_is():
+    assert DOCUMENT.read_text(encoding="utf-8").endswith(f"-->\n\n{as_markdown()}"), (
+        "run: python tools/sources.py"
+    )
