@@ -335,3 +335,11 @@ def test_an_empty_or_foreign_folder_says_what_was_expected(tmp_path: Path):
             _ = open_source(name, tmp_path, pytest.fail).items
         with pytest.raises(DataError, match="not a directory"):
             open_source(replace(row), tmp_path / "no", pytest.fail)
+
+
+def test_an_annotation_with_an_odd_id_is_no_target(tmp_path: Path):
+    sources.rrsis_d(tmp_path)
+    path = tmp_path / "rrsisd/instances.json"
+    path.write_text(path.read_text().replace('"id": 5', '"id": {}'))
+    (image,), rejected = read_all("rrsis-d", tmp_path)
+    assert not image.texts and rules(rejected) == ["broken_label"]

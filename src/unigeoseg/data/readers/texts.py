@@ -64,7 +64,11 @@ def refer_labels(reading: Reading, image: Decoded) -> Labels:
     index = indexes(folder)[0][1]
     coco = load(reading.label_path)
     number = coco.images[reading.item.key.removeprefix(f"{index.images}/")]
-    annotations = {entry.get("id"): entry for entry in coco.annotations.get(number, ())}
+    annotations = {
+        entry["id"]: entry
+        for entry in coco.annotations.get(number, ())
+        if isinstance(entry.get("id"), int | str)
+    }
     texts: list[LabelledText] = []
     for ref in _refs_by_image(folder, index)[number]:
         try:
