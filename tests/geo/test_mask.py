@@ -29,6 +29,20 @@ def test_a_damaged_rle_is_a_data_error():
         decode({"size": [4, 4], "counts": "é"})
 
 
+@pytest.mark.parametrize("counts", ["~~~", "", "04", "0", "`"])
+def test_runs_that_do_not_fill_the_size_are_a_data_error(counts):
+    with pytest.raises(DataError, match="do not fill"):
+        decode({"size": [4, 4], "counts": counts})
+
+
+def test_runs_of_length_zero_are_read():
+    # 3 off, 2 on, 0 off, 4 on, 7 off, which another writer may say
+    np.testing.assert_array_equal(
+        decode({"size": [4, 4], "counts": "3202G7"}).T.ravel(),
+        [False] * 3 + [True] * 6 + [False] * 7,
+    )
+
+
 def test_regions_that_touch_at_a_corner_are_one():
     labels = components(np.array([[1, 0, 0, 0], [0, 1, 0, 1]], bool))
     assert labels.dtype == np.int32

@@ -38,7 +38,32 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
         )
     except (ValueError, UnicodeEncodeError) as error:
         raise DataError(f"the RLE of size {rle['size']} is damaged: {error}") from error
-    return mask.astype(np.bool_)
+    found = mask.astype(np.bool_)
+    # the library leaves its memory as it was where runs end early; what it writes is always whole
+    if encode(found)["counts"] != rle["counts"] and not _fills(rle):
+        raise DataError(
+            f"the RLE of size {rle['size']} is damaged: its runs do not fill the size; "
+            "encode the mask again"
+        )
+    return found
+
+
+def _fills(rle: Rle) -> bool:
+    """Whether the runs of a COCO RLE add up to its size, whoever wrote them."""
+    runs: list[int] = []
+    value = shift = 0
+    for letter in rle["counts"].encode("ascii"):
+        bits = letter - 48
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:  # the last five bits of a number
+            if bits & 0x10:
+                value -= 1 << shift
+            # from the fourth on, a run is stored as its difference from the one before the last
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    height, width = rle["size"]
+    return not shift and min(runs, default=0) >= 0 and sum(runs) == height * width
 
 
 def area(rle: Rle) -> int:
