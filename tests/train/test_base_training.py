@@ -295,6 +295,8 @@ def test_questions_have_an_answer(images):
 def test_a_run_from_a_pretrained_language_model(tmp_path: Path):
     folder = write_language(tmp_path / "language", LANGUAGES["llama"])
     network, processor = base_from_language(recipe().model, folder)
+    words = network.language.model.get_input_embeddings().weight
+    assert network.enhance.reasoning.norm.weight.mean().item() == pytest.approx(words.std().item())
     checkpoint.save(tmp_path / "start", network, processor)
     sets.write_set(tmp_path / "data" / "roofs", images=4)
     config = replace(recipe(), steps=2)

@@ -56,6 +56,10 @@ def base_from_language(
     language, tokenizer = read_language(directory)
     network = UniGeoSegNetwork(replace(config, language=language))
     load_language(network, directory)
+    with torch.no_grad():
+        # what TATE's norm gives stands among word embeddings, and starts at their scale
+        scale = network.language.model.get_input_embeddings().weight.std()
+        network.enhance.reasoning.norm.weight.fill_(scale.item())
     return network, ChatProcessor(tokenizer, network.config)
 
 
