@@ -18,6 +18,7 @@ from unigeoseg.geo.tile import plan_tiles
 SIZE, STRIDE = 512, 256
 """Side of a patch and step between patches in pixels (paper section 2, stage 1)."""
 
+_MOST_REGIONS = int(UNKNOWN_REGION) - 1
 _BOX_SHARE = 0.5  # of a box's area that must lie in the patch
 
 
@@ -58,7 +59,7 @@ def _patches(
     for window in windows:
         found = _regions(image, window)
         if found is None:
-            reject(_rejection(image, "too_many_regions", _place(window), limit=UNKNOWN_REGION - 1))
+            reject(_rejection(image, "too_many_regions", _place(window), limit=_MOST_REGIONS))
             continue
         regions, categories = found
         yield Patch(
@@ -104,11 +105,9 @@ def _regions(image: AnnotatedImage, window: Window) -> Regions | None:
                 regions[classes == category] = UNKNOWN_REGION
             elif category:
                 _add_pieces(classes == category, category, regions, categories)
-    if len(categories) >= UNKNOWN_REGION:
-        return None
     for each in sorted(image.objects, key=lambda each: -int(each.mask.sum())):
         _draw(each, window, regions, categories)
-    if max(categories, default=0) >= UNKNOWN_REGION:
+    if len(categories) > _MOST_REGIONS:
         return None
     visible = np.unique(regions)
     kept = {int(region): categories[region] for region in visible if region in categories}
@@ -153,7 +152,9 @@ def _boxes(image: AnnotatedImage, window: Window, reject: Reject) -> Iterator[La
         if share < _BOX_SHARE:
             reject(_rejection(image, "box_share", _place(window), share, _BOX_SHARE))
             continue
-        inside = corners if share > 1 - 1e-4 else _clipped(corners, shared[:, 0])
+        inside = (
+            corners if share > 1 - 1e-4 else _clipped(corners, np.asarray(shared[:, 0], np.float32))
+        )
         yield LabelledBox(box.category, inside)
 
 
@@ -177,5 +178,4 @@ def _rejection(
     value: float | None = None,
     limit: float | None = None,
 ) -> Rejection:
-    limit = None if limit is None else float(limit)
     return Rejection("patch", rule, image.source, image.key, detail, value, limit)
