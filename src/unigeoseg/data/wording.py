@@ -1,0 +1,178 @@
+"""Words compared as a reader would: one name in many spellings, one word in many forms.
+
+`normal_form` makes the class names of different datasets comparable. `said_in` finds whether a
+text gives a name away. It is strict on purpose: a good question that is set aside costs little, a
+question that names its answer costs what it was meant to test. A published stemmer (Porter's) is
+made for search and too lenient here: it keeps "store" and "storage" apart.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import combinations
+
+# Words that are parts of many names and give none of them away alone.
+GENERIC = frozenset(
+    """
+    a an and at for from in of on or other than the to under with without apart over
+    area body cover facility farm feature field form ground group growing growth land lot object
+    patch piece place plot region row section site space stand station stretch strip structure
+    surface terrain tract type unit yard zone
+    artificial big bright clear compact dark dense double flat green hard heavy high large level
+    light little long low main marked mixed moving natural new old open outdoor passenger permanent
+    power private public round short single small special standing static tall temporary thick thin
+    white wide wild
+    airliner ball bench canvas court cultivation district driving goods indoor jet living people
+    person plant plants play service ground stage wall work works
+    """.split()
+)
+
+# What joins another word to make one: "waterway" tells of water, "shipyard" of ships.
+_PARTS = tuple(
+    """
+    bank bed boat craft field front house land line man men park port road scape ship shore side
+    stead top water way wood works yard
+    """.split()
+)
+
+_IRREGULAR = {
+    "built": "build",
+    "forestry": "forest",
+    "icy": "ice",
+    "miner": "mine",
+    "mining": "mine",
+    "plane": "plane",
+}
+
+# Endings and the letters that must be left before them, longest first.
+_ENDINGS = (
+    ("ential", 4),
+    ("ation", 4),
+    ("ative", 4),
+    ("ating", 4),
+    ("able", 4),
+    ("ated", 4),
+    ("ator", 4),
+    ("ence", 4),
+    ("less", 4),
+    ("ment", 4),
+    ("ness", 4),
+    ("ural", 6),
+    ("age", 4),
+    ("ate", 4),
+    ("ent", 4),
+    ("ful", 4),
+    ("ial", 4),
+    ("ing", 3),
+    ("ion", 4),
+    ("ist", 4),
+    ("ive", 4),
+    ("ous", 4),
+    ("ure", 6),
+    ("al", 5),
+    ("ed", 3),
+    ("en", 4),
+    ("er", 4),
+    ("ly", 4),
+    ("or", 4),
+    ("e", 4),
+    ("y", 4),
+)
+
+
+def normal_form(name: str) -> str:
+    """One spelling for all spellings of a class name.
+
+    Case, hyphens, underscores, spaces and punctuation do not count, nor does a plural s:
+    "Storage-Tanks", "storage_tank" and "storagetank" give the same.
+
+    Returns:
+        Letters and digits only; empty if the name has none.
+    """
+    words = [_singular(word) for word in _words(name)]
+    # "houses" loses "s" and "buses" loses "es": without a last e both agree with their singular.
+    return "".join(words).removesuffix("e")
+
+
+def said_in(text: str, names: Iterable[str]) -> str | None:
+    """Where a text says one of the names, or a word of them that gives them away.
+
+    Words are compared by their stems ("irrigated" and "irrigation") and by the parts of compounds
+    ("waterway" and "water"). Words that many names share ("field", "area") do not count alone, but
+    a name made of nothing else counts as a whole phrase, written as one word or as several.
+
+    Args:
+        text: What is to be judged.
+        names: All ways to name what the text must not name.
+
+    Returns:
+        The first offending word or phrase of the text, lower case, or None.
+    """
+    words = _words(text)
+    names = list(names)
+    telling = {form for name in names for word in _words(name) for form in _forms(word)}
+    for word in words:
+        if (_forms(word) & telling) - _generic_stems():
+            return word
+    phrases = {_joined(_words(name)) for name in names if _counts_whole(name)}
+    return next((" ".join(run) for run in _runs(words) if _joined(run) in phrases), None)
+
+
+@lru_cache(maxsize=20_000)
+def stem(word: str) -> str:
+    """What the forms and relatives of a lower-case word have in common: "stor" for "storage"."""
+    word = _singular(word)
+    while word not in _IRREGULAR:
+        ending = next((end for end, keep in _ENDINGS if _ends(word, end, keep)), None)
+        if ending is None:
+            return word
+        word = word.removesuffix(ending)
+        if ending in ("ing", "ed", "er") and word[-1] == word[-2] and word[-1] not in "ls":
+            word = word[:-1]
+    return _IRREGULAR[word]
+
+
+def _ends(word: str, ending: str, keep: int) -> bool:
+    return word.endswith(ending) and len(word) - len(ending) >= keep
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+@lru_cache(maxsize=20_000)
+def _forms(word: str) -> frozenset[str]:
+    """Stems of a word and, if it is a compound, of what it is made of."""
+    if word.isdigit():
+        return frozenset()
+    rests = [word.removeprefix(part) for part in _PARTS]
+    rests += [_singular(word).removesuffix(part) for part in _PARTS]
+    return frozenset(stem(rest) for rest in (word, *rests) if rest == word or len(rest) >= 4)
+
+
+@lru_cache(maxsize=1)
+def _generic_stems() -> frozenset[str]:
+    return frozenset(stem(word) for word in GENERIC)
+
+
+def _counts_whole(name: str) -> bool:
+    """Whether a name tells as a phrase; a single generic word does not, a number does."""
+    words = _words(name)
+    return len(words) > 1 or any(word.isdigit() for word in words)
+
+
+def _joined(words: list[str]) -> str:
+    return "".join(map(stem, words))
+
+
+def _runs(words: list[str], longest: int = 5) -> Iterator[list[str]]:
+    ends = combinations(range(len(words) + 1), 2)
+    return (words[start:end] for start, end in ends if end - start <= longest)
