@@ -219,7 +219,9 @@ def _category(entry: Mapping[str, Any]) -> Category:
     for key, (valid, expected) in _RULES.items():
         if not valid(flat[key]):
             raise _broken(entry, f"{key} is {flat[key]!r}; expected {expected}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()
+    }
     kept = HeldOut(values.pop("held_out.names"), values.pop("held_out.questions"))
     return Category(**values, held_out=kept)
 
