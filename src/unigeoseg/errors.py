@@ -22,6 +22,8 @@
     |  |- CheckpointNotFoundError  no such file or directory
     |  `- CheckpointDamagedError   missing, unknown or misshapen weights
     |- DataError                   a training sample or shard breaks its rules
+    |  |- ProgramError             a text that is no program over a scene graph
+    |  `- AmbiguousError           a program that selects nothing clearly
     |- OptionError                 a setting out of its range
     `- MissingExtraError           an optional dependency is not installed
 
@@ -107,6 +109,27 @@ class CheckpointDamagedError(CheckpointError):
 
 class DataError(UniGeoSegError):
     """A training sample or shard breaks its rules."""
+
+
+class ProgramError(DataError):
+    """A text is no program over a scene graph."""
+
+
+class AmbiguousError(DataError):
+    """A program does not clearly select one set of regions of a patch.
+
+    Args:
+        rule: Why: "none", "several", "margin", "category" or "unknown" (docs/programs.md).
+        message: The same in a line.
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+    def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[str, str]]:
+        """Pickle by the two arguments, so that worker processes can pass it on."""
+        return type(self), (self.rule, str(self))
 
 
 class OptionError(UniGeoSegError):

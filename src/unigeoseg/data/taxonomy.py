@@ -150,19 +150,17 @@ def same_or_near(a: int, b: int) -> bool:
 def leaks(text: str, category: Category) -> str | None:
     """The word or phrase by which a text gives its category away, or None.
 
-    The names of near-duplicates and of the parent count as the category's own, and so do the names
-    that are held out. How words are compared: `wording.said_in`.
+    The names of near-duplicates and of the parent count as the category's own; those held out count
+    as whole phrases. How words are compared: `wording.said_in`.
     """
     known = taxonomy()
     near = [known[other] for other in category.near_duplicates]
     broader = [known[category.parent]] if category.parent is not None else []
+    named = (category, *near, *broader)
     return said_in(
         text,
-        [
-            name
-            for one in (category, *near, *broader)
-            for name in (*one.ways, *one.synonyms, *one.held_out.names)
-        ],
+        names=[name for one in named for name in (*one.ways, *one.synonyms)],
+        phrases=[name for one in named for name in one.held_out.names],
     )
 
 

@@ -14,16 +14,16 @@ from itertools import combinations
 # Words that are parts of many names and give none of them away alone.
 GENERIC = frozenset(
     """
-    a an and at for from in of on or other than the to under with without apart over
-    area body cover facility farm feature field form ground group growing growth land lot object
-    patch piece place plot region row section site space stand station stretch strip structure
-    surface terrain tract type unit yard zone
-    artificial big bright clear compact dark dense double flat green hard heavy high large level
-    light little long low main marked mixed moving natural new old open outdoor passenger permanent
-    power private public round short single small special standing static tall temporary thick thin
-    white wide wild
-    airliner ball bench canvas court cultivation district driving goods indoor jet living people
-    person plant plants play service ground stage wall work works
+    a an and at for from in no of on or other out than the to two under up with without
+    apart area basin body cover deck facility feature field form ground group growing growth
+    land lot machine object parcel part patch piece place plot quarter region row section site
+    space stand station stretch strip structure surface terrain tract type unit wing yard zone
+    air artificial big bright clear closed compact dark dense double fixed flat green hard heavy
+    high large level light little long low main marked mixed moving natural new old open outdoor
+    passenger permanent power private public round short single small special standing static tall
+    temporary thick thin use white wide wild
+    airliner ball bench canvas court district driving goods indoor jet living people
+    person plant play service stage wall work works
     """.split()
 )
 
@@ -84,17 +84,17 @@ def normal_form(name: str) -> str:
     """One spelling for all spellings of a class name.
 
     Case, hyphens, underscores, spaces and punctuation do not count, nor does a plural s:
-    "Storage-Tanks", "storage_tank" and "storagetank" give the same.
+    "Storage-Tanks", "storage_tank" and "storagetank" give the same. A slash reads as "or".
 
     Returns:
         Letters and digits only; empty if the name has none.
     """
-    words = [_singular(word) for word in _words(name)]
+    words = [_singular(word) for word in _words(name.replace("/", " or "))]
     # "houses" loses "s" and "buses" loses "es": without a last e both agree with their singular.
     return "".join(words).removesuffix("e")
 
 
-def said_in(text: str, names: Iterable[str]) -> str | None:
+def said_in(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> str | None:
     """Where a text says one of the names, or a word of them that gives them away.
 
     Words are compared by their stems ("irrigated" and "irrigation") and by the parts of compounds
@@ -104,6 +104,7 @@ def said_in(text: str, names: Iterable[str]) -> str | None:
     Args:
         text: What is to be judged.
         names: All ways to name what the text must not name.
+        phrases: Further ways that count only as a whole, because they describe in common words.
 
     Returns:
         The first offending word or phrase of the text, lower case, or None.
@@ -114,8 +115,9 @@ def said_in(text: str, names: Iterable[str]) -> str | None:
     for word in words:
         if (_forms(word) & telling) - _generic_stems():
             return word
-    phrases = {_joined(_words(name)) for name in names if _counts_whole(name)}
-    return next((" ".join(run) for run in _runs(words) if _joined(run) in phrases), None)
+    whole = [*phrases, *(name for name in names if _counts_whole(name))]
+    joined = {_joined(_words(name)) for name in whole}
+    return next((" ".join(run) for run in _runs(words) if _joined(run) in joined), None)
 
 
 @lru_cache(maxsize=20_000)

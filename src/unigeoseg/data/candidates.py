@@ -1,0 +1,41 @@
+"""The regions of a patch that instructions may be written about, measured.
+
+Source: paper section 2, stage 3: only invalid labels and tiny specks are dropped here.
+"""
+
+from unigeoseg.data.candidate import Candidate
+from unigeoseg.data.language.graph import Node, scene_graph
+from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.taxonomy import taxonomy
+
+
+def candidates(patch: Patch, reject: Reject) -> list[Candidate]:
+    """The visible regions of a patch, in order of their ids.
+
+    Args:
+        patch: Its regions are objects or 8-connected pieces.
+        reject: Takes note of regions whose category is no target ("not_a_target") and of those
+            with fewer pixels than `language.graph.SPECK_PX` ("speck").
+    """
+    graph = scene_graph(patch)
+    found = []
+    for region, category in sorted(patch.categories.items()):
+        node = graph.nodes.get(region)
+        rule = "speck" if node is None else "" if taxonomy()[category].target else "not_a_target"
+        if node is None or rule:
+            reject(Rejection("candidate", rule, patch.source, patch.key, f"region {region}"))
+        else:
+            found.append(_candidate(patch, node))
+    return found
+
+
+def _candidate(patch: Patch, node: Node) -> Candidate:
+    return Candidate(
+        region=node.region,
+        category=node.category,
+        mask=patch.regions == node.region,
+        area_px=node.area_px,
+        box=node.box,
+        centre=(node.x / 100, node.y / 100),
+    )

@@ -1,0 +1,294 @@
+"""Programs in English: noun phrases for what they select, verb phrases for why.
+
+A phrase is put together from a construction for the operator, the wordings of its conditions, and
+a name of the category, each drawn at random; it never says more or less than the program.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from unigeoseg.data.language.execute import Executor
+from unigeoseg.data.language.nouns import plurals, singulars, with_article
+from unigeoseg.data.language.phrases import (
+    COUNTS,
+    MOST,
+    MOST_NORTH_UP,
+    ORDINALS,
+    WORDINGS,
+    Wording,
+)
+from unigeoseg.data.language.program import Expression
+
+# conditions whose phrase ends in a place of the image rather than in another region, said first:
+# "in the upper left, next to the road", since "the road in the upper left" is another road
+_PLACING = ("in", "at-edge")
+
+
+class Speaker:
+    """Says programs about one scene.
+
+    Args:
+        executor: Runs programs on its graph.
+        rng: Draws the words.
+    """
+
+    def __init__(self, executor: Executor, rng: np.random.Generator) -> None:
+        self._run = executor
+        self._rng = rng
+
+    def noun(self, selection: Expression) -> str:
+        """A definite noun phrase for an expression of type one: "the largest pond"."""
+        return self.pick(_NOUNS[selection.operator](self, selection))
+
+    def verb(self, selection: Expression) -> str:
+        """What sets the region apart, a verb phrase: "lies closest to the road"."""
+        return self.pick(_VERBS[selection.operator](self, selection))
+
+    def lies(self, test: Expression) -> str:
+        """A condition as a verb phrase: "lies next to the road"."""
+        wording = self._wording(test)
+        ways = [f"lies {place}" for place in wording.place] or [
+            f"looks {word}" for word in wording.before
+        ]
+        return self._fill(self.pick([*ways, *wording.verb]), test)
+
+    def pick(self, options: Sequence[str]) -> str:
+        """One of several texts."""
+        return options[int(self._rng.integers(len(options)))]
+
+    def chance(self, share: float) -> bool:
+        """True in a share of the cases."""
+        return bool(self._rng.random() < share)
+
+    def several(self, source: Expression) -> str:
+        """A set with its number: "the two ponds at the top"."""
+        return f"the {self.count(source)} {self._group(source)}"
+
+    def count(self, source: Expression) -> str:
+        """The number of regions in a set, as a word."""
+        number = len(self._run.members(source))
+        return COUNTS[number] if number < len(COUNTS) else str(number)
+
+    def single(self, source: Expression, *, most: str = "") -> str:
+        """A set's noun in the singular with what narrows it: "white building at the top"."""
+        category, tests = _parts(source)
+        before, after = self._modifiers(tests)
+        noun = self.pick(singulars(category))
+        return " ".join(part for part in (most, *before, noun, after) if part)
+
+    def most(self, side: str) -> tuple[str, ...]:
+        """Words for the first from a side; the first one stands before the noun."""
+        if self._run.graph.north_up and self.chance(0.5):
+            return (MOST_NORTH_UP[side], *MOST[side][1:])
+        return MOST[side]
+
+    def _group(self, source: Expression) -> str:
+        category, tests = _parts(source)
+        before, after = self._modifiers(tests, plural=True)
+        return " ".join(part for part in (*before, self.pick(plurals(category)), after) if part)
+
+    def _modifiers(
+        self, tests: Sequence[Expression], *, plural: bool = False
+    ) -> tuple[list[str], str]:
+        """Adjectives, and what follows the noun: places first, then relations."""
+        before: list[str] = []
+        after: list[str] = []
+        for test in sorted(tests, key=lambda test: test.operator not in _PLACING):
+            wording = self._wording(test)
+            if wording.before and (plural or self.chance(0.8)):
+                before.append(self.pick(wording.before))
+            else:
+                after.append(self._fill(self._after(wording, plural), test))
+        return before, self._joined(after)
+
+    def _after(self, wording: Wording, plural: bool) -> str:
+        places = wording.place if plural and wording.place else ()
+        return self.pick(places or (*wording.place, *(f"that {verb}" for verb in wording.verb)))
+
+    def _joined(self, parts: Sequence[str]) -> str:
+        text = parts[0] if parts else ""
+        for before, part in zip(parts, parts[1:], strict=False):
+            same = before.startswith("that ") == part.startswith("that ")
+            text += (" and " if same else ", " if self.chance(0.3) else " ") + part
+        return text
+
+    def _wording(self, test: Expression) -> Wording:
+        key = test.operator
+        first = test.arguments[0]
+        if key == "not":
+            key = f"not {cast(Expression, first).operator}"
+        elif isinstance(first, str):
+            key = f"{key} {first}"
+        compass = f"{key} north-up"
+        if self._run.graph.north_up and compass in WORDINGS and self.chance(0.5):
+            return WORDINGS[compass]
+        return WORDINGS[key]
+
+    def _fill(self, phrase: str, test: Expression) -> str:
+        names = [self._reference(named) for named in _references(test)]
+        return phrase.format(**dict(zip("ab", names, strict=False)))
+
+    def _reference(self, named: Expression) -> str:
+        if named.type == "one":
+            return self.noun(named)
+        return with_article(self.single(named))
+
+
+def _parts(source: Expression) -> tuple[int, list[Expression]]:
+    """The category and the tests of a set."""
+    tests: list[Expression] = []
+    while source.operator == "filter":
+        source, test = cast(tuple[Expression, Expression], source.arguments)
+        tests.insert(0, test)
+    return cast(int, source.arguments[0]), tests
+
+
+def _references(test: Expression) -> list[Expression]:
+    inner = [part for part in test.arguments if isinstance(part, Expression)]
+    return _references(inner[0]) if test.operator == "not" else inner
+
+
+def _source(selection: Expression, at: int = 0) -> Expression:
+    return cast(Expression, selection.arguments[at])
+
+
+def _only_noun(say: Speaker, selection: Expression) -> list[str]:
+    source = _source(selection)
+    if source.operator == "category":
+        return [f"the {say.single(source)}"] * 3 + [f"the only {say.single(source)}"]
+    return [f"the {say.single(source)}"]
+
+
+def _only_verb(say: Speaker, selection: Expression) -> list[str]:
+    tests = _parts(_source(selection))[1]
+    return [" and ".join(say.lies(test) for test in tests) or "is the only one of its kind"]
+
+
+_EXTREMES = {
+    "largest": (("larger", "bigger"), ("largest", "biggest"), "covers the most ground"),
+    "smallest": (("smaller", "lesser"), ("smallest", "tiniest"), "covers the least ground"),
+}
+
+
+def _extreme_noun(say: Speaker, selection: Expression) -> list[str]:
+    source = _source(selection)
+    of_two, of_many, _ = _EXTREMES[selection.operator]
+    word = say.pick(of_two if say.count(source) == "two" else of_many)
+    return [
+        f"the {say.single(source, most=word)}",
+        f"the {word} of {say.several(source)}",
+        f"of {say.several(source)}, the {word}",
+        f"the {word} one among {say.several(source)}",
+    ]
+
+
+def _extreme_verb(say: Speaker, selection: Expression) -> list[str]:
+    of_two, of_many, ground = _EXTREMES[selection.operator]
+    word = say.pick(of_two if say.count(_source(selection)) == "two" else of_many)
+    return [f"is the {word}", ground] if word in of_many else [f"is the {word} of the two"]
+
+
+def _rank_noun(say: Speaker, selection: Expression) -> list[str]:
+    rank, side = cast(tuple[int, str], selection.arguments[:2])
+    source = _source(selection, 2)
+    if rank == 1:
+        word, *others = say.most(side)
+        return [
+            f"the {say.single(source, most=word)}",
+            f"of {say.several(source)}, the {word} one",
+            *(f"of {say.several(source)}, the one {other}" for other in others),
+        ]
+    nth = ORDINALS[rank - 1]
+    category, tests = _parts(source)
+    noun = say.pick(singulars(category))
+    ways = [
+        f"of {say.several(source)}, the {nth} from the {side}",
+        f"among {say.several(source)}, the {nth} one counted from the {side}",
+    ]
+    plain = [
+        f"the {nth} {noun} from the {side}",
+        f"the {noun} that comes {nth} when counting from the {side}",
+        f"the {nth} of {say.several(source)}, counted from the {side}",
+    ]
+    return ways if tests else ways + plain
+
+
+def _rank_verb(say: Speaker, selection: Expression) -> list[str]:
+    rank, side = cast(tuple[int, str], selection.arguments[:2])
+    if rank == 1:
+        return [f"is the {say.most(side)[0]}", *(f"lies {far}" for far in say.most(side)[1:])]
+    return [
+        f"is the {ORDINALS[rank - 1]} from the {side}",
+        f"comes {ORDINALS[rank - 1]} from the {side}",
+    ]
+
+
+def _row_noun(say: Speaker, selection: Expression) -> list[str]:
+    rank, side = cast(tuple[int, str], selection.arguments[:2])
+    source = _source(selection, 2)
+    nth, noun = ORDINALS[rank - 1], say.pick(singulars(_parts(source)[0]))
+    return [
+        f"the {nth} {noun} from the {side} in the row of {say.count(source)}",
+        f"the {nth} from the {side} of {say.several(source)} in a row",
+        f"in the row of {say.count(source)}, the {nth} {noun} from the {side}",
+        f"the {noun} that is {nth} from the {side} in the line of {say.count(source)}",
+    ]
+
+
+def _row_verb(say: Speaker, selection: Expression) -> list[str]:
+    rank, side = cast(tuple[int, str], selection.arguments[:2])
+    return [f"is the {ORDINALS[rank - 1]} from the {side} in the row"]
+
+
+_DISTANCES = {
+    "nearest": ("closest to", "nearest to"),
+    "farthest": ("farthest from", "most distant from"),
+}
+
+
+def _distance_noun(say: Speaker, selection: Expression) -> list[str]:
+    source, anchor = cast(tuple[Expression, Expression], selection.arguments)
+    word = say.pick(_DISTANCES[selection.operator])
+    category, tests = _parts(source)
+    noun = say.pick(singulars(category))
+    ways = [
+        f"of {say.several(source)}, the one {word} {say.noun(anchor)}",
+        f"among {say.several(source)}, the one that lies {word} {say.noun(anchor)}",
+    ]
+    plain = [
+        f"the {noun} {word} {say.noun(anchor)}",
+        f"the {noun} that lies {word} {say.noun(anchor)}",
+        f"the {noun} which is {word} {say.noun(anchor)}",
+    ]
+    return ways if tests else ways + plain
+
+
+def _distance_verb(say: Speaker, selection: Expression) -> list[str]:
+    anchor = _source(selection, 1)
+    return [
+        f"{verb} {word} {say.noun(anchor)}"
+        for word in _DISTANCES[selection.operator]
+        for verb in ("lies", "is")
+    ]
+
+
+_NOUNS = {
+    "only": _only_noun,
+    "largest": _extreme_noun,
+    "smallest": _extreme_noun,
+    "rank": _rank_noun,
+    "in-row": _row_noun,
+    "nearest": _distance_noun,
+    "farthest": _distance_noun,
+}
+_VERBS = {
+    "only": _only_verb,
+    "largest": _extreme_verb,
+    "smallest": _extreme_verb,
+    "rank": _rank_verb,
+    "in-row": _row_verb,
+    "nearest": _distance_verb,
+    "farthest": _distance_verb,
+}

@@ -1,0 +1,148 @@
+"""Programs that single out a region: what is true of it, put together and tried.
+
+A program is drawn at random, those with relations more often than those with positions alone.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from unigeoseg.data.language.execute import Executor
+from unigeoseg.data.language.graph import Node, SceneGraph
+from unigeoseg.data.language.program import (
+    COLOURS,
+    COURSES,
+    PLACES,
+    SIDES,
+    Expression,
+    expression,
+)
+from unigeoseg.data.taxonomy import taxonomy
+from unigeoseg.errors import AmbiguousError
+
+RELATIONS = frozenset(
+    "beside near inside around left-of right-of above below between nearest farthest".split()
+)
+"""Operators that tell a region by another one."""
+
+_ANCHORS = 6  # regions that others are told by, per patch
+_ANCHOR_SHARE = (0.002, 0.6)  # of the patch: smaller or larger regions are no landmarks
+_DIRECTIONS = ("left-of", "right-of", "above", "below")
+_FIRST = 3  # the highest rank that is counted
+
+
+class Facts:
+    """What can be said of the regions of one scene.
+
+    Args:
+        executor: Runs programs on its graph.
+        rng: Draws landmarks and programs.
+    """
+
+    def __init__(self, executor: Executor, rng: np.random.Generator) -> None:
+        self._run = executor
+        self._rng = rng
+        self._anchors = self._landmarks()
+
+    def relations(self, node: Node) -> list[Expression]:
+        """Tests of relations to landmarks and categories that hold for a region."""
+        found: list[Expression] = []
+        for anchor, landmark in self._anchors:
+            if landmark is not node:
+                found += self._close(node, anchor)
+                found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
+        found += self._kinds(node)
+        pairs = combinations([anchor for anchor, other in self._anchors if other is not node], 2)
+        return found + self._holding(node, (expression("between", *pair) for pair in pairs))
+
+    def places(self, node: Node) -> list[Expression]:
+        """Tests of the place in the patch; the narrowest that hold."""
+        tests = [expression("in", place) for place in reversed(PLACES)]
+        held = self._holding(node, tests)
+        corners = [test for test in held if "-" in str(test.arguments[0])]
+        edges = self._holding(node, (expression("at-edge", side) for side in SIDES))
+        return (corners or held) + (edges if len(edges) == 1 else [])
+
+    def looks(self, node: Node) -> list[Expression]:
+        """Tests of colour and course that hold."""
+        kind = taxonomy()[node.category].kind
+        if kind == "stuff":
+            return self._holding(node, (expression("running", course) for course in COURSES))
+        if self._run.graph.grey:
+            return []
+        return self._holding(node, (expression("colour", word) for word in COLOURS))
+
+    def compared(self, node: Node, source: Expression) -> list[Expression]:
+        """Expressions that compare the regions of a set, this one among them."""
+        tried = [expression("largest", source), expression("smallest", source)]
+        for side in SIDES:
+            tried += [expression("rank", rank, side, source) for rank in range(1, _FIRST + 1)]
+            tried += [expression("in-row", rank, side, source) for rank in range(1, _FIRST + 1)]
+        for anchor, landmark in self._anchors:
+            if landmark is not node:
+                tried += [expression(name, source, anchor) for name in ("nearest", "farthest")]
+        return tried
+
+    def _landmarks(self) -> list[tuple[Expression, Node]]:
+        """Expressions that select a prominent region, and the region."""
+        graph = self._run.graph
+        found: list[tuple[Expression, Node]] = []
+        present = sorted({node.category for node in graph.nodes.values()})
+        for category in self._rng.permutation(present).tolist():
+            if len(found) < _ANCHORS and taxonomy()[category].target:
+                found += self._landmark(expression("category", category))
+        return found
+
+    def _landmark(self, source: Expression) -> list[tuple[Expression, Node]]:
+        size = self._run.graph.patch.regions.size
+        for name in ("only", "largest"):
+            anchor = expression(name, source)
+            try:
+                node = self._run.one(anchor)
+            except AmbiguousError:
+                continue
+            if _ANCHOR_SHARE[0] * size <= node.area_px <= _ANCHOR_SHARE[1] * size:
+                return [(anchor, node)]
+        return []
+
+    def _close(self, node: Node, other: Expression) -> list[Expression]:
+        """The closest relation to a landmark or a category that holds."""
+        ways = (expression(name, other) for name in ("inside", "around", "beside", "near"))
+        return self._holding(node, ways)[:1]
+
+    def _kinds(self, node: Node) -> list[Expression]:
+        """Relations to any region of a category that has several, or to none of them."""
+        told = {anchor.arguments[0] for anchor, _ in self._anchors if anchor.operator == "only"}
+        found: list[Expression] = []
+        for category in sorted({other.category for other in self._run.graph.nodes.values()}):
+            source = expression("category", category)
+            if category == node.category or source in told or not taxonomy()[category].target:
+                continue
+            held = self._close(node, source)
+            away = (expression("not", expression(name, source)) for name in ("near", "beside"))
+            found += held or self._holding(node, away)[:1]
+        return found
+
+    def _holding(
+        self, node: Node, tests: Iterator[Expression] | list[Expression]
+    ) -> list[Expression]:
+        return [test for test in tests if self._holds(node, test)]
+
+    def _holds(self, node: Node, test: Expression) -> bool:
+        try:
+            return self._run.truth(test, node) is True
+        except AmbiguousError:
+            return False
+
+
+def singles_out(executor: Executor, selection: Expression, node: Node) -> str:
+    """Why a program does not select one region and nothing else; empty if it does.
+
+    Returns:
+        "none", "several", "margin", "category" or "unknown" as `AmbiguousError`, or "other".
+    """
+    try:
+        return "" if executor.run(selection) == (node,) else "other"
+    except AmbiguousError as error:
+        return error.rule

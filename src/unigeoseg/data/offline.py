@@ -1,0 +1,48 @@
+"""The writer that needs no model: programs over the scene graph, said by a grammar.
+
+Source: paper section 2, stage 6, where GPT-4o writes; here a program proves what is selected.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from unigeoseg.data.candidate import Candidate
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.language.execute import Executor
+from unigeoseg.data.language.graph import scene_graph
+from unigeoseg.data.ledger import Reject
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.reasoning import ReasoningWriter, diversity
+from unigeoseg.data.referring import ReferringWriter
+
+
+class OfflineWriter:
+    """Writes referring expressions and reasoning questions.
+
+    Args:
+        reject: Takes note of programs and questions that were dropped.
+        diverse: Reasoning questions are written for patches of at least so many categories.
+    """
+
+    name = "offline/1"
+
+    def __init__(self, reject: Reject, diverse: int = 3) -> None:
+        self._reject = reject
+        self._diverse = diverse
+
+    def write(
+        self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
+    ) -> Iterator[Draft]:
+        """Drafts about candidates of one patch; the same for the same state of `rng`."""
+        executor = Executor(scene_graph(patch))
+        writers: list[ReferringWriter | ReasoningWriter] = [
+            ReferringWriter(patch, executor, rng, self._reject)
+        ]
+        if diversity(patch) >= self._diverse:
+            writers.append(ReasoningWriter(patch, executor, rng, self._reject))
+        for target in candidates:
+            for writer in writers:
+                for draft in writer.write(target):
+                    yield replace(draft, writer=self.name)

@@ -1,0 +1,177 @@
+"""Reasoning questions: by function or property, or by a relation among regions of one kind.
+
+Source: paper section 2, stage 6. One region of a category in the patch: attribute reasoning; two
+or three: context reasoning. The question never names the category; the answer does.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+
+from unigeoseg.data.candidate import Candidate
+from unigeoseg.data.draft import Draft, Family
+from unigeoseg.data.language.execute import Executor
+from unigeoseg.data.language.grammar import Speaker
+from unigeoseg.data.language.graph import Node, scene_graph
+from unigeoseg.data.language.program import Expression, expression, print_program
+from unigeoseg.data.language.search import RELATIONS, Facts, singles_out
+from unigeoseg.data.language.situations import ATTRIBUTE, CONTEXT, situation
+from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.taxonomy import leaks, taxonomy
+from unigeoseg.errors import AmbiguousError
+from unigeoseg.prompt import Prompt, Task
+
+WORDS = (8, 45)
+"""Fewest and most words of a question."""
+
+MOST_ALIKE = 3
+"""Context reasoning tells apart at most so many regions of a kind."""
+
+_WORDINGS = 6  # attempts to ask without a leak and within the bounds of length
+_TRIES = 12  # programs that are run per target
+_PER_TARGET = 2
+
+
+def diversity(patch: Patch) -> int:
+    """Number of categories that are visible and may be asked for.
+
+    The paper writes reasoning questions for the images in the top decile of each source; which
+    patches those are is for the caller to decide, who sees more than one patch.
+    """
+    known = taxonomy()
+    found = {node.category for node in scene_graph(patch).nodes.values()}
+    return sum(known[category].target for category in found)
+
+
+class ReasoningWriter:
+    """Writes reasoning questions about one patch.
+
+    Args:
+        patch: The patch.
+        executor: Runs programs on its graph.
+        rng: Draws programs and words.
+        reject: Takes note of questions that give their answer away.
+    """
+
+    def __init__(
+        self, patch: Patch, executor: Executor, rng: np.random.Generator, reject: Reject
+    ) -> None:
+        self._patch = patch
+        self._run = executor
+        self._rng = rng
+        self._reject = reject
+        self._facts = Facts(executor, rng)
+        self._say = Speaker(executor, rng)
+
+    def write(self, target: Candidate) -> Iterator[Draft]:
+        """Questions about a region; none if too many are like it."""
+        node = self._run.graph.nodes[target.region]
+        source = expression("category", node.category)
+        try:
+            alike = len(self._run.members(source))
+        except AmbiguousError as error:
+            self._note(error.rule, node, str(error))
+            return
+        if alike == 1:
+            yield from self._attribute(target, node, source)
+        elif alike <= MOST_ALIKE:
+            yield from self._context(target, node, source)
+
+    def _attribute(self, target: Candidate, node: Node, source: Expression) -> Iterator[Draft]:
+        """The taxonomy's questions, most of them with facts of the scene."""
+        facts = [*self._facts.relations(node), *self._facts.places(node)]
+        used: set[str] = set()
+        for _ in range(_PER_TARGET):
+            count = min(len(facts), int(self._rng.choice([0, 1, 2], p=[0.2, 0.5, 0.3])))
+            chosen = [facts[at] for at in self._rng.permutation(len(facts))[:count]]
+            selection = expression("only", _narrowed(source, chosen))
+            question = self._say.pick(taxonomy()[node.category].questions)
+            if question in used or singles_out(self._run, selection, node):
+                continue
+            used.add(question)
+            given = " and ".join(self._say.lies(fact) for fact in chosen)
+            text = self._say.pick(ATTRIBUTE[bool(given)]).format(
+                ask=question[:-1] if question[-1] in ".?" else question,
+                mark="?" if question.endswith("?") else ".",
+                given=given,
+            )
+            yield from self._draft("attribute", target, selection, text, given)
+
+    def _context(self, target: Candidate, node: Node, source: Expression) -> Iterator[Draft]:
+        """Which of two or three regions of a kind meets a need, by a relation."""
+        options = [
+            option
+            for option in [
+                *(expression("only", _narrowed(source, [t])) for t in self._facts.relations(node)),
+                *self._facts.compared(node, source),
+            ]
+            if option.operator in ("largest", "smallest")
+            or any(part.operator in RELATIONS for part in option.walk())
+        ]
+        order = self._rng.permutation(len(options))[:_TRIES]
+        found = (option for option in (options[at] for at in order) if self._clear(option, node))
+        for selection in islice(found, _PER_TARGET):
+            for _ in range(_WORDINGS):
+                draft = list(self._asked(target, selection, source))
+                if draft:
+                    yield from draft
+                    break
+
+    def _asked(
+        self, target: Candidate, selection: Expression, source: Expression
+    ) -> Iterator[Draft]:
+        entry = taxonomy()[target.category]
+        why = self._say.verb(selection)
+        text = self._say.pick(CONTEXT).format(
+            count=self._say.count(source),
+            function=self._say.pick(entry.functions),
+            need=self._say.pick([why, situation(selection, self._say) or why]),
+        )
+        others = "the other one" if self._say.count(source) == "two" else "the others"
+        given = f"unlike {others} of its kind in the scene, it {why}"
+        yield from self._draft("context", target, selection, text, given)
+
+    def _clear(self, selection: Expression, node: Node) -> bool:
+        rule = singles_out(self._run, selection, node)
+        if rule:
+            self._note(rule, node, str(selection))
+        return not rule
+
+    def _draft(
+        self, family: Family, target: Candidate, selection: Expression, text: str, given: str
+    ) -> Iterator[Draft]:
+        """The draft, unless its question gives the category away or is too short or long."""
+        entry = taxonomy()[target.category]
+        node = self._run.graph.nodes[target.region]
+        text = text[0].upper() + text[1:]
+        leak = leaks(text, entry)
+        if leak is not None:
+            self._note("leak", node, f"{leak!r} in {text!r}")
+            return
+        if not WORDS[0] <= len(text.split()) <= WORDS[1]:
+            self._note("words", node, text)
+            return
+        also = "" if not given else f", and {given}" if family == "context" else f", and it {given}"
+        yield Draft(
+            family=family,
+            prompt=Prompt.from_text(text, Task.REASONING),
+            regions=(target.region,),
+            mask=target.mask,
+            category=target.category,
+            writer="",
+            program=print_program(selection),
+            answer=f"The target region belongs to {entry.label}, and the reason is that "
+            f"{entry.reason}{also}.",
+        )
+
+    def _note(self, rule: str, node: Node, detail: str) -> None:
+        where = f"region {node.region}: {detail}"
+        self._reject(Rejection("write", rule, self._patch.source, self._patch.key, where))
+
+
+def _narrowed(source: Expression, tests: Sequence[Expression]) -> Expression:
+    for test in tests:
+        source = expression("filter", source, test)
+    return source
