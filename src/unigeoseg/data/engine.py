@@ -3,13 +3,14 @@
 Whoever does them, the files are the same; only the order in which they appear differs.
 """
 
+import logging
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from unigeoseg.data.plan import Unit
 from unigeoseg.errors import MissingExtraError, OptionError
@@ -82,8 +83,8 @@ def _ray(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]:
     except ImportError as error:
         raise MissingExtraError("the engine ray", "data") from error
     address = os.environ.get("RAY_ADDRESS")
-    own = {} if address else {"num_cpus": workers, "include_dashboard": False}
-    ray.init(address=address, log_to_driver=False, logging_level="error", **own)
+    own: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     try:
         remote, shared = ray.remote(_apply), ray.put(work)
         queue = iter(units)

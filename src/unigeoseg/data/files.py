@@ -30,7 +30,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write JSON that is the same bytes for the same content; see `write_bytes`."""
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
     write_bytes(path, f"{text}\n".encode())

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from unigeoseg.data.annotated import AnnotatedImage
 from unigeoseg.data.files import read_json, write_json
@@ -22,20 +22,23 @@ UNIT_IMAGES = 8
 """Images of a unit: what is lost at most when a worker dies, and what a worker takes at a time."""
 
 
-class Reader(Protocol):
+Item = TypeVar("Item")
+
+
+class Reader(Protocol[Item]):
     """Reads one source; `data.readers` has them."""
 
     @property
-    def items(self) -> Sequence[Any]:
+    def items(self) -> Sequence[Item]:
         """What there is to read, sorted; cheap to list and to pickle."""
         ...
 
-    def read(self, item: Any, reject: Reject) -> AnnotatedImage | None:
+    def read(self, item: Item, reject: Reject) -> AnnotatedImage | None:
         """One image; None after a rejection."""
         ...
 
 
-OpenSource = Callable[[str, Path], Reader]
+OpenSource = Callable[[str, Path], Reader[Any]]
 """Opens a source by its name in the catalogue and its directory."""
 
 

@@ -20,7 +20,7 @@ from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.parquet import Writer
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
-from unigeoseg.data.plan import OpenSource, Options, Reader, Unit
+from unigeoseg.data.plan import Item, OpenSource, Options, Reader, Unit
 from unigeoseg.data.rows import IMAGES, LEDGER, TRIPLETS, image_row, ledger_rows, triplet_row
 from unigeoseg.data.taxonomy import taxonomy
 from unigeoseg.errors import DataError, OutputUnwritableError
@@ -143,7 +143,7 @@ def _loaded(load: Callable[[], Tools]) -> Tools:
     return load()
 
 
-def read(reader: Reader, items: Sequence[object], reject: Reject) -> Iterator[AnnotatedImage]:
+def read(reader: Reader[Item], items: Sequence[Item], reject: Reject) -> Iterator[AnnotatedImage]:
     """Stage "read": the images of a source that can be read."""
     for item in items:
         image = reader.read(item, reject)
