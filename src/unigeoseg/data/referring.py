@@ -25,7 +25,6 @@ WORDS = (6, 25)
 _PER_TARGET = 3
 _TRIES = 14  # programs that are run per target
 _WORDINGS = 4  # attempts to say a program within the bounds of length
-_FRAMES = ("{}",) * 5 + ("segment {}", "find {}", "mark {}", "outline {}")
 
 
 class ReferringWriter:
@@ -103,12 +102,12 @@ class ReferringWriter:
         for test in tests:
             yield _only(source, test)
         for one, other in combinations(tests, 2):
-            if one.arguments != other.arguments:
+            if not _about(one) & _about(other):
                 yield _only(source, one, other)
 
     def _text(self, selection: Expression) -> str:
         for _ in range(_WORDINGS):
-            text = self._say.pick(_FRAMES).format(self._say.noun(selection))
+            text = self._say.phrase(selection)
             if WORDS[0] <= len(text.split()) <= WORDS[1]:
                 return text
         return ""
@@ -120,10 +119,18 @@ def _only(source: Expression, *tests: Expression) -> Expression:
     return expression("only", source)
 
 
+def _about(test: Expression) -> set[str]:
+    """What a test speaks of: the categories it names, or the place."""
+    named = {str(part) for part in test.walk() if part.operator == "category"}
+    return named or {"place" if test.operator in ("in", "at-edge") else test.operator}
+
+
+_WEIGHTS = {"in-row": 8.0, "rank": 0.7, "largest": 1.5, "smallest": 1.5}
+
+
 def _weight(option: Expression) -> float:
     """How soon a program is tried."""
-    operators = [part.operator for part in option.walk()]
-    related = sum(operator in RELATIONS for operator in operators)
     if option.operator != "only":
-        return {"in-row": 8.0, "rank": 2.0}.get(option.operator, 3.0)
-    return (0.3, 1.0, 0.6)[min(related, 2)]
+        return _WEIGHTS.get(option.operator, 3.0)
+    related = sum(part.operator in RELATIONS for part in option.walk())
+    return (0.3, 1.5, 1.0)[min(related, 2)]

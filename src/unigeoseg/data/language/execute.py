@@ -4,6 +4,7 @@ The definitions are in `docs/programs.md`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 
 from unigeoseg.data.language import relations
@@ -29,6 +30,7 @@ def select(selection: Expression, graph: SceneGraph) -> frozenset[int]:
     return frozenset(node.region for node in Executor(graph).run(selection))
 
 
+@cache
 def confusable(asked: int, found: int) -> Truth:
     """Whether a region of category `found` answers to the name of category `asked`.
 
@@ -190,7 +192,7 @@ def _in_line(points: Sequence[tuple[int, int]], unit: int) -> bool:
     length, rise = x1 - x0, y1 - y0
     off = max(abs((y - y0) * length - (x - x0) * rise) for x, y in points)
     even = min(gaps) >= unit and max(gaps) <= 2 * min(gaps)
-    return even and abs(rise) <= length and 4 * off <= min(gaps) * length
+    return even and abs(rise) <= length and 6 * off <= min(gaps) * length
 
 
 def _nearest(run: Executor, source: Expression, anchor: Expression) -> Nodes:

@@ -24,6 +24,10 @@ from unigeoseg.data.language.program import Expression
 # conditions whose phrase ends in a place of the image rather than in another region, said first:
 # "in the upper left, next to the road", since "the road in the upper left" is another road
 _PLACING = ("in", "at-edge")
+_FRAMES = ("{}",) * 6 + ("segment {}", "find {}", "mark {}", "outline {}")
+
+Constructions = tuple[list[str], list[str]]
+"""Noun phrases that may stand anywhere, and texts that stand alone."""
 
 
 class Speaker:
@@ -40,7 +44,19 @@ class Speaker:
 
     def noun(self, selection: Expression) -> str:
         """A definite noun phrase for an expression of type one: "the largest pond"."""
-        return self.pick(_NOUNS[selection.operator](self, selection))
+        return self.pick(_NOUNS[selection.operator](self, selection)[0])
+
+    def phrase(self, selection: Expression) -> str:
+        """A text of its own for an expression of type one, in one of all constructions.
+
+        Some start with the set ("of the two ponds, the larger") or with a place ("in the upper
+        left, the pond next to the road"); others ask for the region ("find the larger pond").
+        """
+        compact, fronted = _NOUNS[selection.operator](self, selection)
+        at = int(self._rng.integers(len(compact) + len(fronted)))
+        if at >= len(compact):
+            return fronted[at - len(compact)]
+        return self.pick(_FRAMES).format(compact[at])
 
     def verb(self, selection: Expression) -> str:
         """What sets the region apart, a verb phrase: "lies closest to the road"."""
@@ -78,6 +94,15 @@ class Speaker:
         noun = self.pick(singulars(category))
         return " ".join(part for part in (most, *before, noun, after) if part)
 
+    def fronted(self, source: Expression, place: Expression) -> str:
+        """A set of two conditions with the place first: "at the top, the pond by the road"."""
+        category, tests = _parts(source)
+        rest = [test for test in tests if test is not place]
+        before, after = self._modifiers(rest)
+        where = self._fill(self.pick(self._wording(place).place), place)
+        noun = self.pick(singulars(category))
+        return " ".join(part for part in (f"{where}, the", *before, noun, after) if part)
+
     def most(self, side: str) -> tuple[str, ...]:
         """Words for the first from a side; the first one stands before the noun."""
         if self._run.graph.north_up and self.chance(0.5):
@@ -111,7 +136,8 @@ class Speaker:
         text = parts[0] if parts else ""
         for before, part in zip(parts, parts[1:], strict=False):
             same = before.startswith("that ") == part.startswith("that ")
-            text += (" and " if same else ", " if self.chance(0.3) else " ") + part
+            loose = not part.startswith("that ") and self.chance(0.3)
+            text += (" and " if same else ", " if loose else " ") + part
         return text
 
     def _wording(self, test: Expression) -> Wording:
@@ -127,13 +153,12 @@ class Speaker:
         return WORDINGS[key]
 
     def _fill(self, phrase: str, test: Expression) -> str:
-        names = [self._reference(named) for named in _references(test)]
+        some = with_article if test.operator != "not" else "any {}".format
+        names = [
+            self.noun(named) if named.type == "one" else some(self.single(named))
+            for named in _references(test)
+        ]
         return phrase.format(**dict(zip("ab", names, strict=False)))
-
-    def _reference(self, named: Expression) -> str:
-        if named.type == "one":
-            return self.noun(named)
-        return with_article(self.single(named))
 
 
 def _parts(source: Expression) -> tuple[int, list[Expression]]:
@@ -154,11 +179,15 @@ def _source(selection: Expression, at: int = 0) -> Expression:
     return cast(Expression, selection.arguments[at])
 
 
-def _only_noun(say: Speaker, selection: Expression) -> list[str]:
+def _only_noun(say: Speaker, selection: Expression) -> Constructions:
     source = _source(selection)
-    if source.operator == "category":
-        return [f"the {say.single(source)}"] * 3 + [f"the only {say.single(source)}"]
-    return [f"the {say.single(source)}"]
+    tests = _parts(source)[1]
+    if not tests:
+        return [f"the {say.single(source)}"], [f"the only {say.single(source)} in the image"]
+    placing = [test for test in tests if test.operator == "in"]
+    if len(tests) == 2 and len(placing) == 1:
+        return [f"the {say.single(source)}"], [say.fronted(source, placing[0])]
+    return [f"the {say.single(source)}"], []
 
 
 def _only_verb(say: Speaker, selection: Expression) -> list[str]:
@@ -168,20 +197,19 @@ def _only_verb(say: Speaker, selection: Expression) -> list[str]:
 
 _EXTREMES = {
     "largest": (("larger", "bigger"), ("largest", "biggest"), "covers the most ground"),
-    "smallest": (("smaller", "lesser"), ("smallest", "tiniest"), "covers the least ground"),
+    "smallest": (("smaller",), ("smallest",), "covers the least ground"),
 }
 
 
-def _extreme_noun(say: Speaker, selection: Expression) -> list[str]:
+def _extreme_noun(say: Speaker, selection: Expression) -> Constructions:
     source = _source(selection)
     of_two, of_many, _ = _EXTREMES[selection.operator]
     word = say.pick(of_two if say.count(source) == "two" else of_many)
     return [
         f"the {say.single(source, most=word)}",
         f"the {word} of {say.several(source)}",
-        f"of {say.several(source)}, the {word}",
         f"the {word} one among {say.several(source)}",
-    ]
+    ], [f"of {say.several(source)}, the {word}"]
 
 
 def _extreme_verb(say: Speaker, selection: Expression) -> list[str]:
@@ -190,29 +218,28 @@ def _extreme_verb(say: Speaker, selection: Expression) -> list[str]:
     return [f"is the {word}", ground] if word in of_many else [f"is the {word} of the two"]
 
 
-def _rank_noun(say: Speaker, selection: Expression) -> list[str]:
+def _rank_noun(say: Speaker, selection: Expression) -> Constructions:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     source = _source(selection, 2)
     if rank == 1:
         word, *others = say.most(side)
-        return [
-            f"the {say.single(source, most=word)}",
+        fronted = [f"of {say.several(source)}, the one {other}" for other in others]
+        return [f"the {say.single(source, most=word)}"], [
             f"of {say.several(source)}, the {word} one",
-            *(f"of {say.several(source)}, the one {other}" for other in others),
+            *fronted,
         ]
     nth = ORDINALS[rank - 1]
     category, tests = _parts(source)
     noun = say.pick(singulars(category))
-    ways = [
-        f"of {say.several(source)}, the {nth} from the {side}",
-        f"among {say.several(source)}, the {nth} one counted from the {side}",
-    ]
+    counted = f"the {nth} of {say.several(source)}, counted from the {side}"
     plain = [
         f"the {nth} {noun} from the {side}",
         f"the {noun} that comes {nth} when counting from the {side}",
-        f"the {nth} of {say.several(source)}, counted from the {side}",
     ]
-    return ways if tests else ways + plain
+    return [counted] if tests else [counted, *plain], [
+        f"of {say.several(source)}, the {nth} from the {side}",
+        f"among {say.several(source)}, the {nth} one counted from the {side}",
+    ]
 
 
 def _rank_verb(say: Speaker, selection: Expression) -> list[str]:
@@ -225,15 +252,19 @@ def _rank_verb(say: Speaker, selection: Expression) -> list[str]:
     ]
 
 
-def _row_noun(say: Speaker, selection: Expression) -> list[str]:
+def _row_noun(say: Speaker, selection: Expression) -> Constructions:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     source = _source(selection, 2)
-    nth, noun = ORDINALS[rank - 1], say.pick(singulars(_parts(source)[0]))
-    return [
+    category, tests = _parts(source)
+    nth, noun = ORDINALS[rank - 1], say.pick(singulars(category))
+    plain = [
         f"the {nth} {noun} from the {side} in the row of {say.count(source)}",
-        f"the {nth} from the {side} of {say.several(source)} in a row",
-        f"in the row of {say.count(source)}, the {nth} {noun} from the {side}",
         f"the {noun} that is {nth} from the {side} in the line of {say.count(source)}",
+    ]
+    whole = f"the {nth} from the {side} of {say.several(source)} in a row"
+    return [whole] if tests else [whole, *plain], [
+        f"of {say.several(source)} in a row, the {nth} from the {side}",
+        f"in the row of {say.several(source)[4:]}, the {nth} one from the {side}",
     ]
 
 
@@ -248,21 +279,22 @@ _DISTANCES = {
 }
 
 
-def _distance_noun(say: Speaker, selection: Expression) -> list[str]:
+def _distance_noun(say: Speaker, selection: Expression) -> Constructions:
     source, anchor = cast(tuple[Expression, Expression], selection.arguments)
     word = say.pick(_DISTANCES[selection.operator])
     category, tests = _parts(source)
     noun = say.pick(singulars(category))
-    ways = [
-        f"of {say.several(source)}, the one {word} {say.noun(anchor)}",
-        f"among {say.several(source)}, the one that lies {word} {say.noun(anchor)}",
-    ]
     plain = [
         f"the {noun} {word} {say.noun(anchor)}",
         f"the {noun} that lies {word} {say.noun(anchor)}",
         f"the {noun} which is {word} {say.noun(anchor)}",
     ]
-    return ways if tests else ways + plain
+    ways = [
+        f"of {say.several(source)}, the one {word} {say.noun(anchor)}",
+        f"among {say.several(source)}, the one that lies {word} {say.noun(anchor)}",
+    ]
+    among = f"the one {word} {say.noun(anchor)} among {say.several(source)}"
+    return [among] if tests else plain, ways
 
 
 def _distance_verb(say: Speaker, selection: Expression) -> list[str]:

@@ -77,7 +77,7 @@ class SceneGraph:
     @property
     def unit(self) -> int:
         """A 32nd of the longer side, hundredths of a pixel: 16 px in a patch of 512."""
-        return 100 * max(self.width, self.height) // 32
+        return int(100 * max(self.width, self.height) // 32)
 
     def distance(self, one: Node, other: Node) -> int:
         """As `Outlines.distance`."""
@@ -117,7 +117,7 @@ class SceneGraph:
         if grid is None or grid.crs is None:
             return False
         a, b, _, d, e, _ = tuple(grid.transform)[:6]
-        return a > 0 > e and max(abs(b), abs(d)) < 1e-3 * a
+        return bool(a > 0 > e and max(abs(b), abs(d)) < 1e-3 * a)
 
     @cached_property
     def _outlines(self) -> Outlines:

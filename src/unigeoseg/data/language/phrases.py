@@ -128,8 +128,8 @@ WORDINGS: dict[str, Wording] = {
     "not near": Wording(("far from {a}", "well away from {a}"), ("keeps its distance from {a}",)),
     **_toward("left-of", ("to the left of", "left of", "on the left-hand side of"), "west"),
     **_toward("right-of", ("to the right of", "right of", "on the right-hand side of"), "east"),
-    **_toward("above", ("above", "further up than", "higher up in the image than"), "north"),
-    **_toward("below", ("below", "further down than", "lower down in the image than"), "south"),
+    **_toward("above", ("above", "further up than", "higher up than"), "north"),
+    **_toward("below", ("below", "further down than", "lower down than"), "south"),
     "between": Wording(
         ("between {a} and {b}", "in between {a} and {b}"),
     ),

@@ -30,6 +30,8 @@ _ANCHORS = 6  # regions that others are told by, per patch
 _ANCHOR_SHARE = (0.002, 0.6)  # of the patch: smaller or larger regions are no landmarks
 _DIRECTIONS = ("left-of", "right-of", "above", "below")
 _FIRST = 3  # the highest rank that is counted
+_COMPARED = 6  # more regions than this are not compared with each other
+_SURVEYED = 4  # a landmark is the largest of no more than this
 
 
 class Facts:
@@ -48,12 +50,12 @@ class Facts:
     def relations(self, node: Node) -> list[Expression]:
         """Tests of relations to landmarks and categories that hold for a region."""
         found: list[Expression] = []
-        for anchor, landmark in self._anchors:
-            if landmark is not node:
-                found += self._close(node, anchor)
-                found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
+        anchors = [anchor for anchor, _ in self._others(node)]
+        for anchor in anchors:
+            found += self._close(node, anchor)
+            found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
         found += self._kinds(node)
-        pairs = combinations([anchor for anchor, other in self._anchors if other is not node], 2)
+        pairs = combinations(anchors, 2)
         return found + self._holding(node, (expression("between", *pair) for pair in pairs))
 
     def places(self, node: Node) -> list[Expression]:
@@ -75,14 +77,29 @@ class Facts:
 
     def compared(self, node: Node, source: Expression) -> list[Expression]:
         """Expressions that compare the regions of a set, this one among them."""
+        alike = self._count(source)
+        if not 2 <= alike <= _COMPARED:
+            return []
         tried = [expression("largest", source), expression("smallest", source)]
         for side in SIDES:
-            tried += [expression("rank", rank, side, source) for rank in range(1, _FIRST + 1)]
-            tried += [expression("in-row", rank, side, source) for rank in range(1, _FIRST + 1)]
-        for anchor, landmark in self._anchors:
-            if landmark is not node:
-                tried += [expression(name, source, anchor) for name in ("nearest", "farthest")]
+            ranks = range(1, min(_FIRST + 1, alike))
+            tried += [expression("rank", rank, side, source) for rank in ranks]
+            if alike > 2:
+                tried += [expression("in-row", rank, side, source) for rank in ranks]
+        for anchor, _ in self._others(node):
+            tried += [expression(name, source, anchor) for name in ("nearest", "farthest")]
         return tried
+
+    def _count(self, source: Expression) -> int:
+        """Number of regions in a set; 0 if it is not clear."""
+        try:
+            return len(self._run.members(source))
+        except AmbiguousError:
+            return 0
+
+    def _others(self, node: Node) -> list[tuple[Expression, Node]]:
+        """Landmarks that are not of the region's own kind."""
+        return [pair for pair in self._anchors if pair[1].category != node.category]
 
     def _landmarks(self) -> list[tuple[Expression, Node]]:
         """Expressions that select a prominent region, and the region."""
@@ -102,6 +119,8 @@ class Facts:
                 node = self._run.one(anchor)
             except AmbiguousError:
                 continue
+            if name == "largest" and self._count(source) > _SURVEYED:
+                break
             if _ANCHOR_SHARE[0] * size <= node.area_px <= _ANCHOR_SHARE[1] * size:
                 return [(anchor, node)]
         return []

@@ -1,0 +1,159 @@
+"""What the offline writer writes: each text is proved by its program, and no question leaks."""
+
+import re
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import pytest
+from affine import Affine
+from patches import BUILDING, FOREST, POND, ROAD, SIDE, patch, random_patch
+from rasterio.crs import CRS
+
+from unigeoseg.data.candidates import candidates
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.filters import keep
+from unigeoseg.data.language.execute import select
+from unigeoseg.data.language.graph import SceneGraph
+from unigeoseg.data.language.program import parse_program
+from unigeoseg.data.ledger import Rejection
+from unigeoseg.data.offline import OfflineWriter
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.reasoning import diversity
+from unigeoseg.data.taxonomy import leaks, taxonomy
+from unigeoseg.geo.grid import Grid
+from unigeoseg.prompt import Task
+
+TOWN = {
+    1: (ROAD, (0, 120, 256, 136)),
+    2: (BUILDING, (20, 20, 60, 60)),
+    3: (BUILDING, (100, 70, 150, 120)),
+    4: (FOREST, (20, 160, 120, 240)),
+    5: (POND, (50, 180, 80, 210)),
+}
+
+
+def written(scene: Patch, seed: int = 0, reject=lambda rejection: None) -> list[Draft]:
+    rng = np.random.default_rng(seed)
+    found = keep(scene, candidates(scene, lambda rejection: None), rng, lambda rejection: None)
+    described = [each for each in found if each.describable]
+    return list(OfflineWriter(reject).write(scene, described, rng))
+
+
+@cache
+def many() -> list[tuple[Patch, Draft]]:
+    """Drafts about 300 random patches."""
+    scenes = [random_patch(seed) for seed in range(300)]
+    return [(scene, draft) for at, scene in enumerate(scenes) for draft in written(scene, at)]
+
+
+def test_programs_select_exactly_their_targets():
+    assert len(many()) > 1000
+    for scene, draft in many():
+        chosen = select(parse_program(draft.program), SceneGraph(scene))
+        assert chosen == frozenset(draft.regions)
+        assert np.array_equal(np.isin(scene.regions, list(chosen)), draft.mask)
+        assert scene.categories[draft.regions[0]] == draft.category
+
+
+def test_no_reasoning_question_names_its_answer():
+    asked = [draft for _, draft in many() if draft.prompt.task is Task.REASONING]
+    asked += [draft for seed in range(60) for draft in written(patch(TOWN), seed)]
+    asked = [draft for draft in asked if draft.prompt.task is Task.REASONING]
+    assert len(asked) > 500
+    for draft in asked:
+        entry = taxonomy()[draft.category]
+        assert leaks(draft.prompt.text, entry) is None
+        assert entry.label in draft.answer
+        assert not set(entry.held_out.questions) & {draft.prompt.text}
+
+
+def test_attribute_asks_for_the_only_one_and_context_for_one_of_two_or_three():
+    for scene, draft in many():
+        if draft.prompt.task is Task.REASONING:
+            source = f"(program 1 (category {draft.category}))"
+            alike = len(select(parse_program(source), SceneGraph(scene)))
+            assert (alike == 1) == (draft.family == "attribute")
+            assert alike <= 3
+
+
+def test_lengths_are_near_the_papers():
+    lengths = {task: [] for task in (Task.REFERRING, Task.REASONING)}
+    for _, draft in many():
+        lengths[draft.prompt.task].append(len(draft.prompt.text.split()))
+    assert 6 <= min(lengths[Task.REFERRING]) and max(lengths[Task.REFERRING]) <= 25
+    assert np.mean(lengths[Task.REFERRING]) == pytest.approx(12.05, abs=2)
+    assert np.mean(lengths[Task.REASONING]) == pytest.approx(23.93, abs=3)
+
+
+def skeleton(text: str) -> str:
+    """A text without the names of categories."""
+    names = sorted(
+        {
+            name.lower()
+            for category in (ROAD, BUILDING, POND, FOREST)
+            for name in (*taxonomy()[category].singular, *taxonomy()[category].plural)
+        },
+        key=len,
+        reverse=True,
+    )
+    return re.sub("|".join(rf"\b{re.escape(name)}\b" for name in names), "NOUN", text.lower())
+
+
+def test_texts_vary():
+    referring = [draft for _, draft in many() if draft.family == "referring"]
+    operators = Counter(
+        re.match(r"\(program 1 \(([a-z-]+)", draft.program).group(1) for draft in referring
+    )
+    assert set(operators) >= {"only", "largest", "smallest", "rank", "nearest", "farthest"}
+    skeletons = {skeleton(draft.prompt.text) for draft in referring}
+    assert len(skeletons) > 0.5 * len(referring)
+    assert len({draft.prompt.text for draft in referring}) > 0.8 * len(referring)
+
+
+def test_most_referring_expressions_use_a_relation():
+    relation = re.compile(r"\((beside|near|inside|around|\w+-of|above|below|between|nearest|far)")
+    referring = [draft for _, draft in many() if draft.family == "referring"]
+    assert np.mean([bool(relation.search(draft.program)) for draft in referring]) > 0.5
+
+
+def test_the_same_seed_writes_the_same():
+    def said(seed: int) -> list[tuple[str, str, str]]:
+        return [(d.prompt.text, d.program, d.answer) for d in written(patch(TOWN), seed)]
+
+    assert said(3) == said(3)
+    assert said(3) != said(4)
+
+
+def test_texts_of_a_target_differ_and_name_their_writer():
+    drafts = written(patch(TOWN))
+    assert {draft.writer for draft in drafts} == {"offline/1"}
+    texts = [draft.prompt.text for draft in drafts]
+    assert len(texts) == len(set(texts))
+
+
+def test_compass_words_need_a_grid_with_north_up():
+    compass = re.compile("north|south|east|west")
+    grid = Grid(SIDE, SIDE, Affine(0.5, 0, 5e5, 0, -0.5, 4.4e6), CRS.from_epsg(32650))
+    with_grid = [d.prompt.text for seed in range(9) for d in written(patch(TOWN, grid=grid), seed)]
+    assert any(compass.search(text) for text in with_grid)
+    assert not any(compass.search(draft.prompt.text) for _, draft in many())
+
+
+def test_what_does_not_select_the_target_is_noted():
+    noted: list[Rejection] = []
+    written(random_patch(3), reject=noted.append)
+    assert {rejection.stage for rejection in noted} == {"write"}
+    assert {rejection.rule for rejection in noted} <= {
+        "none", "several", "margin", "category", "unknown", "other", "leak", "words"
+    }  # fmt: skip
+
+
+def test_nothing_is_written_where_labels_are_incomplete():
+    assert written(patch(TOWN, labelled=frozenset())) == []
+
+
+def test_few_categories_get_no_reasoning():
+    scene = patch({1: TOWN[1], 2: TOWN[2]})
+    assert diversity(scene) == 2
+    assert {draft.family for draft in written(scene)} == {"referring"}
