@@ -27,6 +27,7 @@ def patch(*boxes: LabelledBox) -> Patch:
         pixels=np.zeros((40, 40, 3), np.uint8),
         regions=np.zeros((40, 40), np.uint16),
         categories={},
+        labelled=frozenset({2, 20}),
         boxes=boxes,
     )
 
@@ -75,6 +76,7 @@ def test_where_no_mask_agrees_nobody_knows(segment, rule):
     assert (filled.regions[10:30, 10:30] == UNKNOWN_REGION).all()
     assert (filled.regions == UNKNOWN_REGION).sum() == 400
     assert filled.categories == {}
+    assert filled.labelled == {20}
 
 
 def test_a_mask_outside_the_rotated_box_or_too_thin_is_refused():

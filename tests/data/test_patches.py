@@ -100,7 +100,13 @@ def test_a_box_goes_where_half_of_it_is():
         [[[0, 4], [16, 4], [16, 8], [0, 8]]],
     ]
     assert noted == []
-    list(cut(image(32, 56, boxes=(box(28, 4, 40, 8),)), noted.append, size=32, stride=24))
+    left, right = cut(
+        image(32, 56, boxes=(box(28, 4, 40, 8),), labelled=frozenset({9, 20})),
+        noted.append,
+        size=32,
+        stride=24,
+    )
+    assert left.labelled == {20} and right.labelled == {9, 20}
     assert [(each.stage, each.rule, each.limit) for each in noted] == [("patch", "box_share", 0.5)]
     assert noted[0].value == pytest.approx(1 / 3)
 

@@ -1,6 +1,6 @@
 """Boxes turned into masks by a promptable segmenter, where both agree (paper section 2, SAMRS)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from unigeoseg.data.annotated import LabelledBox
+from unigeoseg.data.language.execute import confusable
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.geo.mask import Rle, decode, tight_box
@@ -47,8 +48,9 @@ def fill_boxes(
     """Turn a patch's boxes into regions.
 
     Smaller objects lie over larger ones; regions that are there already stay. Where an object is
-    but its mask is not good enough, the free pixels of its box become unknown: nothing may be
-    said there, not even that something is the only one.
+    but its mask is not good enough, the free pixels of its box become unknown, and its category
+    no longer counts as labelled wherever it occurs in this patch: nothing may be said to be the
+    only one.
 
     Args:
         patch: Its `boxes` are used up.
@@ -61,6 +63,7 @@ def fill_boxes(
     upright = [_upright(box, patch.pixels.shape) for box in patch.boxes]
     masks = segment(patch.pixels, upright) if segment else [None] * len(upright)
     agreed: list[tuple[int, Mask]] = []
+    refused: set[int] = set()
     regions = patch.regions.copy()
     free = regions == 0
     for box, edges, mask in zip(patch.boxes, upright, masks, strict=True):
@@ -68,6 +71,7 @@ def fill_boxes(
         if missed is None and mask is not None:
             agreed.append((box.category, mask))
         else:
+            refused.add(box.category)
             regions[_filled(box, free.shape) & free] = UNKNOWN_REGION
             reject(_rejection(patch, edges, missed or ("no_segmenter", None, None)))
     categories = dict(patch.categories)
@@ -77,7 +81,15 @@ def fill_boxes(
         categories[region] = category
     visible = set(np.unique(regions).tolist())
     kept = {region: category for region, category in categories.items() if region in visible}
-    return replace(patch, regions=regions, categories=kept, boxes=())
+    labelled = without(patch.labelled, refused)
+    return replace(patch, regions=regions, categories=kept, boxes=(), labelled=labelled)
+
+
+def without(labelled: frozenset[int], lost: Iterable[int]) -> frozenset[int]:
+    """Categories that are still labelled wherever they occur after objects of some were lost."""
+    return frozenset(
+        each for each in labelled if all(confusable(each, category) is False for category in lost)
+    )
 
 
 Missed = tuple[str, float | None, float | None]

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,24 @@ class Dataset:
             for row in read_rows(shard):
                 if split in (None, row["split"]) and family in (None, row["family"]):
                     yield row
+
+    def records(self, *, split: str | None = None) -> Iterator[tuple[Row, list[Row]]]:
+        """Each image as it is stored and its triplets, in order.
+
+        Raises:
+            DataError: If a shard is damaged, or triplets and images are not in one order.
+        """
+        triplets = groupby(self.rows(split=split), key=lambda row: row["image"])
+        image, members = next(triplets, (None, iter(())))
+        for row in self.image_rows():
+            if row["id"] == image:
+                yield row, list(members)
+                image, members = next(triplets, (None, iter(())))
+        if image is not None:
+            raise DataError(
+                f"{self.path}: triplet {next(members)['id']} is of image {image}, which is not "
+                "among the images, or not in their order; build the dataset again"
+            )
 
     def image_rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Images as they are stored, in order."""

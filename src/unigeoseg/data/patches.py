@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage, LabelledBox, LabelledObject
+from unigeoseg.data.boxes import without
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.geo.grid import Grid
@@ -62,6 +63,7 @@ def _patches(
             reject(_rejection(image, "too_many_regions", _place(window), limit=_MOST_REGIONS))
             continue
         regions, categories = found
+        boxes, lost = _boxes(image, window, reject)
         yield Patch(
             source=image.source,
             key=image.key,
@@ -74,8 +76,8 @@ def _patches(
             pixels=np.ascontiguousarray(image.pixels[window.toslices()]),
             regions=regions,
             categories=categories,
-            labelled=image.labelled,
-            boxes=tuple(_boxes(image, window, reject)),
+            labelled=without(image.labelled, lost),
+            boxes=boxes,
             texts=image.texts if texts else (),
             split=image.split,
         )
@@ -138,7 +140,12 @@ def _draw(
     categories[region] = each.category
 
 
-def _boxes(image: AnnotatedImage, window: Window, reject: Reject) -> Iterator[LabelledBox]:
+def _boxes(
+    image: AnnotatedImage, window: Window, reject: Reject
+) -> tuple[tuple[LabelledBox, ...], set[int]]:
+    """Boxes in pixels of the patch, and the categories of those that it cuts too much of."""
+    kept: list[LabelledBox] = []
+    lost: set[int] = set()
     frame = np.array(
         [[0, 0], [window.width, 0], [window.width, window.height], [0, window.height]], np.float32
     )
@@ -151,11 +158,13 @@ def _boxes(image: AnnotatedImage, window: Window, reject: Reject) -> Iterator[La
         share = float(area / whole)
         if share < _BOX_SHARE:
             reject(_rejection(image, "box_share", _place(window), share, _BOX_SHARE))
-            continue
-        inside = (
-            corners if share > 1 - 1e-4 else _clipped(corners, np.asarray(shared[:, 0], np.float32))
-        )
-        yield LabelledBox(box.category, inside)
+            lost.add(box.category)
+        elif share > 1 - 1e-4:
+            kept.append(LabelledBox(box.category, corners))
+        else:
+            part = _clipped(corners, np.asarray(shared[:, 0], np.float32))
+            kept.append(LabelledBox(box.category, part))
+    return tuple(kept), lost
 
 
 def _clipped(corners: NDArray[np.float32], shared: NDArray[np.float32]) -> NDArray[np.float32]:
