@@ -9,7 +9,7 @@ anew, and the files are the same bytes in the end.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from unigeoseg.data.files import sha256, write_json
 from unigeoseg.data.merge import choose, write_shards
 from unigeoseg.data.plan import Plan, make_plan
 from unigeoseg.data.rows import VERSION
+from unigeoseg.data.source import Source
 from unigeoseg.data.unit import WORK, Job
 
 Progress = Callable[[int, int, int], None]
@@ -29,7 +30,7 @@ Progress = Callable[[int, int, int], None]
 
 def build(
     job: Job,
-    sources: Mapping[str, Path],
+    sources: Sequence[tuple[Source, Path]],
     *,
     engine: Engine = "local",
     workers: int = 1,
@@ -39,7 +40,7 @@ def build(
 
     Args:
         job: Where to, with what options, and by which tools.
-        sources: Directory of each source by its name.
+        sources: Row and directory of each source.
         engine: Who does the units; see `engine.run`.
         workers: How many at a time.
         progress: Called when a unit is done.
@@ -49,7 +50,7 @@ def build(
         OptionError: If the directory holds another build.
         OutputUnwritableError: If something cannot be written.
     """
-    plan = make_plan(sources, job.options, job.open_source)
+    plan = make_plan(sources, job.options)
     plan.claim(job.out)
     if not (job.out / SUMMARY).exists():
         _do_units(job, plan, engine, workers, progress)

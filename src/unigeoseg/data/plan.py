@@ -6,40 +6,20 @@ belong to the run that uses them.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from unigeoseg.data.annotated import AnnotatedImage
 from unigeoseg.data.files import read_json, write_json
-from unigeoseg.data.ledger import Reject
 from unigeoseg.data.patches import SIZE, STRIDE
+from unigeoseg.data.readers import Item, open_source
+from unigeoseg.data.source import Source
 from unigeoseg.errors import DataError, OptionError
 
 PLAN = "plan.json"
 UNIT_IMAGES = 8
 """Images of a unit: what is lost at most when a worker dies, and what a worker takes at a time."""
-
-
-Item = TypeVar("Item")
-
-
-class Reader(Protocol[Item]):
-    """Reads one source; `data.readers` has them."""
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """What there is to read, sorted; cheap to list and to pickle."""
-        ...
-
-    def read(self, item: Item, reject: Reject) -> AnnotatedImage | None:
-        """One image; None after a rejection."""
-        ...
-
-
-OpenSource = Callable[[str, Path], Reader[Any]]
-"""Opens a source by its name in the catalogue and its directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +51,17 @@ class Unit:
 
     Attributes:
         number: Its place in the plan, from 0.
-        source: Name of the source.
+        source: The row of the source.
         directory: Where the source is.
-        items: What its reader reads.
+        items: What is read.
+        leads: Whether it is the first of its source, which notes what concerns all of it.
     """
 
     number: int
-    source: str
+    source: Source
     directory: Path
-    items: tuple[Any, ...]
+    items: tuple[Item, ...]
+    leads: bool
 
     @property
     def name(self) -> str:
@@ -123,23 +105,25 @@ class Plan:
         write_json(path, content)
 
 
-def make_plan(sources: Mapping[str, Path], options: Options, open_source: OpenSource) -> Plan:
+def make_plan(sources: Sequence[tuple[Source, Path]], options: Options) -> Plan:
     """Cut the work into units; nothing is decoded.
 
     Raises:
-        DataError: If there is no source, or none has an image.
+        DataError: If there is no image.
+        OptionError: If two sources have one name.
     """
     known: dict[str, Mapping[str, Any]] = {}
     units: list[Unit] = []
-    for name, directory in sorted(sources.items()):
-        items = tuple(open_source(name, directory).items)
-        known[name] = {"items": len(items), "files": _digest(directory)}
+    for source, directory in sorted(sources, key=lambda pair: pair[0].name):
+        if source.name in known:
+            raise OptionError(f"two sources are called {source.name!r}; rename one of them")
+        items = tuple(open_source(source, directory, lambda _: None).items)
+        known[source.name] = {"items": len(items), "files": _digest(directory)}
         for first in range(0, len(items), UNIT_IMAGES):
             part = items[first : first + UNIT_IMAGES]
-            units.append(Unit(len(units), name, directory, part))
+            units.append(Unit(len(units), source, directory, part, leads=first == 0))
     if not units:
-        listed = ", ".join(str(each) for each in sources.values()) or "no directory"
-        raise DataError(f"no image was found in {listed}; give directories of labelled imagery")
+        raise DataError("no image was found; give directories of labelled imagery")
     return Plan(options, known, tuple(units))
 
 

@@ -6,6 +6,7 @@ file: `land` (cover and use of the ground), `objects` (what can be counted), `ow
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -207,17 +208,22 @@ def _ancestors(category: Category, categories: Mapping[int, Category]) -> tuple[
 
 def _category(entry: Mapping[str, Any]) -> Category:
     held_out = entry.get("held_out")
-    flat = {
-        **{key: value for key, value in entry.items() if key != "held_out"},
-        **{f"held_out.{key}": value for key, value in dict(held_out or {}).items()},
-    }
-    for key in flat.keys() ^ _RULES.keys():
-        state = "unknown" if key in flat else "missing"
-        raise _broken(entry, f"the field {key!r} is {state}")
+    flat = {key: value for key, value in entry.items() if key != "held_out"}
+    if isinstance(held_out, dict):
+        flat |= {f"held_out.{key}": value for key, value in held_out.items()}
+    odd = sorted(flat.keys() ^ _RULES.keys())
+    if odd:
+        raise _broken(
+            entry, f"the field {odd[0]!r} is {'unknown' if odd[0] in flat else 'missing'}"
+        )
     for key, (valid, expected) in _RULES.items():
         if not valid(flat[key]):
             raise _broken(entry, f"{key} is {flat[key]!r}; expected {expected}")
+<<<<<<< HEAD
     values = {
+=======
+    values: dict[str, Any] = {
+>>>>>>> online
         key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()
     }
     kept = HeldOut(values.pop("held_out.names"), values.pop("held_out.questions"))
@@ -229,30 +235,30 @@ def _broken(entry: Category | Mapping[str, Any], what: str) -> DataError:
     return DataError(f"taxonomy entry {known.get('id')} ({known.get('name')}): {what}")
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: object) -> bool:
     return type(value) is int and value > 0
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and bool(normal_form(value))
 
 
-def _list_of(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _list_of(valid: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: (
         isinstance(value, list) and all(map(valid, value)) and len(set(value)) == len(value)
     )
 
 
-def _is_extent(value: Any) -> bool:
+def _is_extent(value: object) -> bool:
     if not isinstance(value, list) or [type(edge) in (int, float) for edge in value] != [True] * 2:
         return False
-    return bool(0 < value[0] < value[1])
+    return bool(0 < value[0] < value[1] < math.inf)
 
 
-_TEXT = (_is_text, "a text")
-_TEXTS = (_list_of(_is_text), "a list of different texts")
+_TEXT = (_is_text, "a text in ASCII")
+_TEXTS = (_list_of(_is_text), "a list of different texts in ASCII")
 _IDS = (_list_of(_is_id), "a list of different ids")
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+_RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "id": (_is_id, "a whole number above 0"),
     "name": _TEXT,
     "label": _TEXT,

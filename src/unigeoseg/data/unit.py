@@ -6,7 +6,7 @@ folder is the same bytes whoever makes it and whenever.
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +20,8 @@ from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.parquet import Writer
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
-from unigeoseg.data.plan import Item, OpenSource, Options, Reader, Unit
+from unigeoseg.data.plan import Options, Unit
+from unigeoseg.data.readers import open_source
 from unigeoseg.data.rows import IMAGES, LEDGER, TRIPLETS, image_row, ledger_rows, triplet_row
 from unigeoseg.data.taxonomy import taxonomy
 from unigeoseg.errors import DataError, OutputUnwritableError
@@ -70,7 +71,6 @@ class Job:
     Attributes:
         out: Directory of the build.
         options: As planned.
-        open_source: Opens a source; a function of a module.
         load: Loads the tools, once per process; a function of a module or another value that is
             hashable, and equal after pickling.
         strict: Whether the first image that cannot be read ends the build.
@@ -78,7 +78,6 @@ class Job:
 
     out: Path
     options: Options
-    open_source: OpenSource
     load: Callable[[], Tools]
     strict: bool = False
 
@@ -126,8 +125,7 @@ class Job:
                     )
                 ledger.write(ledger_rows([rejection]))
 
-            reader = self.open_source(unit.source, unit.directory)
-            for image in read(reader, unit.items, reject):
+            for image in read(unit, reject):
                 for patch in patches(image, self.options, tools.segment, reject):
                     samples = [
                         sample_of_draft(patch, scored) for scored in tools.instruct(patch, reject)
@@ -143,12 +141,18 @@ def _loaded(load: Callable[[], Tools]) -> Tools:
     return load()
 
 
-def read(reader: Reader[Item], items: Sequence[Item], reject: Reject) -> Iterator[AnnotatedImage]:
-    """Stage "read": the images of a source that can be read."""
-    for item in items:
-        image = reader.read(item, reject)
+def read(unit: Unit, reject: Reject) -> Iterator[AnnotatedImage]:
+    """Stage "read": the images of a unit that can be read."""
+    whole = reject if unit.leads else _noted_before
+    source = open_source(unit.source, unit.directory, whole)
+    for item in unit.items:
+        image = source.read(item, reject)
         if image is not None:
             yield image
+
+
+def _noted_before(_: Rejection) -> None:
+    """What concerns a whole source is noted by its first unit."""
 
 
 def patches(

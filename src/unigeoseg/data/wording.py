@@ -22,7 +22,7 @@ GENERIC = frozenset(
     high large level light little long low main marked mixed moving natural new old open outdoor
     passenger permanent power private public round short single small special standing static tall
     temporary thick thin use white wide wild
-    airliner ball bench canvas court district driving goods indoor jet living people
+    airliner ball bench court district goods indoor jet living people
     person plant play service stage wall work works
     """.split()
 )
@@ -34,6 +34,9 @@ _PARTS = tuple(
     stead top water way wood works yard
     """.split()
 )
+
+# Of these, the ones that keep their meaning at the end of any longer word: "rainwater", "sailboat".
+_HEADS = ("boat", "house", "road", "water", "wood")
 
 _IRREGULAR = {
     "built": "build",
@@ -141,6 +144,8 @@ def _ends(word: str, ending: str, keep: int) -> bool:
 def _singular(word: str) -> str:
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
+    if word.endswith(("buses", "ches", "shes", "sses", "xes")):
+        return word[:-2]
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word
@@ -157,7 +162,8 @@ def _forms(word: str) -> frozenset[str]:
         return frozenset()
     rests = [word.removeprefix(part) for part in _PARTS]
     rests += [_singular(word).removesuffix(part) for part in _PARTS]
-    return frozenset(stem(rest) for rest in (word, *rests) if rest == word or len(rest) >= 4)
+    found = {stem(rest) for rest in (word, *rests) if rest == word or len(rest) >= 4}
+    return frozenset(found | {head for head in _HEADS if _singular(word).endswith(head)})
 
 
 @lru_cache(maxsize=1)

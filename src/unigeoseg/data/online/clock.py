@@ -1,0 +1,21 @@
+"""Time and chance as a value, so that waiting can be tested without waiting."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What waiting needs.
+
+    Attributes:
+        now: Seconds on a clock that never goes back.
+        sleep: Waits so many seconds.
+        chance: A number from 0 to below 1.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
