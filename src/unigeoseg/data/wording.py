@@ -9,10 +9,9 @@ made for search and too lenient here: it keeps "store" and "storage" apart.
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import combinations
 
 # Words that are parts of many names and give none of them away alone.
-GENERIC = frozenset(
+_GENERIC = frozenset(
     """
     a an and at for from in no of on or other out than the to two under up with without
     apart area basin body cover deck facility feature field form ground group growing growth
@@ -168,13 +167,13 @@ def _forms(word: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _generic_stems() -> frozenset[str]:
-    return frozenset(stem(word) for word in GENERIC)
+    return frozenset(stem(word) for word in _GENERIC)
 
 
 def _counts_whole(name: str) -> bool:
-    """Whether a name tells as a phrase; a single generic word does not, a number does."""
+    """Whether a name tells as a phrase: all do but a single generic word."""
     words = _words(name)
-    return len(words) > 1 or any(word.isdigit() for word in words)
+    return len(words) > 1 or not _generic_stems().issuperset(map(stem, words))
 
 
 def _joined(words: list[str]) -> str:
@@ -182,5 +181,6 @@ def _joined(words: list[str]) -> str:
 
 
 def _runs(words: list[str], longest: int = 5) -> Iterator[list[str]]:
-    ends = combinations(range(len(words) + 1), 2)
-    return (words[start:end] for start, end in ends if end - start <= longest)
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + longest, len(words)) + 1):
+            yield words[start:end]
