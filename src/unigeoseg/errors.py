@@ -22,15 +22,12 @@
     |  |- CheckpointNotFoundError  no such file or directory
     |  `- CheckpointDamagedError   missing, unknown or misshapen weights
     |- DataError                   a training sample or shard breaks its rules
-<<<<<<< HEAD
     |  |- ProgramError             a text that is no program over a scene graph
     |  `- AmbiguousError           a program that selects nothing clearly
-=======
     |- OnlineError                 a model behind a server cannot go on; start again later
     |  |- OnlineUnavailableError   no usable reply after every try
     |  |- OnlineRequestError       the server turned a request down: key, model, parameters
     |  `- CostCapError             the next request could pass the cost cap
->>>>>>> online
     |- OptionError                 a setting out of its range
     `- MissingExtraError           an optional dependency is not installed
 
@@ -118,7 +115,6 @@ class DataError(UniGeoSegError):
     """A training sample or shard breaks its rules."""
 
 
-<<<<<<< HEAD
 class ProgramError(DataError):
     """A text is no program over a scene graph."""
 
@@ -138,7 +134,8 @@ class AmbiguousError(DataError):
     def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[str, str]]:
         """Pickle by the two arguments, so that worker processes can pass it on."""
         return type(self), (self.rule, str(self))
-=======
+
+
 class OnlineError(UniGeoSegError):
     """A model behind a server cannot go on; what it answered so far is kept."""
 
@@ -153,7 +150,6 @@ class OnlineRequestError(OnlineError):
 
 class CostCapError(OnlineError):
     """The next request could pass the cost cap, so it was not sent."""
->>>>>>> online
 
 
 class OptionError(UniGeoSegError):

@@ -219,11 +219,7 @@ def _category(entry: Mapping[str, Any]) -> Category:
     for key, (valid, expected) in _RULES.items():
         if not valid(flat[key]):
             raise _broken(entry, f"{key} is {flat[key]!r}; expected {expected}")
-<<<<<<< HEAD
-    values = {
-=======
     values: dict[str, Any] = {
->>>>>>> online
         key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()
     }
     kept = HeldOut(values.pop("held_out.names"), values.pop("held_out.questions"))
