@@ -79,10 +79,15 @@ def fill_boxes(
         region = max(categories, default=0) + 1
         regions[mask & free] = region
         categories[region] = category
-    visible = set(np.unique(regions).tolist())
-    kept = {region: category for region, category in categories.items() if region in visible}
+    kept = {each: categories[each] for each in present(regions) if each in categories}
     labelled = without(patch.labelled, refused)
     return replace(patch, regions=regions, categories=kept, boxes=(), labelled=labelled)
+
+
+def present(labels: NDArray[np.uint16]) -> list[int]:
+    """Labels that occur in a map (H, W), in order."""
+    found: list[int] = np.flatnonzero(np.bincount(labels.ravel())).tolist()
+    return found
 
 
 def without(labelled: frozenset[int], lost: Iterable[int]) -> frozenset[int]:

@@ -39,9 +39,10 @@ class Loader:
             OptionError: If the file of models is not usable.
         """
         segment = None if self.segmenter is None else self.segmenter()
-        return Tools(self._stages(), segment)
+        return Tools(self.stages(), segment)
 
-    def _stages(self) -> Stages:
+    def stages(self) -> Stages:
+        """Who judges, writes and scores; raises as calling does."""
         if self.models is None or self.replies is None:
             return Stages(self.seed, EvidenceJudge(), OfflineWriter, (TextScorer(), SceneScorer()))
         from unigeoseg.data.online import online_stages

@@ -5,23 +5,19 @@ Of each image and triplet a few words are held in memory; pictures and masks pas
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unigeoseg.data.audit import Seen, split_leaks, twins
 from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.parquet import Row, ShardedWriter, Writer, read_rows
-from unigeoseg.data.rows import IMAGES, LEDGER, TRIPLETS, ledger_rows
+from unigeoseg.data.parquet import read_rows
+from unigeoseg.data.rows import ledger_rows
+from unigeoseg.data.shards import Shards
 from unigeoseg.data.split import split_groups
-from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP
-
-IMAGE_SHARD, TRIPLET_SHARD = 1024, 100_000
-"""Rows of a file: images of some 0.4 MB, triplets of some 0.5 kB."""
-LEDGER_FILE = "ledger.parquet"
+from unigeoseg.data.unit import IMAGE_GROUP
 
 Folders = Sequence[Path]
 Note = Callable[[Rejection], None]
@@ -154,70 +150,23 @@ def write_shards(out: Path, folders: Folders, choice: Choice) -> dict[str, Any]:
     Images without a triplet are left out.
 
     Returns:
-        Counts, licences and rejections, for the dataset's summary.
+        Counts, licences and rejections; see `Shards.summary`.
     """
-    tally = _Tally()
-    with ExitStack() as stack:
-        images = stack.enter_context(
-            ShardedWriter(out, "images", IMAGES, group=IMAGE_GROUP, shard=IMAGE_SHARD)
-        )
-        triplets = stack.enter_context(
-            ShardedWriter(out, "triplets", TRIPLETS, group=TRIPLET_GROUP, shard=TRIPLET_SHARD)
-        )
-        ledger = stack.enter_context(Writer(out / LEDGER_FILE, LEDGER, group=TRIPLET_GROUP))
-        written: set[str] = set()
+    written: set[str] = set()
+    with Shards(out) as shards:
         for folder in folders:
             used: set[str] = set()
             for row in read_rows(folder / "triplets.parquet"):
                 if row["id"] in choice.triplets and row["id"] not in written:
                     written.add(row["id"])
                     used.add(row["image"])
-                    split = choice.splits[row["image"]]
-                    triplets.write([tally.triplet(row | {"split": split})])
+                    shards.triplet(row | {"split": choice.splits[row["image"]]})
             for row in read_rows(folder / "images.parquet", batch=IMAGE_GROUP):
                 if row["id"] in used:
-                    images.write([tally.image(row | {"split": choice.splits[row["id"]]})])
-            ledger.write(tally.rejection(row) for row in read_rows(folder / "ledger.parquet"))
-        ledger.write(tally.rejection(row) for row in ledger_rows(choice.rejections))
-    return tally.summary()
-
-
-class _Tally:
-    """Counts rows as they pass."""
-
-    def __init__(self) -> None:
-        self.images: Counter[str] = Counter()
-        self.families: Counter[str] = Counter()
-        self.splits: Counter[str] = Counter()
-        self.rejections: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.licences: defaultdict[str, set[str]] = defaultdict(set)
-
-    def image(self, row: Row) -> Row:
-        self.images[row["source"]] += 1
-        self.licences[row["source"]].add(row["licence"])
-        return row
-
-    def triplet(self, row: Row) -> Row:
-        self.families[row["family"]] += 1
-        self.splits[row["split"]] += 1
-        return row
-
-    def rejection(self, row: Row) -> Row:
-        self.rejections[row["stage"]][row["rule"]] += 1
-        return row
-
-    def summary(self) -> dict[str, Any]:
-        return {
-            "images": self.images.total(),
-            "triplets": self.families.total(),
-            "families": dict(self.families),
-            "splits": dict(self.splits),
-            "sources": {
-                source: {"images": count, "licences": sorted(self.licences[source])}
-                for source, count in self.images.items()
-            },
-            "rejections": {stage: dict(rules) for stage, rules in self.rejections.items()},
-        }
+                    shards.image(row | {"split": choice.splits[row["id"]]})
+            shards.ledger(read_rows(folder / "ledger.parquet"))
+        shards.ledger(ledger_rows(choice.rejections))
+    return shards.summary()
 
 
 def _of_image(

@@ -18,7 +18,17 @@ try:
 except ImportError as error:
     raise MissingExtraError("the data engine", "data") from error
 
-__all__ = ["Row", "ShardedWriter", "Writer", "pa", "read", "read_group", "read_rows", "schema_of"]
+__all__ = [
+    "Row",
+    "ShardedWriter",
+    "Writer",
+    "pa",
+    "read",
+    "read_group",
+    "read_rows",
+    "schema_of",
+    "write_table",
+]
 
 Row = dict[str, Any]
 
@@ -142,6 +152,16 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path} is missing or damaged: {first}; copy it again, or build the dataset again"
         ) from error
+
+
+def write_table(path: Path, table: "pa.Table") -> None:
+    """Write a table that is in memory to a file of its own.
+
+    Raises:
+        OutputUnwritableError: If it cannot be written.
+    """
+    with _written(path):
+        pq.write_table(table, path, version="2.6", compression="zstd", row_group_size=64)
 
 
 def read(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage, LabelledBox, LabelledObject
-from unigeoseg.data.boxes import without
+from unigeoseg.data.boxes import present, without
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.geo.grid import Grid
@@ -102,7 +102,7 @@ def _regions(image: AnnotatedImage, window: Window) -> Regions | None:
     if image.classes is not None:
         classes = image.classes[window.toslices()]
         told_apart = {each.category for each in image.objects}
-        for category in np.unique(classes).tolist():
+        for category in present(classes):
             if category == UNKNOWN or category in told_apart:
                 regions[classes == category] = UNKNOWN_REGION
             elif category:
@@ -111,9 +111,8 @@ def _regions(image: AnnotatedImage, window: Window) -> Regions | None:
         _draw(each, window, regions, categories)
     if len(categories) > _MOST_REGIONS:
         return None
-    visible = np.unique(regions)
-    kept = {int(region): categories[region] for region in visible if region in categories}
-    return regions.astype(np.uint16), kept
+    drawn = regions.astype(np.uint16)
+    return drawn, {each: categories[each] for each in present(drawn) if each in categories}
 
 
 def _add_pieces(
