@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import builds
 import scenes
+from unigeoseg.data.dataset import Dataset
 
 # The networks here are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -39,3 +41,15 @@ def geographic_scene(tmp_path: Path) -> Path:
 def rotated_scene(tmp_path: Path) -> Path:
     """A 64 x 64 GeoTIFF turned by 30 degrees."""
     return scenes.rotated(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled set of ten small towns."""
+    return builds.write_towns(tmp_path_factory.mktemp("sets") / "towns")
+
+
+@pytest.fixture(scope="session")
+def dataset(towns: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The towns as a dataset, built in one process; tests leave it as it is."""
+    return builds.built(towns, tmp_path_factory.mktemp("built") / "towns")
