@@ -1,7 +1,6 @@
 """Visible regions, measured; what is no target and what is too small is noted."""
 
 from patches import BUILDING, POND, patch
-
 from unigeoseg.data.candidates import candidates
 
 BACKGROUND = 24

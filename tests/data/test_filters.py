@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from patches import BUILDING, CAR, POND, ROAD, WATER, patch
 
+from patches import BUILDING, CAR, POND, ROAD, WATER, patch
 from unigeoseg.data.candidates import candidates
 from unigeoseg.data.filters import Rules, keep
 
@@ -64,7 +64,11 @@ def test_at_most_six_of_a_category_and_two_are_described():
 
 
 def test_kin_count_as_one_category():
-    pair = {1: (CAR, (10, 10, 60, 60)), 2: (VEHICLE, (62, 10, 112, 60)), 3: (ROAD, (0, 70, 256, 80))}
+    pair = {
+        1: (CAR, (10, 10, 60, 60)),
+        2: (VEHICLE, (62, 10, 112, 60)),
+        3: (ROAD, (0, 70, 256, 80)),
+    }
     _, described, noted = kept(pair)
     assert noted == {1: "apart_px", 2: "apart_px"}
     assert described == [3]

@@ -4,17 +4,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from patches import BUILDING, patch
 
+from patches import BUILDING, patch
 from unigeoseg.data.candidates import candidates
 from unigeoseg.data.interactive import box_draft, point_draft
 from unigeoseg.prompt import Box
 
 
 def target(width: int):
-    (found,) = candidates(
-        patch({1: (BUILDING, (10, 20, 10 + width, 30))}), lambda rejection: None
-    )
+    (found,) = candidates(patch({1: (BUILDING, (10, 20, 10 + width, 30))}), lambda rejection: None)
     return found
 
 
@@ -27,7 +25,9 @@ def test_points_are_distinct_pixel_centres_of_the_region():
         counts[len(places)] += 1
         assert len(places) == len(draft.prompt.points)
         assert all(region.mask[int(y), int(x)] and x % 1 == y % 1 == 0.5 for x, y in places)
-    assert [counts[number] / 600 for number in (1, 2, 3)] == pytest.approx([0.6, 0.2, 0.2], abs=0.06)
+    assert [counts[number] / 600 for number in (1, 2, 3)] == pytest.approx(
+        [0.6, 0.2, 0.2], abs=0.06
+    )
     assert draft.prompt.instruction(256, 256).startswith("Please segment")
 
 

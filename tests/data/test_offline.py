@@ -7,14 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 from affine import Affine
-from patches import BUILDING, FOREST, POND, ROAD, SIDE, patch, random_patch
 from rasterio.crs import CRS
 
+from patches import BUILDING, FOREST, POND, ROAD, SIDE, patch, random_patch
 from unigeoseg.data.candidates import candidates
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.filters import keep
 from unigeoseg.data.language.execute import select
-from unigeoseg.data.language.graph import SceneGraph
+from unigeoseg.data.language.graph import scene_graph
 from unigeoseg.data.language.program import parse_program
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.offline import OfflineWriter
@@ -42,15 +42,25 @@ def written(scene: Patch, seed: int = 0, reject=lambda rejection: None) -> list[
 
 @cache
 def many() -> list[tuple[Patch, Draft]]:
-    """Drafts about 300 random patches."""
-    scenes = [random_patch(seed) for seed in range(300)]
-    return [(scene, draft) for at, scene in enumerate(scenes) for draft in written(scene, at)]
+    """Drafts about random patches."""
+    return about(range(60))
 
 
-def test_programs_select_exactly_their_targets():
-    assert len(many()) > 1000
-    for scene, draft in many():
-        chosen = select(parse_program(draft.program), SceneGraph(scene))
+def about(seeds: range) -> list[tuple[Patch, Draft]]:
+    return [
+        (scene, draft)
+        for seed in seeds
+        for scene in [random_patch(seed)]
+        for draft in written(scene, seed)
+    ]
+
+
+@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 300), marks=pytest.mark.slow)])
+def test_programs_select_exactly_their_targets(seeds):
+    drafts = about(seeds) if len(seeds) > 60 else many()
+    assert len(drafts) > 10 * len(seeds)
+    for scene, draft in drafts:
+        chosen = select(parse_program(draft.program), scene_graph(scene))
         assert chosen == frozenset(draft.regions)
         assert np.array_equal(np.isin(scene.regions, list(chosen)), draft.mask)
         assert scene.categories[draft.regions[0]] == draft.category
@@ -58,7 +68,7 @@ def test_programs_select_exactly_their_targets():
 
 def test_no_reasoning_question_names_its_answer():
     asked = [draft for _, draft in many() if draft.prompt.task is Task.REASONING]
-    asked += [draft for seed in range(60) for draft in written(patch(TOWN), seed)]
+    asked += [draft for seed in range(110) for draft in written(patch(TOWN), seed)]
     asked = [draft for draft in asked if draft.prompt.task is Task.REASONING]
     assert len(asked) > 500
     for draft in asked:
@@ -72,7 +82,7 @@ def test_attribute_asks_for_the_only_one_and_context_for_one_of_two_or_three():
     for scene, draft in many():
         if draft.prompt.task is Task.REASONING:
             source = f"(program 1 (category {draft.category}))"
-            alike = len(select(parse_program(source), SceneGraph(scene)))
+            alike = len(select(parse_program(source), scene_graph(scene)))
             assert (alike == 1) == (draft.family == "attribute")
             assert alike <= 3
 
@@ -137,7 +147,8 @@ def test_compass_words_need_a_grid_with_north_up():
     grid = Grid(SIDE, SIDE, Affine(0.5, 0, 5e5, 0, -0.5, 4.4e6), CRS.from_epsg(32650))
     with_grid = [d.prompt.text for seed in range(9) for d in written(patch(TOWN, grid=grid), seed)]
     assert any(compass.search(text) for text in with_grid)
-    assert not any(compass.search(draft.prompt.text) for _, draft in many())
+    without = [draft.prompt.text for _, draft in many() if draft.family == "referring"]
+    assert not any(compass.search(text) for text in without)
 
 
 def test_what_does_not_select_the_target_is_noted():

@@ -59,7 +59,7 @@ class EvidenceJudge:
         """One verdict per candidate, in order."""
         if not candidates:
             return []
-        lab = cv2.cvtColor(patch.pixels, cv2.COLOR_RGB2LAB)
+        lab = np.asarray(cv2.cvtColor(patch.pixels, cv2.COLOR_RGB2LAB), np.uint8)
         light = lab[..., 0].astype(np.float32)
         gradient = np.hypot(cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1))
         return [

@@ -12,6 +12,7 @@ from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.graph import scene_graph
+from unigeoseg.data.language.search import Facts
 from unigeoseg.data.ledger import Reject
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.reasoning import ReasoningWriter, diversity
@@ -37,11 +38,12 @@ class OfflineWriter:
     ) -> Iterator[Draft]:
         """Drafts about candidates of one patch; the same for the same state of `rng`."""
         executor = Executor(scene_graph(patch))
+        facts = Facts(executor, rng)
         writers: list[ReferringWriter | ReasoningWriter] = [
-            ReferringWriter(patch, executor, rng, self._reject)
+            ReferringWriter(patch, executor, facts, rng, self._reject)
         ]
         if diversity(patch) >= self._diverse:
-            writers.append(ReasoningWriter(patch, executor, rng, self._reject))
+            writers.append(ReasoningWriter(patch, executor, facts, rng, self._reject))
         for target in candidates:
             for writer in writers:
                 for draft in writer.write(target):

@@ -15,7 +15,7 @@ from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.grammar import Speaker
 from unigeoseg.data.language.graph import Node, scene_graph
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import RELATIONS, Facts, singles_out
+from unigeoseg.data.language.search import RELATIONS, Facts, about, singles_out
 from unigeoseg.data.language.situations import ATTRIBUTE, CONTEXT, situation
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import Patch
@@ -51,18 +51,24 @@ class ReasoningWriter:
     Args:
         patch: The patch.
         executor: Runs programs on its graph.
+        facts: What can be said of its regions.
         rng: Draws programs and words.
         reject: Takes note of questions that give their answer away.
     """
 
     def __init__(
-        self, patch: Patch, executor: Executor, rng: np.random.Generator, reject: Reject
+        self,
+        patch: Patch,
+        executor: Executor,
+        facts: Facts,
+        rng: np.random.Generator,
+        reject: Reject,
     ) -> None:
         self._patch = patch
         self._run = executor
         self._rng = rng
         self._reject = reject
-        self._facts = Facts(executor, rng)
+        self._facts = facts
         self._say = Speaker(executor, rng)
 
     def write(self, target: Candidate) -> Iterator[Draft]:
@@ -86,6 +92,8 @@ class ReasoningWriter:
         for _ in range(_PER_TARGET):
             count = min(len(facts), int(self._rng.choice([0, 1, 2], p=[0.2, 0.5, 0.3])))
             chosen = [facts[at] for at in self._rng.permutation(len(facts))[:count]]
+            if len(chosen) > 1 and not about(chosen[0]).isdisjoint(about(chosen[1])):
+                chosen.pop()
             selection = expression("only", _narrowed(source, chosen))
             question = self._say.pick(taxonomy()[node.category].questions)
             if question in used or singles_out(self._run, selection, node):

@@ -3,6 +3,7 @@
 Source: paper section 2, stage 6: position, neighbours and relations that identify one region.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations, islice
 
@@ -14,7 +15,7 @@ from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.grammar import Speaker
 from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import RELATIONS, Facts, singles_out
+from unigeoseg.data.language.search import Facts, about, singles_out
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import Patch
 from unigeoseg.prompt import Prompt, Task
@@ -33,18 +34,24 @@ class ReferringWriter:
     Args:
         patch: The patch.
         executor: Runs programs on its graph.
+        facts: What can be said of its regions.
         rng: Draws programs and words.
         reject: Takes note of programs that select something else.
     """
 
     def __init__(
-        self, patch: Patch, executor: Executor, rng: np.random.Generator, reject: Reject
+        self,
+        patch: Patch,
+        executor: Executor,
+        facts: Facts,
+        rng: np.random.Generator,
+        reject: Reject,
     ) -> None:
         self._patch = patch
         self._run = executor
         self._rng = rng
         self._reject = reject
-        self._facts = Facts(executor, rng)
+        self._facts = facts
         self._say = Speaker(executor, rng)
 
     def write(self, target: Candidate) -> Iterator[Draft]:
@@ -84,26 +91,17 @@ class ReferringWriter:
         """Programs that may select the region, in random order, relations sooner."""
         source = expression("category", node.category)
         relations, places = self._facts.relations(node), self._facts.places(node)
-        looks = self._facts.looks(node)
-        options = [*self._conjunctions(source, relations, [*places, *looks])]
-        options += self._facts.compared(node, source)
+        options = list(_conjunctions(relations, [*places, *self._facts.looks(node)]))
+        compared = self._facts.compared(node, source)
         for place in places:
-            options += self._facts.compared(node, expression("filter", source, place))
-        weights = np.array([_weight(option) for option in options])
+            compared += self._facts.compared(node, expression("filter", source, place))
+        options += [(option.operator, (option,)) for option in compared]
+        counts = Counter(kind for kind, _ in options)
+        weights = np.array([_SHARES[kind] / counts[kind] for kind, _ in options])
         # exponential races draw without replacement in proportion to the weights
-        order = np.argsort(self._rng.exponential(size=len(options)) / weights)
-        return (options[at] for at in order)
-
-    def _conjunctions(
-        self, source: Expression, relations: list[Expression], others: list[Expression]
-    ) -> Iterator[Expression]:
-        """`only` of one condition, or of two that speak of different things."""
-        tests = [*relations, *others]
-        for test in tests:
-            yield _only(source, test)
-        for one, other in combinations(tests, 2):
-            if not _about(one) & _about(other):
-                yield _only(source, one, other)
+        for at in np.argsort(self._rng.exponential(size=len(options)) / weights):
+            _, parts = options[at]
+            yield parts[0] if parts[0].type == "one" else _only(source, *parts)
 
     def _text(self, selection: Expression) -> str:
         for _ in range(_WORDINGS):
@@ -113,24 +111,36 @@ class ReferringWriter:
         return ""
 
 
+Option = tuple[str, tuple[Expression, ...]]
+"""A kind of program, and its tests or itself."""
+
+# how often each kind of program is tried first; a kind has many programs or few
+_SHARES = {
+    "one relation": 3.0,
+    "two conditions": 2.5,
+    "no relation": 0.5,
+    "in-row": 3.0,
+    "nearest": 2.0,
+    "farthest": 1.0,
+    "largest": 0.7,
+    "smallest": 0.7,
+    "rank": 1.0,
+}
+
+
+def _conjunctions(relations: list[Expression], others: list[Expression]) -> Iterator[Option]:
+    """One condition, or two that speak of different things."""
+    for test in relations:
+        yield "one relation", (test,)
+    for test in others:
+        yield "no relation", (test,)
+    topics = {test: about(test) for test in (*relations, *others)}
+    for one, other in combinations(topics, 2):
+        if topics[one].isdisjoint(topics[other]):
+            yield "two conditions" if one in relations else "no relation", (one, other)
+
+
 def _only(source: Expression, *tests: Expression) -> Expression:
     for test in tests:
         source = expression("filter", source, test)
     return expression("only", source)
-
-
-def _about(test: Expression) -> set[str]:
-    """What a test speaks of: the categories it names, or the place."""
-    named = {str(part) for part in test.walk() if part.operator == "category"}
-    return named or {"place" if test.operator in ("in", "at-edge") else test.operator}
-
-
-_WEIGHTS = {"in-row": 8.0, "rank": 0.7, "largest": 1.5, "smallest": 1.5}
-
-
-def _weight(option: Expression) -> float:
-    """How soon a program is tried."""
-    if option.operator != "only":
-        return _WEIGHTS.get(option.operator, 3.0)
-    related = sum(part.operator in RELATIONS for part in option.walk())
-    return (0.3, 1.5, 1.0)[min(related, 2)]

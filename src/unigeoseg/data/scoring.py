@@ -7,12 +7,14 @@ only a reader could tell, such as whether a text sounds natural, they do not mea
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.judge import Verdict
-from unigeoseg.data.language.execute import select
+from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.graph import SceneGraph, scene_graph
 from unigeoseg.data.language.program import Expression, parse_program
 from unigeoseg.data.patch import Patch
@@ -58,8 +60,12 @@ class SceneScorer:
 
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, in order."""
-        coarse = SceneGraph(_halved(patch))
-        return [_passed(_looked(patch, coarse, draft), self.limits) for draft in drafts]
+        looks = [Executor(scene_graph(patch)), Executor(SceneGraph(_halved(patch)))]
+        masks = {id(draft.mask): _measured(draft.mask) for draft in drafts}
+        return [
+            _passed({**_looked(draft, *looks), **masks[id(draft.mask)]}, self.limits)
+            for draft in drafts
+        ]
 
 
 def _passed(scores: dict[str, float], limits: Mapping[str, float]) -> Verdict:
@@ -76,7 +82,7 @@ def _read(draft: Draft) -> dict[str, float]:
     count = len(words)
     entry = taxonomy().get(draft.category)
     named = task is Task.REASONING and entry is not None and leaks(text, entry) is not None
-    doubled = any(one == other for one, other in zip(words, words[1:], strict=False))
+    doubled = any(one == other for one, other in pairwise(words))
     return {
         "implicit": 0.0 if named else 1.0,
         "complex": 0.0 if count < fewest else min(1.0, count / good),
@@ -85,17 +91,23 @@ def _read(draft: Draft) -> dict[str, float]:
     }
 
 
-def _looked(patch: Patch, coarse: SceneGraph, draft: Draft) -> dict[str, float]:
-    area = int(np.count_nonzero(draft.mask))
-    pieces = np.bincount(components(draft.mask).ravel())[1:]
-    mask = np.isin(patch.regions, draft.regions) if draft.regions else draft.mask
-    selection = _selection(draft)
-    consistent = selection is not None and np.array_equal(mask, draft.mask)
+def _measured(mask: NDArray[np.bool_]) -> dict[str, float]:
+    """How large a mask is, and how much of it is in one piece."""
+    area = int(np.count_nonzero(mask))
+    pieces = np.bincount(components(mask).ravel())[1:]
     return {
-        "consistent": float(consistent) and _agrees(selection, scene_graph(patch), draft, 0.0),
-        "unique": _agrees(selection, coarse, draft, 0.5),
-        "visible": min(1.0, 200 * area / draft.mask.size),
+        "visible": min(1.0, 200 * area / mask.size),
         "whole": float(pieces.max() / area) if area else 0.0,
+    }
+
+
+def _looked(draft: Draft, close: Executor, far: Executor) -> dict[str, float]:
+    selection = _selection(draft)
+    regions = close.graph.patch.regions
+    held = not draft.regions or np.array_equal(np.isin(regions, draft.regions), draft.mask)
+    return {
+        "consistent": _agrees(selection, close, draft, 0.0) if held else 0.0,
+        "unique": _agrees(selection, far, draft, 0.5),
     }
 
 
@@ -108,13 +120,13 @@ def _selection(draft: Draft) -> Expression | str | None:
 
 
 def _agrees(
-    selection: Expression | str | None, graph: SceneGraph, draft: Draft, unclear: float
+    selection: Expression | str | None, run: Executor, draft: Draft, unclear: float
 ) -> float:
     """1 if a program selects the draft's regions, 0 if others, `unclear` if it is ambiguous."""
     if not isinstance(selection, Expression):
         return 0.0 if selection is None else 1.0
     try:
-        return float(select(selection, graph) == frozenset(draft.regions))
+        return float({node.region for node in run.run(selection)} == set(draft.regions))
     except AmbiguousError:
         return unclear
     except ProgramError:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from affine import Affine
-from patches import BUILDING, CAR, FOREST, POND, ROAD, SIDE, WATER, patch
 
+from patches import BUILDING, CAR, FOREST, POND, ROAD, SIDE, WATER, patch
 from unigeoseg.data.annotated import LabelledBox
 from unigeoseg.data.language.execute import confusable, select
 from unigeoseg.data.language.graph import SceneGraph
@@ -89,7 +89,10 @@ def test_operator(program, expected):
 def row(step: int = 50, drop: int = 0, extra: int = 0) -> dict:
     """Four cars from left to right."""
     return {
-        key + 1: (CAR, (x := 20 + key * step + extra * (key == 3), y := 100 + drop * key, x + 20, y + 10))
+        key + 1: (
+            CAR,
+            (x := 20 + key * step + extra * (key == 3), y := 100 + drop * key, x + 20, y + 10),
+        )
         for key in range(4)
     }
 
@@ -130,9 +133,7 @@ def test_order_of_centroids_and_of_edges_must_agree():
     assert run("(rank 1 left (category 63))", pair) == "margin"
 
 
-@pytest.mark.parametrize(
-    ("x0", "expected"), [(60, {1}), (100, "margin"), (118, {2}), (160, {2})]
-)
+@pytest.mark.parametrize(("x0", "expected"), [(60, {1}), (100, "margin"), (118, {2}), (160, {2})])
 def test_sides_have_a_band_between_them(x0, expected):
     found = run(
         "(only (filter (category 63) (in left)))",
@@ -178,7 +179,11 @@ def test_a_patch_with_much_unknown_is_not_described():
 
 
 def test_specks_are_not_seen():
-    scene = {1: (BUILDING, (10, 10, 13, 15)), 2: (POND, (50, 50, 57, 59)), 3: (CAR, (90, 9, 94, 13))}
+    scene = {
+        1: (BUILDING, (10, 10, 13, 15)),
+        2: (POND, (50, 50, 57, 59)),
+        3: (CAR, (90, 9, 94, 13)),
+    }
     assert run("(category 25)", scene) == "none"  # 15 px of a thing
     assert run("(category 23)", scene) == "none"  # 63 px of stuff
     assert run("(category 63)", scene) == {3}  # 16 px

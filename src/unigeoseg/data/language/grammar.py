@@ -21,9 +21,6 @@ from unigeoseg.data.language.phrases import (
 )
 from unigeoseg.data.language.program import Expression
 
-# conditions whose phrase ends in a place of the image rather than in another region, said first:
-# "in the upper left, next to the road", since "the road in the upper left" is another road
-_PLACING = ("in", "at-edge")
 _FRAMES = ("{}",) * 6 + ("segment {}", "find {}", "mark {}", "outline {}")
 
 Constructions = tuple[list[str], list[str]]
@@ -117,28 +114,37 @@ class Speaker:
     def _modifiers(
         self, tests: Sequence[Expression], *, plural: bool = False
     ) -> tuple[list[str], str]:
-        """Adjectives, and what follows the noun: places first, then relations."""
+        """Adjectives, and what follows the noun: a place, then relations.
+
+        Two conditions after the place become clauses of one "that", since "the road next to a
+        pond at the edge" may be about the pond.
+        """
         before: list[str] = []
-        after: list[str] = []
-        for test in sorted(tests, key=lambda test: test.operator not in _PLACING):
+        places: list[str] = []
+        rest: list[Expression] = []
+        for test in tests:
             wording = self._wording(test)
             if wording.before and (plural or self.chance(0.8)):
                 before.append(self.pick(wording.before))
+            elif test.operator == "in":
+                places.append(self._fill(self.pick(wording.place), test))
             else:
-                after.append(self._fill(self._after(wording, plural), test))
-        return before, self._joined(after)
+                rest.append(test)
+        return before, " ".join([*places, *self._after(rest, plural)])
 
-    def _after(self, wording: Wording, plural: bool) -> str:
-        places = wording.place if plural and wording.place else ()
-        return self.pick(places or (*wording.place, *(f"that {verb}" for verb in wording.verb)))
-
-    def _joined(self, parts: Sequence[str]) -> str:
-        text = parts[0] if parts else ""
-        for before, part in zip(parts, parts[1:], strict=False):
-            same = before.startswith("that ") == part.startswith("that ")
-            loose = not part.startswith("that ") and self.chance(0.3)
-            text += (" and " if same else ", " if loose else " ") + part
-        return text
+    def _after(self, tests: Sequence[Expression], plural: bool) -> list[str]:
+        """What follows the noun, for conditions that are not places."""
+        if len(tests) > 1:
+            return ["that " + " and ".join(self.lies(test) for test in tests)]
+        ways = [
+            self.pick(
+                wording.place
+                if plural and wording.place
+                else (*wording.place, *(f"that {verb}" for verb in wording.verb))
+            )
+            for wording in map(self._wording, tests)
+        ]
+        return [self._fill(way, test) for way, test in zip(ways, tests, strict=True)]
 
     def _wording(self, test: Expression) -> Wording:
         key = test.operator

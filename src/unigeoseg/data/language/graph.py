@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -72,7 +71,7 @@ class SceneGraph:
         }
         unknown = int(np.count_nonzero(patch.regions == UNKNOWN_REGION))
         self.clear = unknown * UNKNOWN_SHARE <= patch.regions.size
-        self._rings: dict[int, NDArray[np.int64]] = {}
+        self._rings: dict[int, tuple[list[int], int]] = {}
 
     @property
     def unit(self) -> int:
@@ -87,16 +86,13 @@ class SceneGraph:
         """As `Outlines.contact`."""
         return self._outlines.contact(one.label, other.label)
 
-    def outline(self, node: Node) -> int:
-        """Number of outline pixels."""
-        return self._outlines.size(node.label)
-
     def enclosure(self, inner: Node, outer: Node) -> tuple[int, int]:
         """Pixels of the ring round `inner` that belong to `outer`, and all of the ring."""
-        ring = self._rings.get(inner.label)
-        if ring is None:
-            ring = self._rings[inner.label] = self._outlines.surroundings(inner.label)
-        return int(ring[outer.label]), int(ring.sum())
+        known = self._rings.get(inner.label)
+        if known is None:
+            ring = self._outlines.surroundings(inner.label, inner.box)
+            known = self._rings[inner.label] = (ring.tolist(), int(ring.sum()))
+        return known[0][outer.label], known[1]
 
     def count(self, node: Node, holds: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> int:
         """Number of the region's pixels, (N, 3) uint8, for which a function of colour holds."""

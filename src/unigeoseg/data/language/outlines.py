@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.geo.mask import tight_box
-
 CONTACT_PX = 3
 """Pixels no farther apart than this touch, for an eye."""
 
@@ -32,38 +30,30 @@ class Outlines:
         self._rows, self._columns = rows[order], columns[order]
         self._starts = np.searchsorted(owner[order], np.arange(1, count + 2))
         self._squares: dict[int, NDArray[np.int64]] = {}
-
-    def size(self, label: int) -> int:
-        """Number of outline pixels of a region."""
-        return int(self._starts[label] - self._starts[label - 1])
+        self._distances: dict[tuple[int, int], int] = {}
 
     def distance(self, one: int, other: int) -> int:
         """Smallest distance between pixel centres of two regions, hundredths of a pixel, floored.
 
         Two regions that touch are 100 apart, or 141 across a corner.
         """
-        source, target = (
-            (one, other)
-            if one in self._squares or other not in self._squares
-            else (
-                other,
-                one,
-            )
-        )
-        return isqrt(10_000 * int(self._of(source, target).min()))
+        key = (min(one, other), max(one, other))
+        if key not in self._distances:
+            known = other in self._squares and one not in self._squares
+            squares = self._of(other, one) if known else self._of(one, other)
+            self._distances[key] = isqrt(10_000 * int(squares.min()))
+        return self._distances[key]
 
     def contact(self, one: int, other: int) -> int:
         """Number of outline pixels of `other` no farther than `CONTACT_PX` from region `one`."""
         return int(np.count_nonzero(self._of(one, other) <= CONTACT_PX**2))
 
-    def surroundings(self, label: int) -> NDArray[np.int64]:
-        """Pixels of each label (index) in the ring round a region.
+    def surroundings(self, label: int, box: tuple[int, int, int, int]) -> NDArray[np.int64]:
+        """Pixels of each label (index) in the ring round a region with a given tight box.
 
         The ring is what a square of 2 * `CONTACT_PX` + 1 pixels on each pixel of the region
         covers beyond the region, within the patch.
         """
-        box = tight_box(self._labels == label)
-        assert box is not None
         x0, y0, x1, y1 = box
         reach = CONTACT_PX
         window = self._labels[max(y0 - reach, 0) : y1 + reach, max(x0 - reach, 0) : x1 + reach]

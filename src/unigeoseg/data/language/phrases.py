@@ -124,8 +124,10 @@ WORDINGS: dict[str, Wording] = {
         ("is enclosed by {a}", "is surrounded by {a}", "has {a} all round it"),
     ),
     "around": Wording((), ("encloses {a}", "surrounds {a}", "has {a} inside it")),
-    "not beside": Wording((), ("does not touch {a}", "has no border with {a}")),
-    "not near": Wording(("far from {a}", "well away from {a}"), ("keeps its distance from {a}",)),
+    "not near": Wording(
+        ("away from {a}", "at some distance from {a}", "not close to {a}"),
+        ("keeps its distance from {a}",),
+    ),
     **_toward("left-of", ("to the left of", "left of", "on the left-hand side of"), "west"),
     **_toward("right-of", ("to the right of", "right of", "on the right-hand side of"), "east"),
     **_toward("above", ("above", "further up than", "higher up than"), "north"),
@@ -140,12 +142,10 @@ WORDINGS: dict[str, Wording] = {
     "running across": Wording(
         (),
         ("runs across from left to right", "stretches from left to right"),
-        ("long horizontal", "horizontal"),
     ),
     "running down": Wording(
         (),
         ("runs from top to bottom", "stretches from top to bottom"),
-        ("long vertical", "vertical"),
     ),
 }
 

@@ -7,7 +7,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Union
+from typing import Final, TypeAlias, Union
 
 from unigeoseg.errors import ProgramError
 
@@ -136,7 +136,7 @@ def parse_program(text: str) -> Expression:
     return selection
 
 
-_Tree = Union[str, list["_Tree"]]
+_Tree: TypeAlias = "str | list[_Tree]"
 
 
 def _read(text: str) -> _Tree:

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from unigeoseg.data.language.execute import Executor
-from unigeoseg.data.language.graph import Node, SceneGraph
+from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import (
     COLOURS,
     COURSES,
@@ -46,17 +46,13 @@ class Facts:
         self._run = executor
         self._rng = rng
         self._anchors = self._landmarks()
+        self._related: dict[int, list[Expression]] = {}
 
     def relations(self, node: Node) -> list[Expression]:
         """Tests of relations to landmarks and categories that hold for a region."""
-        found: list[Expression] = []
-        anchors = [anchor for anchor, _ in self._others(node)]
-        for anchor in anchors:
-            found += self._close(node, anchor)
-            found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
-        found += self._kinds(node)
-        pairs = combinations(anchors, 2)
-        return found + self._holding(node, (expression("between", *pair) for pair in pairs))
+        if node.region not in self._related:
+            self._related[node.region] = self._relations(node)
+        return self._related[node.region]
 
     def places(self, node: Node) -> list[Expression]:
         """Tests of the place in the patch; the narrowest that hold."""
@@ -67,11 +63,11 @@ class Facts:
         return (corners or held) + (edges if len(edges) == 1 else [])
 
     def looks(self, node: Node) -> list[Expression]:
-        """Tests of colour and course that hold."""
+        """Tests of colour and course that hold; colour only to tell one thing from others."""
         kind = taxonomy()[node.category].kind
         if kind == "stuff":
             return self._holding(node, (expression("running", course) for course in COURSES))
-        if self._run.graph.grey:
+        if self._run.graph.grey or self._count(expression("category", node.category)) < 2:
             return []
         return self._holding(node, (expression("colour", word) for word in COLOURS))
 
@@ -81,7 +77,7 @@ class Facts:
         if not 2 <= alike <= _COMPARED:
             return []
         tried = [expression("largest", source), expression("smallest", source)]
-        for side in SIDES:
+        for side in SIDES if self._small(node) else ():
             ranks = range(1, min(_FIRST + 1, alike))
             tried += [expression("rank", rank, side, source) for rank in ranks]
             if alike > 2:
@@ -89,6 +85,22 @@ class Facts:
         for anchor, _ in self._others(node):
             tried += [expression(name, source, anchor) for name in ("nearest", "farthest")]
         return tried
+
+    def _relations(self, node: Node) -> list[Expression]:
+        found: list[Expression] = []
+        anchors = [anchor for anchor, _ in self._others(node)]
+        for anchor in anchors:
+            found += self._close(node, anchor)
+            found += self._holding(node, (expression(name, anchor) for name in _DIRECTIONS))
+        found += self._kinds(node)
+        pairs = combinations(anchors, 2)
+        return found + self._holding(node, (expression("between", *pair) for pair in pairs))
+
+    def _small(self, node: Node) -> bool:
+        """Whether a region is small enough to be one of a series, for an eye."""
+        x0, y0, x1, y1 = node.box
+        graph = self._run.graph
+        return bool(2 * (x1 - x0) <= graph.width and 2 * (y1 - y0) <= graph.height)
 
     def _count(self, source: Expression) -> int:
         """Number of regions in a set; 0 if it is not clear."""
@@ -139,8 +151,8 @@ class Facts:
             if category == node.category or source in told or not taxonomy()[category].target:
                 continue
             held = self._close(node, source)
-            away = (expression("not", expression(name, source)) for name in ("near", "beside"))
-            found += held or self._holding(node, away)[:1]
+            away = expression("not", expression("near", source))
+            found += held or self._holding(node, [away])
         return found
 
     def _holding(
@@ -165,3 +177,9 @@ def singles_out(executor: Executor, selection: Expression, node: Node) -> str:
         return "" if executor.run(selection) == (node,) else "other"
     except AmbiguousError as error:
         return error.rule
+
+
+def about(test: Expression) -> set[str]:
+    """What a test speaks of: the categories it names, or the place."""
+    named = {str(part) for part in test.walk() if part.operator == "category"}
+    return named or {"place" if test.operator in ("in", "at-edge") else test.operator}
