@@ -1,11 +1,13 @@
 """The commands of the data engine as users meet them."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 import builds
+from talker import Asked, Say, completion, talking
 from unigeoseg.cli import main
 from unigeoseg.data.dataset import Dataset
 
@@ -50,6 +52,41 @@ def test_a_folder_of_sets_is_all_of_them(monkeypatch, towns: Path, dataset: Data
     assert builds.files(tmp_path / "out") == builds.files(dataset.path)
 
 
+def answer(number: int, request: Asked) -> Say:
+    """Every answer at once: the best levels, and words that say nothing wrong."""
+    fields = request["response_format"]["json_schema"]["schema"]["properties"]
+    said = {
+        name: 5
+        if about.get("type") == "integer"
+        else [f"cue {n}" for n in range(2)]
+        if about.get("type") == "array"
+        else f"what shows number {number} of {name}"
+        for name, about in fields.items()
+    }
+    return completion(json.dumps(said))
+
+
+def test_models_behind_servers_judge_write_and_score(monkeypatch, tmp_path: Path):
+    towns = builds.write_towns(tmp_path / "towns", images=2)
+    models = tmp_path / "models.json"
+    with talking(answer) as talker:
+        judge, writer, one, two = (
+            {"base_url": talker.url, "model": name} for name in ("judge", "writer", "one", "two")
+        )
+        models.write_text(json.dumps({"judge": judge, "writer": writer, "scorers": [one, two]}))
+        asked = []
+        for name in ("first", "again"):
+            online = ("--judge", "online", "--models", models)
+            assert run(monkeypatch, "build", towns, "-o", tmp_path / name, *BUILD, *online) == 0
+            asked.append(len(talker.asked))
+    assert asked[0] == asked[1] > 0
+    assert builds.files(tmp_path / "first") == builds.files(tmp_path / "again")
+    told = list(Dataset.open(tmp_path / "first").samples(family="referring"))
+    assert told and all(sample.writer.startswith("writer/") for sample in told)
+    assert all(not sample.program and len(sample.scores) == 12 for sample in told)
+    assert run(monkeypatch, "verify", tmp_path / "first") == 0
+
+
 def test_verify_fails_with_exit_code_1(monkeypatch, dataset: Dataset, tmp_path: Path, capsys):
     builds.changed(
         dataset,
@@ -74,6 +111,7 @@ MISTAKES = [
     (("build", "--source", "mars={towns}", "-o", "{out}"), "no source is called 'mars'"),
     (("build", "{empty}", "-o", "{out}"), "has neither source.json nor meta.json"),
     (("build", "{towns}", "-o", "{out}", "--judge", "online"), "go together"),
+    (("build", "{towns}", "-o", "{out}", "--replies", "{none}"), "give --models FILE too"),
     (("build", "{towns}", "-o", "{out}", "--stride", "600"), "overlap must be >= 0"),
     (("verify", "{empty}"), "holds no dataset.json"),
     (("stats", "{none}"), "holds no dataset.json"),

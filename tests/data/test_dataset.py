@@ -68,8 +68,15 @@ def test_what_is_no_dataset_is_refused(copy: Path):
     (copy / SUMMARY).write_text(json.dumps(summary | {"schema": 7}))
     with pytest.raises(DataError, match="is of schema 7, this version reads 1"):
         Dataset.open(copy)
-    (copy / SUMMARY).write_text(json.dumps(summary | {"files": {"images-../../x": "", "a": ""}}))
-    with pytest.raises(DataError, match="names no shards"):
+    (copy / SUMMARY).write_text(json.dumps(summary | {"files": {"ledger.parquet": ""}}))
+    with pytest.raises(DataError, match=r"names no shards images-\*"):
+        Dataset.open(copy)
+    for name in ("images-../../x", "../ledger.parquet", "/etc/hosts", "..\\x", ""):
+        (copy / SUMMARY).write_text(json.dumps(summary | {"files": {name: ""}}))
+        with pytest.raises(DataError, match="which is not beside it"):
+            Dataset.open(copy)
+    (copy / SUMMARY).write_text(json.dumps(summary | {"sources": None}))
+    with pytest.raises(DataError, match="lacks 'sources' or has it wrong"):
         Dataset.open(copy)
     (copy / SUMMARY).write_text("[]")
     with pytest.raises(DataError, match="holds list, expected an object"):

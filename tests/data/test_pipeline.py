@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 import builds
+from unigeoseg.data import engine
 from unigeoseg.data.dataset import SUMMARY, Dataset
 from unigeoseg.data.parquet import read_rows
 from unigeoseg.data.unit import WORK
@@ -138,6 +139,20 @@ def test_workers_do_not_outlive_a_killed_build(towns: Path, tmp_path: Path):
     while time.monotonic() < end and alive(process.pid):
         time.sleep(0.05)
     assert not alive(process.pid)
+
+
+class Dies:
+    """A worker that is killed, as by a machine without memory."""
+
+    def __call__(self, unit) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_an_error_of_ours():
+    with pytest.raises(OptionError, match="one of 2 workers died, most often for want of memory"):
+        list(engine.run(Dies(), [None], engine="local", workers=2))
 
 
 def alive(group: int) -> bool:

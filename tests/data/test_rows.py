@@ -1,10 +1,16 @@
 """Patches as rows and back, with everything that may be missing."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
+import unigeoseg
 from unigeoseg.data.parquet import ShardedWriter, Writer, read_rows
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.rows import IMAGES, LEDGER, image_row, patch_of
@@ -94,3 +100,16 @@ def test_nothing_is_half_written(tmp_path):
         Writer(tmp_path / "no" / "a.parquet", LEDGER, group=1),
     ):
         pass
+
+
+def test_without_the_extra_the_engine_says_what_to_install():
+    code = "import sys; sys.modules['pyarrow'] = None; import unigeoseg.data.parquet"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(unigeoseg.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "MissingExtraError: the data engine needs packages" in done.stderr
+    assert "pip install 'unigeoseg[data]'" in done.stderr
