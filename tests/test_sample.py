@@ -29,7 +29,8 @@ def sample(**changes) -> Sample:
 
 def test_id_is_stable_and_follows_image_prompt_and_mask():
     assert sample().id == "3b0957fc4d27b322"
-    assert sample(category="roof", answer="because", group="g").id == sample().id
+    said = sample(category="roof", answer="because", group="g", split="val", scores={"clear": 1.0})
+    assert said.id == sample().id
     others = [
         sample(image="other.tif"),
         sample(prompt=Prompt.from_text("the roof")),
@@ -45,7 +46,17 @@ def test_whole_numbers_have_the_same_id_as_their_floats():
 
 @pytest.mark.parametrize("prompt", [sample().prompt, Prompt.from_text("où est le toit ?")])
 def test_row_gives_the_sample_back(prompt):
-    before = sample(prompt=prompt, answer="here")
+    before = sample(
+        prompt=prompt,
+        answer="here",
+        family="attribute",
+        category_id=3,
+        split="train",
+        writer="offline",
+        program="(only building)",
+        regions=(4, 2),
+        scores={"clarity": 0.75},
+    )
     after = Sample.from_row(json.loads(json.dumps(before.as_row())))
     assert after == before
     assert after.id == before.id

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,13 @@ class Sample:
         licence: SPDX identifier or name of the licence of image and mask.
         group: Samples of one group (one scene, one place) stay in one split.
         answer: Answer to a reasoning question, if there is one.
+        family: "point", "box", "referring", "attribute", "context", or empty.
+        category_id: Its id in the taxonomy, or 0.
+        split: "train", "val", "test", or empty.
+        writer: Who wrote the instruction, or empty.
+        program: What it selects, as a program over the image's regions, or empty.
+        regions: Ids of the regions that it selects, where the image's regions are stored.
+        scores: Score per dimension of those who checked it.
 
     Raises:
         DataError: If the image has no name, or the mask has another size than the image.
@@ -43,6 +51,13 @@ class Sample:
     licence: str
     group: str
     answer: str = ""
+    family: str = ""
+    category_id: int = 0
+    split: str = ""
+    writer: str = ""
+    program: str = ""
+    regions: tuple[int, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the name and the mask's size."""
@@ -56,7 +71,10 @@ class Sample:
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of image, prompt and mask."""
+        """16 hexadecimal digits of the SHA-256 of image, prompt and mask.
+
+        What is said of a triplet (its category, split, scores ...) may change; its id does not.
+        """
         content = [self.image, _prompt_row(self.prompt), list(self.rle["size"]), self.rle["counts"]]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
@@ -71,8 +89,8 @@ class Sample:
 
     def as_row(self) -> dict[str, Any]:
         """The sample as plain JSON values; `from_row` gives it back."""
-        names = ("image", "width", "height", "category", "source", "licence", "group", "answer")
-        row: dict[str, Any] = {name: getattr(self, name) for name in names}
+        row: dict[str, Any] = {name: getattr(self, name) for name in _PLAIN}
+        row |= {"regions": list(self.regions), "scores": dict(self.scores)}
         return row | {"prompt": _prompt_row(self.prompt), "rle": dict(self.rle)}
 
     @classmethod
@@ -89,11 +107,17 @@ class Sample:
             asked = Prompt(Task(prompt["task"]), prompt["text"], points, box and Box(*box))
             rle = Rle(size=list(row["rle"]["size"]), counts=row["rle"]["counts"])
             rest = {name: value for name, value in row.items() if name not in ("prompt", "rle")}
+            rest["regions"] = tuple(rest.get("regions", ()))
             return cls(prompt=asked, rle=rle, **rest)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"a row is not a sample: {type(error).__name__} {error}; write it with as_row"
             ) from error
+
+
+_PLAIN = tuple(
+    each.name for each in fields(Sample) if each.name not in ("prompt", "rle", "regions", "scores")
+)
 
 
 def _prompt_row(prompt: Prompt) -> dict[str, Any]:

@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from unigeoseg.errors import DataError
-from unigeoseg.geo.mask import area, components, decode, encode, has_data, tight_box
+from unigeoseg.geo.mask import (
+    area,
+    components,
+    decode,
+    encode,
+    encode_labels,
+    has_data,
+    tight_box,
+)
 
 masks = st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(lambda s: arrays(np.bool_, s))
 
@@ -22,6 +30,12 @@ def test_rle_gives_the_mask_back(mask):
 def test_rle_is_column_major():
     mask = np.array([[True, False], [True, False]])
     assert encode(mask)["counts"] == encode(np.array([[True, True, False, False]]).T)["counts"]
+
+
+@given(masks.flatmap(lambda mask: arrays(np.uint16, mask.shape, elements=st.integers(0, 3))))
+def test_labels_are_encoded_as_their_masks_are(labels):
+    names = set(np.unique(labels).tolist()) - {0}
+    assert encode_labels(labels) == {name: encode(labels == name) for name in names}
 
 
 def test_a_damaged_rle_is_a_data_error():

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from unigeoseg.cli import bench
+from unigeoseg.cli import bench, data
 from unigeoseg.cli.console import MODEL_HELP, counter, progress, say, say_steps
 from unigeoseg.cli.prompts import Asked, parse_bands
 from unigeoseg.errors import OptionError, OutputExistsError, UniGeoSegError
@@ -26,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench.app, name="bench")
+app.add_typer(data.app, name="data")
 
 USAGE_ERROR = 2
 

@@ -26,6 +26,26 @@ def encode(mask: NDArray[np.bool_]) -> Rle:
     return Rle(size=[int(side) for side in packed["size"]], counts=packed["counts"].decode("ascii"))
 
 
+def encode_labels(labels: NDArray[np.integer]) -> dict[int, Rle]:
+    """Encode each label of a map (H, W) above 0 as COCO RLE, in one pass over the map."""
+    flat = labels.ravel(order="F")
+    starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if flat.size else np.zeros(0, int)
+    ends = np.r_[starts[1:], flat.size]
+    names = flat[starts]
+    order = np.argsort(names, kind="stable")
+    found, firsts = np.unique(names[order], return_index=True)
+    size = [int(side) for side in labels.shape]
+    encoded = {}
+    for name, runs in zip(found.tolist(), np.split(order, firsts[1:]), strict=True):
+        if name > 0:
+            edges = np.stack([starts[runs], ends[runs]], axis=1).ravel()
+            tail = [flat.size] if edges[-1] < flat.size else []
+            counts = np.diff(np.r_[0, edges, tail]).astype(int).tolist()
+            packed = coco.frPyObjects({"size": size, "counts": counts}, *size)
+            encoded[name] = Rle(size=size, counts=packed["counts"].decode("ascii"))
+    return encoded
+
+
 def decode(rle: Rle) -> NDArray[np.bool_]:
     """Decode COCO RLE to a mask (H, W) bool.
 

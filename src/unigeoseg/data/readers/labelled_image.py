@@ -1,4 +1,4 @@
-"""Labelled imagery on disk becomes images whose pixels know their region.
+"""Labelled sets as images whose pixels know their region, as training reads them.
 
 The layout read here: `images/*.jpg`, `masks/<stem>.png` with class ids, optionally
 `masks/instances.json` (COCO polygons), and `meta.json` with classes, licence and source.
@@ -13,9 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from unigeoseg.data.lexicon import LEXICON
+from unigeoseg.data.readers.coco import load
+from unigeoseg.data.readers.shapes import drawn, from_rings, settled
 from unigeoseg.errors import DataError
 
 IGNORE = np.uint16(65535)  # region id where the label does not say what is there
@@ -166,41 +167,26 @@ def _from_classes(
     return regions, categories
 
 
-Polygons = list[tuple[str, list[list[float]]]]
-_OUTLINE = 2  # pixels by which a mask may reach beyond its polygon
-
-
-def _instances(path: Path, classes: dict[int, str]) -> dict[str, Polygons]:
+def _instances(path: Path, classes: dict[int, str]) -> dict[str, list[tuple[str, Any]]]:
     """Polygons of each image file's instances, largest first; empty without the file."""
     if not path.exists():
         return {}
-    coco = _read_json(path)
-    names = {image["id"]: image["file_name"] for image in coco["images"]}
-    labels = {entry["id"]: entry["name"] for entry in coco["categories"]} or classes
-    found: dict[str, Polygons] = {name: [] for name in names.values()}
-    for item in sorted(coco["annotations"], key=lambda item: -item["area"]):
-        category = _CATEGORIES.get(labels[item["category_id"]])
-        if category and item["segmentation"]:
-            found[names[item["image_id"]]].append((category, item["segmentation"]))
-    return found
+    coco = load(path)
+    labels = coco.categories or classes
+    return {
+        name: [
+            (category, item["segmentation"])
+            for item in sorted(coco.annotations[number], key=lambda item: -item["area"])
+            if (category := _CATEGORIES.get(labels[item["category_id"]])) and item["segmentation"]
+        ]
+        for name, number in coco.images.items()
+    }
 
 
-def _from_polygons(mask: np.ndarray, polygons: Polygons) -> tuple[np.ndarray, dict[int, str]]:
-    """Regions from polygons; smaller ones are drawn over larger ones.
-
-    The class mask is the truth, the polygons tell its objects apart: what is drawn outside the
-    mask is cut, and the mask's outline, which renderers draw more or less thick, goes to the
-    object beside it.
-    """
-    regions = np.zeros(mask.shape, np.uint16)
-    categories: dict[int, str] = {}
-    for index, (category, rings) in enumerate(polygons, start=1):
-        drawn = coco_mask.merge(coco_mask.frPyObjects(rings, *mask.shape))
-        regions[coco_mask.decode(drawn) > 0] = index
-        categories[index] = category
-    for _ in range(_OUTLINE):
-        beside = cv2.dilate(regions, np.ones((3, 3), np.uint8))
-        outline = (regions == 0) & (mask > 0)
-        regions[outline] = beside[outline]
-    regions[mask == 0] = 0
-    return regions, categories
+def _from_polygons(
+    mask: np.ndarray, polygons: list[tuple[str, Any]]
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Regions from polygons; smaller ones are drawn over larger ones."""
+    shapes = [from_rings(0, rings, mask.shape) for _, rings in polygons]
+    regions = settled(drawn(shapes, mask.shape), mask > 0)
+    return regions, {number: category for number, (category, _) in enumerate(polygons, start=1)}

@@ -1,0 +1,306 @@
+"""unigeoseg data: labelled imagery in, instructions out, and what is in them."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unigeoseg.cli.console import counter, progress, say
+from unigeoseg.data.split import Split
+from unigeoseg.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from unigeoseg.data.source import Source
+
+app = typer.Typer(
+    help="Make image-mask-instruction triplets of labelled imagery, and look at them.",
+    no_args_is_help=True,
+)
+
+
+class Engine(StrEnum):
+    """Who does the work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class Judge(StrEnum):
+    """Who judges, writes and scores."""
+
+    OFFLINE = "offline"
+    ONLINE = "online"
+
+
+class Boxes(StrEnum):
+    """Who turns boxes into masks."""
+
+    NANO = "nano"
+    NONE = "none"
+
+
+class Format(StrEnum):
+    """Layouts of an export."""
+
+    BENCHMARK = "benchmark"
+    HUGGINGFACE = "huggingface"
+    WEBDATASET = "webdataset"
+
+
+Folders = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Folders with source.json or meta.json, or of such folders."),
+]
+Named = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="A source of the catalogue. Repeatable.", metavar="NAME=DIR"),
+]
+Built = Annotated[Path, typer.Argument(help="Directory of a dataset.")]
+Size = Annotated[int, typer.Option(min=16, help="Side of a patch in pixels.")]
+Stride = Annotated[int, typer.Option(min=1, help="Step between patches in pixels.")]
+
+
+@app.command("build")
+def build(
+    folders: Folders = None,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Directory of the dataset.")],
+    source: Named = None,
+    engine: Annotated[Engine, typer.Option(help="Processes here, or a Ray cluster.")] = (
+        Engine.LOCAL
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of every choice.")] = 0,
+    size: Size = 512,
+    stride: Stride = 256,
+    cap: Annotated[int | None, typer.Option(min=1, help="Most triplets of a category.")] = None,
+    judge: Annotated[Judge, typer.Option(help="Measurements, or models behind servers.")] = (
+        Judge.OFFLINE
+    ),
+    models: Annotated[
+        Path | None, typer.Option(help="File of the models; see docs/judges.md.")
+    ] = None,
+    replies: Annotated[
+        Path | None, typer.Option(help="Where models' replies are kept; MODELS.replies.")
+    ] = None,
+    boxes: Annotated[Boxes, typer.Option(help="Turn boxes into masks with this model.")] = (
+        Boxes.NONE
+    ),
+    strict: Annotated[bool, typer.Option(help="Stop at the first image not readable.")] = False,
+) -> None:
+    """Build a dataset, or go on where a build was stopped; the bytes are the same."""
+    from unigeoseg.data.loader import Loader
+    from unigeoseg.data.pipeline import build as build_dataset
+    from unigeoseg.data.plan import Options
+    from unigeoseg.data.unit import Job
+
+    began = time.perf_counter()
+    options = Options(
+        seed=seed,
+        size=size,
+        stride=stride,
+        cap=cap,
+        judge=judge.value,
+        models=_digest(judge, models),
+        boxes=boxes.value,
+    )
+    segmenter = load_nano if boxes is Boxes.NANO else None
+    kept = replies or (models and models.with_name(f"{models.name}.replies"))
+    loader = Loader(seed, models, kept, segmenter)
+    job = Job(output, options, loader, strict)
+    with progress("units") as bar:
+        update = counter(bar)
+        dataset = build_dataset(
+            job,
+            _sources(folders, source),
+            engine=engine.value,
+            workers=workers,
+            progress=lambda done, total, _: update(done, total),
+        )
+    _summary(dataset.summary, output)
+    say(f"built in {time.perf_counter() - began:.1f} s")
+
+
+def load_nano() -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
+    """Load Nano as what turns boxes into masks; any worker can call it by name."""
+    from unigeoseg.prompt import Prompt
+    from unigeoseg.segment import Segmenter
+
+    segmenter = Segmenter.from_pretrained("nano")
+    return lambda pixels, boxes: segmenter.masks(pixels, [Prompt.from_box(box) for box in boxes])
+
+
+def _digest(judge: Judge, models: Path | None) -> str:
+    if (judge is Judge.ONLINE) != (models is not None):
+        raise OptionError("--judge online and --models FILE go together: give both or neither")
+    try:
+        return "" if models is None else hashlib.sha256(models.read_bytes()).hexdigest()
+    except OSError as error:
+        raise OptionError(f"--models {models} cannot be read: {error}") from error
+
+
+def _sources(folders: list[Path] | None, named: list[str] | None) -> "list[tuple[Source, Path]]":
+    """Rows and directories of what was named on the command line."""
+    from unigeoseg.data.catalog import by_name
+    from unigeoseg.data.readers import recognise
+
+    found = []
+    for text in named or []:
+        name, equals, directory = text.partition("=")
+        if not equals:
+            raise OptionError(
+                f"--source is {text!r}, expected NAME=DIR, such as loveda=/data/loveda"
+            )
+        found.append((by_name(name), Path(directory)))
+    for folder in folders or []:
+        found += [(recognise(each), each) for each in _sets(folder)]
+    if not found:
+        raise OptionError("nothing to build from: give folders, or --source NAME=DIR")
+    return found
+
+
+def _sets(folder: Path) -> list[Path]:
+    """A folder that says what it is, or the folders in it that do."""
+    from unigeoseg.data.readers.declared import DECLARATION, META
+
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a directory")
+    if any((folder / name).is_file() for name in (DECLARATION, META)):
+        return [folder]
+    within = {path.parent for name in (DECLARATION, META) for path in folder.glob(f"*/{name}")}
+    return sorted(within) or [folder]
+
+
+def _summary(summary: Mapping[str, Any], output: Path) -> None:
+    say(f"{summary['triplets']:,} triplets of {summary['images']:,} images in {output}")
+    for what in ("families", "splits"):
+        counts = ", ".join(f"{name} {count:,}" for name, count in summary[what].items())
+        say(f"{what}: {counts or 'none'}")
+    for stage, rules in summary["rejections"].items():
+        say(f"rejected by {stage}: " + ", ".join(f"{rule} {n:,}" for rule, n in rules.items()))
+    say(f"every rejection is in {output / 'ledger.parquet'}")
+
+
+@app.command("sources")
+def sources() -> None:
+    """List the sources of the catalogue with their licences."""
+    from unigeoseg.data.catalog import COLUMNS, table
+
+    rows = [COLUMNS, *table()]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+@app.command("stats")
+def stats(
+    dataset: Built,
+    *,
+    plot: Annotated[Path | None, typer.Option(help="Draw distributions to this PNG.")] = None,
+) -> None:
+    """Count triplets, words, categories and mask sizes per subset."""
+    from unigeoseg.data import stats as counting
+    from unigeoseg.data.dataset import Dataset
+
+    opened = Dataset.open(dataset)
+    typer.echo(counting.as_text(counting.table(opened)))
+    if plot:
+        counting.draw(opened, plot)
+        say(f"wrote {plot}")
+
+
+@app.command("show")
+def show(
+    dataset: Built,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A page (.html) or a .png.")],
+    count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 16,
+    seed: Annotated[int, typer.Option(help="Which samples.")] = 0,
+) -> None:
+    """Draw random samples: image, outline, instruction, answer."""
+    from unigeoseg.data.dataset import Dataset
+    from unigeoseg.data.show import draw
+
+    draw(Dataset.open(dataset), output, count=count, seed=seed)
+    say(f"wrote {output}")
+
+
+@app.command("verify")
+def verify(dataset: Built) -> None:
+    """Check hashes, ids, licences, splits, masks and programs; exit code 1 if one fails."""
+    from unigeoseg.data.dataset import Dataset
+    from unigeoseg.data.verify import verify as check
+
+    report = check(Dataset.open(dataset))
+    for kind, count in sorted(report.checked.items()):
+        typer.echo(f"{kind:14}{count:>10,} checked{report.failed[kind]:>10,} failed")
+    for line in report.failures:
+        typer.echo(line)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export(
+    dataset: Built,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    layout: Annotated[Format, typer.Option("--format", help="What reads it.")],
+    split: Annotated[Split, typer.Option(help="Split of a benchmark.")] = "test",
+) -> None:
+    """Write a dataset in the layout of a benchmark, of Hugging Face, or of WebDataset."""
+    from unigeoseg.data.benchmark import export_benchmark
+    from unigeoseg.data.dataset import Dataset
+    from unigeoseg.data.export import EXPORTS
+
+    opened = Dataset.open(dataset)
+    if layout is Format.BENCHMARK:
+        export_benchmark(opened, output, split=split)
+    else:
+        EXPORTS[layout.value](opened, output)
+    say(f"wrote {output}")
+
+
+@app.command("import")
+def import_(
+    benchmark: Annotated[Path, typer.Argument(help="Folder in the layout of GeoSeg-Bench.")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    licence: Annotated[str, typer.Option(help="Of its images and masks.")],
+) -> None:
+    """Turn a benchmark in the released layout into a dataset."""
+    from unigeoseg.data.importing import import_benchmark
+
+    imported = import_benchmark(benchmark, output, licence)
+    say(f"{imported.summary['triplets']:,} triplets in {output}")
+
+
+@app.command("bench")
+def bench(
+    folders: Folders = None,
+    *,
+    source: Named = None,
+    patches: Annotated[int, typer.Option(min=1, help="Most patches.")] = 64,
+    size: Size = 512,
+    stride: Stride = 256,
+) -> None:
+    """Time one process from decoded patches to files, by stage, with the offline judge."""
+    from unigeoseg.data.loader import Loader
+    from unigeoseg.data.plan import Options
+    from unigeoseg.data.speed import measure
+
+    options = Options(size=size, stride=stride)
+    stages = Loader(options.seed).stages()
+    found = measure(_sources(folders, source), options, stages, limit=patches)
+    total = sum(found.seconds.values())
+    for stage, seconds in found.seconds.items():
+        typer.echo(f"{stage:40}{seconds:8.2f} s{seconds / total:7.1%}")
+    typer.echo(
+        f"{found.triplets} triplets of {found.patches} patches in {total:.2f} s: "
+        f"{found.rate:.1f} per second; peak memory {found.peak_mb:.0f} MB"
+    )

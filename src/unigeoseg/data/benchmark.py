@@ -1,0 +1,164 @@
+"""The layout of GeoSeg-Bench as it is released, written and read (paper section 3).
+
+A folder per task (`ref`, `intera`, `reason`) with `test.json`, a list of
+`{"img": path, "mask": path, "json": path}`; a json holds `{"question": [...], "reason": [...]}`, a
+mask is a PNG of 0 and 255. Paths are relative to the root. This is the one place where coordinates
+are read from a text: the released files have them nowhere else.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.export import fresh
+from unigeoseg.data.files import read_json, write_bytes, write_json
+from unigeoseg.data.rows import encode_png
+from unigeoseg.errors import DataError
+from unigeoseg.geo.mask import Rle, decode, encode
+from unigeoseg.prompt import Box, Point, Prompt, Task
+from unigeoseg.sample import Sample
+
+FOLDERS = {Task.REFERRING: "ref", Task.INTERACTIVE: "intera", Task.REASONING: "reason"}
+"""Folder of each task; a path with neither /ref/ nor /intera/ is reasoning."""
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_BOX = re.compile(
+    rf"x0,\s*y0\s*=\s*\[{_NUMBER},\s*{_NUMBER}\],\s*x1,\s*y1\s*=\s*\[{_NUMBER},\s*{_NUMBER}\]"
+)
+_POINT = re.compile(rf"[\[(]\s*{_NUMBER},\s*{_NUMBER}\s*[\])]")
+
+
+def export_benchmark(dataset: Dataset, out: Path, *, split: str = "test") -> None:
+    """Write one split of a dataset in the released layout.
+
+    Raises:
+        DataError: If the dataset is damaged.
+        OutputError: If `out` is not empty or cannot be written.
+    """
+    fresh(out)
+    listed: dict[str, list[dict[str, str]]] = {folder: [] for folder in FOLDERS.values()}
+    for image, triplets in dataset.records(split=split):
+        size = [image["height"], image["width"]]
+        for row in triplets:
+            folder = FOLDERS[Task(row["task"])]
+            picture = f"{folder}/images/{image['id']}.png"
+            if not (out / picture).exists():
+                write_bytes(out / picture, image["bytes"])
+            mask = decode(Rle(size=size, counts=row["rle"]))
+            entry = {
+                "img": picture,
+                "mask": f"{folder}/masks/{row['id']}.png",
+                "json": f"{folder}/texts/{row['id']}.json",
+            }
+            write_bytes(out / entry["mask"], encode_png(mask.astype(np.uint8) * np.uint8(255)))
+            write_json(out / entry["json"], {"question": [row["text"]], "reason": [row["answer"]]})
+            listed[folder].append(entry)
+    for folder, entries in listed.items():
+        write_json(out / folder / "test.json", entries)
+
+
+def read_benchmark(root: Path, licence: str) -> Iterator[tuple[Sample, Path]]:
+    """Samples of a benchmark in the released layout, each with the path of its image.
+
+    A json with several questions gives a sample for each.
+
+    Args:
+        root: The folder that holds the folders of the tasks.
+        licence: Of images and masks; the layout does not state it.
+
+    Raises:
+        DataError: If a file is missing, damaged, leads out of `root`, or a question of an
+            interactive task has no coordinates.
+    """
+    lists = sorted(root.glob("**/test.json"))
+    if not lists:
+        raise DataError(f"{root} holds no test.json; give the folder of a benchmark")
+    for listing in lists:
+        for entry in _entries(listing):
+            yield from _samples(root, entry, licence)
+
+
+def _entries(listing: Path) -> Iterable[Mapping[str, Any]]:
+    try:
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{listing} cannot be read: {error}") from error
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and {"img", "mask", "json"} <= entry.keys() for entry in entries
+    ):
+        raise DataError(f'{listing} is no list of {{"img", "mask", "json"}}')
+    return entries
+
+
+def _samples(root: Path, entry: Mapping[str, Any], licence: str) -> Iterator[tuple[Sample, Path]]:
+    image, mask, text = (_inside(root, entry[name]) for name in ("img", "mask", "json"))
+    drawn = _read_mask(mask)
+    said = read_json(text)
+    questions, reasons = said.get("question", []), said.get("reason", [])
+    height, width = drawn.shape
+    key = image.relative_to(root.resolve()).as_posix()
+    task = next(
+        (task for task, folder in FOLDERS.items() if f"/{folder}/" in f"/{key}"), Task.REASONING
+    )
+    for at, question in enumerate(questions):
+        prompt = _prompt(str(question), task, (width, height), text)
+        sample = Sample(
+            image=key,
+            width=width,
+            height=height,
+            prompt=prompt,
+            rle=encode(drawn),
+            category="",
+            source="geoseg_bench",
+            licence=licence,
+            group=f"geoseg_bench/{Path(key).stem}",
+            answer=str(reasons[at]) if at < len(reasons) else "",
+            family=_family(prompt),
+            split="test",
+            writer="published",
+        )
+        yield sample, image
+
+
+def _inside(root: Path, below: object) -> Path:
+    parts = PurePosixPath(str(below).replace("\\", "/")).parts
+    path = root.resolve().joinpath(*parts).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise DataError(f"{below!r} leads out of {root}; paths of a benchmark must stay inside")
+    if not path.is_file():
+        raise DataError(f"{path} is missing; the benchmark is not whole")
+    return path
+
+
+def _read_mask(path: Path) -> NDArray[np.bool_]:
+    shown = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if shown is None:
+        raise DataError(f"{path} cannot be decoded; copy it again")
+    return np.asarray(shown > 127)
+
+
+def _prompt(question: str, task: Task, size: tuple[int, int], path: Path) -> Prompt:
+    if task is not Task.INTERACTIVE:
+        return Prompt.from_text(question, task)
+    width, height = size
+    box = _BOX.search(question)
+    if box:
+        x0, y0, x1, y1 = (float(edge) for edge in box.groups())
+        return Prompt.from_box(Box(x0 * width, y0 * height, x1 * width, y1 * height))
+    points = [Point(float(x) * width, float(y) * height) for x, y in _POINT.findall(question)]
+    if not points:
+        raise DataError(f"{path}: {question[:80]!r} names no point and no box")
+    return Prompt.from_points(points)
+
+
+def _family(prompt: Prompt) -> str:
+    if prompt.task is Task.INTERACTIVE:
+        return "box" if prompt.box else "point"
+    return "referring" if prompt.task is Task.REFERRING else "attribute"

@@ -1,0 +1,104 @@
+"""Units done in a plain loop, by the cores of one machine, or by a Ray cluster.
+
+Whoever does them, the files are the same; only the order in which they appear differs.
+"""
+
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from typing import Any, Literal
+
+from unigeoseg.data.plan import Unit
+from unigeoseg.errors import MissingExtraError, OptionError
+
+Engine = Literal["local", "ray"]
+Work = Callable[[Unit], int]
+"""Does one unit and gives its number of triplets; picklable."""
+
+_WAITING = 2  # units per worker that are handed out at a time
+
+
+def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> Iterator[int]:
+    """Do all units; give the number of triplets of each, as they are done.
+
+    Args:
+        work: Does one unit.
+        units: What is to be done.
+        engine: "local", or "ray": the cluster that RAY_ADDRESS names, which has to see the same
+            directories, or one of this machine's own.
+        workers: How many at a time; 1 on "local" is a plain loop in this process.
+
+    Raises:
+        OptionError: If `workers` is below 1 or the engine is unknown.
+        MissingExtraError: If Ray is not installed.
+    """
+    if workers < 1:
+        raise OptionError(f"workers must be >= 1, got {workers}")
+    if engine == "ray":
+        return _ray(work, units, workers)
+    if engine != "local":
+        raise OptionError(f"the engine is {engine!r}, expected local or ray")
+    return _processes(work, units, workers) if workers > 1 else map(work, units)
+
+
+def _processes(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]:
+    # Spawned, not forked: threads of numerical libraries do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
+        queue = iter(units)
+        running = {pool.submit(work, unit) for unit in islice(queue, _WAITING * workers)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(work, unit) for unit in islice(queue, len(done))}
+                yield from (_result(each) for each in done)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _result(done: "Future[int]") -> int:
+    return done.result()
+
+
+def _die_with_parent() -> None:
+    """End this worker when the process that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _ray(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("the engine ray", "data") from error
+    address = os.environ.get("RAY_ADDRESS")
+    own: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
+    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    try:
+        remote, shared = ray.remote(_apply), ray.put(work)
+        queue = iter(units)
+        running = [remote.remote(shared, unit) for unit in islice(queue, _WAITING * workers)]
+        while running:
+            done, running = ray.wait(running)
+            running += [remote.remote(shared, unit) for unit in islice(queue, len(done))]
+            try:
+                yield from ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+    finally:
+        ray.shutdown()
+
+
+def _apply(work: Work, unit: Unit) -> int:
+    return work(unit)

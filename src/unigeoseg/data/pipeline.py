@@ -1,0 +1,96 @@
+"""Labelled imagery in, a dataset out (paper section 2): the whole way, in order.
+
+read -> patches -> boxes -> candidates -> rules -> judge -> instructions -> cross-scores, unit by
+unit (`unit`, `stages`), by one process, several, or a cluster (`engine`); then, over all units,
+splits, near-duplicates and leaks, caps, shards (`merge`).
+
+A build may be killed at any time and started again: whole units stay, everything else is done
+anew, and the files are the same bytes in the end.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import unigeoseg
+from unigeoseg.data.dataset import SUMMARY, Dataset
+from unigeoseg.data.engine import Engine, run
+from unigeoseg.data.files import sha256, write_json
+from unigeoseg.data.merge import choose, write_shards
+from unigeoseg.data.plan import Plan, make_plan
+from unigeoseg.data.rows import VERSION
+from unigeoseg.data.source import Source
+from unigeoseg.data.unit import WORK, Job
+
+Progress = Callable[[int, int, int], None]
+"""Called with the units done, all units, and the triplets written since the start."""
+
+
+def build(
+    job: Job,
+    sources: Sequence[tuple[Source, Path]],
+    *,
+    engine: Engine = "local",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Build a dataset, or go on with one; a finished one is opened as it is.
+
+    Args:
+        job: Where to, with what options, and by which tools.
+        sources: Row and directory of each source.
+        engine: Who does the units; see `engine.run`.
+        workers: How many at a time.
+        progress: Called when a unit is done.
+
+    Raises:
+        DataError: If no image was found, or, with `job.strict`, one cannot be read.
+        OptionError: If the directory holds another build.
+        OutputUnwritableError: If something cannot be written.
+    """
+    plan = make_plan(sources, job.options)
+    plan.claim(job.out)
+    if not (job.out / SUMMARY).exists():
+        _do_units(job, plan, engine, workers, progress)
+        _finish(job.out, plan)
+    shutil.rmtree(job.out / WORK, ignore_errors=True)
+    return Dataset.open(job.out)
+
+
+def _do_units(
+    job: Job, plan: Plan, engine: Engine, workers: int, progress: Progress | None
+) -> None:
+    work = job.out / WORK
+    for left in work.glob(".*"):
+        shutil.rmtree(left)
+    todo = [unit for unit in plan.units if not (work / unit.name).exists()]
+    done, triplets = len(plan.units) - len(todo), 0
+    for count in run(job, todo, engine=engine, workers=workers):
+        done, triplets = done + 1, triplets + count
+        if progress:
+            progress(done, len(plan.units), triplets)
+
+
+def _finish(out: Path, plan: Plan) -> None:
+    for left in (*out.glob(".*-????????"), *out.glob("*.parquet")):  # of a run that was killed
+        left.unlink()
+    folders = [out / WORK / unit.name for unit in plan.units]
+    choice = choose(folders, seed=plan.options.seed, cap=plan.options.cap)
+    summarise(out, write_shards(out, folders, choice), asdict(plan.options))
+
+
+def summarise(out: Path, counts: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Write the summary of a dataset whose shards are there; it makes the dataset whole."""
+    files = {path.name: sha256(path) for path in sorted(out.glob("*.parquet"))}
+    write_json(
+        out / SUMMARY,
+        {
+            "schema": VERSION,
+            "unigeoseg": unigeoseg.__version__,
+            "options": options,
+            "files": files,
+            **counts,
+        },
+    )

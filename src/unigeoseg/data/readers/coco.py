@@ -1,0 +1,186 @@
+"""COCO files: one index of objects with polygons, run-lengths or boxes for many images."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from unigeoseg.data.annotated import LabelledBox, LabelledObject
+from unigeoseg.data.readers.images import Decoded
+from unigeoseg.data.readers.reading import (
+    MAX_INDEX_BYTES,
+    Folder,
+    Item,
+    Labels,
+    Reading,
+    Refused,
+    read_json,
+)
+from unigeoseg.data.readers.shapes import box_of, from_rings, from_rle, larger_first, upright
+from unigeoseg.data.readers.walk import scene_of
+from unigeoseg.data.source import Index
+from unigeoseg.errors import DataError
+
+Annotation = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Coco:
+    """A COCO file, by image.
+
+    Attributes:
+        images: File name -> id, in the order of names.
+        categories: Id -> class name; empty if the file has none.
+        annotations: Image id -> its annotations, in the order of the file.
+    """
+
+    images: Mapping[str, Any]
+    categories: Mapping[int, str]
+    annotations: Mapping[Any, tuple[Annotation, ...]]
+
+
+def load(path: Path) -> Coco:
+    """Read a COCO file, once per process and version of the file.
+
+    Raises:
+        DataError: If it is no COCO file.
+    """
+    try:
+        seen = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return _load(path, seen.st_mtime_ns, seen.st_size)
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, _changed: int, _size: int) -> Coco:
+    content = read_json(path, MAX_INDEX_BYTES)
+    try:
+        images = {str(image["file_name"]): image["id"] for image in content["images"]}
+        categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+        found: dict[Any, list[Annotation]] = {number: [] for number in images.values()}
+        for annotation in content["annotations"]:
+            found.setdefault(annotation["image_id"], []).append(annotation)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is no COCO file ({error!r} missing or of the wrong type): it needs images, "
+            "categories and annotations"
+        ) from error
+    ordered = dict(sorted(images.items()))
+    return Coco(ordered, categories, {key: tuple(value) for key, value in found.items()})
+
+
+def index_path(folder: Folder, candidates: Iterable[str]) -> str | None:
+    """The first of the paths below the source's directory that exists."""
+    return next((below for below in candidates if folder.path(below).is_file()), None)
+
+
+def indexes(folder: Folder) -> list[tuple[str, Index]]:
+    """The source's indexes that are there, with their paths.
+
+    Raises:
+        DataError: If none is.
+    """
+    layout = folder.source.layout
+    assert isinstance(layout, tuple)
+    found = [(path, index) for index in layout if (path := index_path(folder, index.files))]
+    if not found:
+        expected = " or ".join(index.files[0] for index in layout)
+        raise DataError(f"{folder.directory} holds no {folder.source.name}; expected {expected}")
+    return found
+
+
+def items(folder: Folder) -> list[Item]:
+    """The images that the source's indexes list, by path.
+
+    Raises:
+        DataError: If no index is there, one is broken, or an image lies outside the directory.
+    """
+    found = []
+    for path, index in indexes(folder):
+        for name in load(folder.path(path)).images:
+            key = image_key(folder, index, name)
+            found.append(Item(key, scene_of(folder, key, key), index.split, path))
+    return sorted(found, key=lambda item: item.key)
+
+
+def image_key(folder: Folder, index: Index, name: str) -> str:
+    """Path of an image that an index names, below the source's directory."""
+    below = f"{index.images}/{name}" if index.images else name
+    return folder.path(below).relative_to(folder.directory).as_posix()
+
+
+def labels(reading: Reading, image: Decoded) -> Labels:
+    """The objects and boxes of an image."""
+    path = reading.label_path
+    coco = load(path)
+    index = next(index for below, index in indexes(reading.folder) if below == reading.item.label)
+    name = reading.item.key.removeprefix(f"{index.images}/" if index.images else "")
+    return gather(reading, coco, name, image.pixels.shape[:2])
+
+
+def gather(reading: Reading, coco: Coco, name: str, shape: tuple[int, int]) -> Labels:
+    """Objects and boxes of the image that a COCO file calls `name`; broken ones are noted."""
+    objects: list[LabelledObject] = []
+    boxes: list[LabelledBox] = []
+    for annotation in coco.annotations.get(coco.images.get(name), ()):
+        try:
+            found = _shape(reading, coco, annotation, shape)
+        except Refused as error:
+            reading.note(error.rule, f"annotation {annotation.get('id')}: {error}", error.value)
+            continue
+        if isinstance(found, LabelledObject):
+            objects.append(found)
+        elif found is not None:
+            boxes.append(found)
+    table = reading.folder.table
+    known = {table.named(label) for label in coco.categories.values()}
+    labelled = frozenset(number for number in known if number and table.targets(number))
+    return Labels(objects=larger_first(objects), boxes=boxes, labelled=labelled)
+
+
+def _shape(
+    reading: Reading, coco: Coco, annotation: Annotation, shape: tuple[int, int]
+) -> LabelledObject | LabelledBox | None:
+    """One annotation; None where its class has no category or nobody knows it."""
+    category = category_of(reading, coco, annotation.get("category_id"))
+    if not category:
+        return None
+    if annotation.get("iscrowd"):
+        raise Refused("crowd", "a mask of many objects together")
+    outline = annotation.get("segmentation")
+    found = outlined(category, outline, shape) if outline else _boxed(category, annotation, shape)
+    if found is None:
+        raise Refused("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
+    return found
+
+
+def category_of(reading: Reading, coco: Coco, number: Any) -> int:  # noqa: ANN401 - from a file
+    """Category of a COCO category id; 0 where it is nothing, unknown or was noted as such.
+
+    Raises:
+        Refused: If the file has no such category.
+    """
+    name = coco.categories.get(number) if isinstance(number, int) else None
+    if name is None:
+        raise Refused("unknown_id", f"category {number!r} is not in the file")
+    category = reading.category(name)
+    return category if category is not None and reading.folder.table.targets(category) else 0
+
+
+def outlined(category: int, outline: Any, shape: tuple[int, int]) -> LabelledObject | None:  # noqa: ANN401
+    """An object from a COCO segmentation: polygons, or run-lengths."""
+    if isinstance(outline, list) and isinstance(outline[0], dict):
+        outline = outline[0]
+    if isinstance(outline, list):
+        return from_rings(category, outline, shape)
+    return from_rle(category, outline, shape)
+
+
+def _boxed(category: int, annotation: Annotation, shape: tuple[int, int]) -> LabelledBox | None:
+    try:
+        x, y, width, height = (float(value) for value in annotation["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused("broken_label", f"neither segmentation nor bbox: {error!r}") from error
+    return box_of(category, upright(x, y, x + width, y + height), shape)

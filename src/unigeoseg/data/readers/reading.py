@@ -1,0 +1,187 @@
+"""What readers share: an item to be read, and what is said when part of it cannot be."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unigeoseg.data.annotated import LabelledBox, LabelledObject, LabelledText
+from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.source import ClassTable, Source
+from unigeoseg.errors import DataError
+
+MAX_LABEL_BYTES = 64 * 2**20
+"""Largest label file of a single image that is read."""
+MAX_INDEX_BYTES = 4 * 2**30
+"""Largest file that lists the labels of many images that is read."""
+
+Rule = Literal[
+    "missing_image",
+    "unreadable_image",
+    "image_size",
+    "empty_image",
+    "missing_label",
+    "broken_label",
+    "label_size",
+    "lossy_mask",
+    "unknown_id",
+    "unknown_colour",
+    "unknown_class",
+    "outside_image",
+    "box_extent",
+    "crowd",
+]
+
+
+class Refused(DataError):
+    """An image cannot be used; the run goes on without it.
+
+    Args:
+        rule: Which rule it broke.
+        detail: What came and what was expected.
+        value: What was measured.
+        limit: What it was compared with.
+    """
+
+    def __init__(
+        self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.value = value
+        self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image that can be read, described without opening it.
+
+    Attributes:
+        key: Its path below the source's directory.
+        group: Its scene.
+        split: The published split, or empty.
+        label: Path of its label file or of the index that lists it; empty if it has none.
+    """
+
+    key: str
+    group: str
+    split: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What a label file says of one image; see `AnnotatedImage` for the fields.
+
+    `labelled` adds to the categories of the source's class table.
+    """
+
+    classes: NDArray[np.uint16] | None = None
+    objects: Sequence[LabelledObject] = ()
+    boxes: Sequence[LabelledBox] = ()
+    texts: Sequence[LabelledText] = ()
+    gsd_m: float | None = None
+    labelled: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folder:
+    """A source's directory with its row, and where rejections go.
+
+    Attributes:
+        source: The row.
+        directory: Where its files are.
+        table: What its class codes mean.
+        reported: Class names that were reported already, in this process.
+    """
+
+    source: Source
+    directory: Path
+    table: ClassTable
+    reported: set[str] = field(default_factory=set)
+
+    def path(self, below: str) -> Path:
+        """A path below the directory.
+
+        Raises:
+            DataError: If it leads out of the directory.
+        """
+        parts = PurePosixPath(below.replace("\\", "/")).parts
+        if not parts or ".." in parts or parts[0] == "/" or "\0" in below:
+            raise DataError(f"{below!r} leads out of {self.directory}; file names must stay inside")
+        return self.directory.joinpath(*parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """One item being read.
+
+    Attributes:
+        folder: The source that it belongs to.
+        item: What is read.
+        reject: Where rejections go.
+    """
+
+    folder: Folder
+    item: Item
+    reject: Reject
+
+    def note(
+        self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
+    ) -> None:
+        """Note that something of the item was dropped."""
+        name = self.folder.source.name
+        self.reject(Rejection("read", rule, name, self.item.key, detail, value, limit))
+
+    def category(self, name: str) -> int | None:
+        """Category of a class name; None, noted once per class, if nobody knows it."""
+        found = self.folder.table.named(name)
+        if found is None and name not in self.folder.reported:
+            self.folder.reported.add(name)
+            self.note("unknown_class", f"the taxonomy does not know the class {name!r}")
+        return found
+
+    @property
+    def label_path(self) -> Path:
+        """The item's label file.
+
+        Raises:
+            Refused: If it has none.
+        """
+        label = self.item.label
+        path = self.folder.path(label) if label else None
+        if path is None or not path.is_file():
+            raise Refused("missing_label", f"{label or 'a label file'} is missing beside the image")
+        return path
+
+
+def read_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
+    """Text of a label file, UTF-8 with or without a mark at its start.
+
+    Raises:
+        Refused: If it is larger than `limit` bytes, unreadable or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise Refused("broken_label", f"{path.name} has {size} bytes; split it", size, limit)
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("broken_label", f"{path.name} cannot be read as UTF-8: {error}") from error
+
+
+def read_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:  # noqa: ANN401 - JSON is any
+    """Value of a JSON file.
+
+    Raises:
+        Refused: If it cannot be read or is no JSON.
+    """
+    text = read_text(path, limit)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused("broken_label", f"{path.name} is not valid JSON: {error}") from error

@@ -1,0 +1,77 @@
+"""Finding the images of a source: a walk in name order, nothing is decoded."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from unigeoseg.data.readers.reading import Folder, Item
+from unigeoseg.data.source import Files, filled, pattern_of, split_of, words_of
+from unigeoseg.errors import DataError
+
+
+def paths_below(directory: Path) -> Iterator[str]:
+    """Every file below a directory, "/" between the parts, in name order; hidden ones are not."""
+    for folder, names, files in os.walk(directory):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        below = Path(folder).relative_to(directory)
+        yield from ((below / name).as_posix() for name in sorted(files) if not name.startswith("."))
+
+
+def items_of(folder: Folder, files: Files) -> list[Item]:
+    """The images that a layout's templates fit, by path.
+
+    Raises:
+        DataError: If there is none, or a split's list is missing.
+    """
+    patterns = [pattern_of(template) for template in files.images]
+    splits = _listed_splits(folder, files)
+    items = []
+    for path in paths_below(folder.directory):
+        match = next(filter(None, (pattern.fullmatch(path) for pattern in patterns)), None)
+        if match is not None and not (files.skip and files.skip in Path(path).stem):
+            items.append(_item(folder, files, path, match.groupdict(), splits))
+    if not items:
+        raise DataError(
+            f"{folder.directory} holds no image of {folder.source.name}; expected files like "
+            f"{' or '.join(files.images)} below it"
+        )
+    return sorted(items, key=lambda item: item.key)
+
+
+def scene_of(folder: Folder, key: str, default: str) -> str:
+    """The group of an image by the source's own pattern of stems, else `default`."""
+    pattern = folder.source.group_pattern
+    if pattern is None:
+        return default
+    match = re.match(pattern, Path(key).stem)
+    return match.group() if match else Path(key).stem
+
+
+def _item(
+    folder: Folder, files: Files, path: str, words: Mapping[str, str], splits: Mapping[str, str]
+) -> Item:
+    labels = [
+        filled(template, words)
+        for template in files.labels
+        if set(words_of(template)) <= set(words)
+    ]
+    found = next((label for label in labels if folder.path(label).is_file()), None)
+    stem = Path(path).stem
+    default = filled(files.group, words) if files.group else path
+    return Item(
+        key=path,
+        group=scene_of(folder, path, default),
+        split=splits.get(stem, files.named.get(stem, split_of(words.get("split", "")))),
+        label=found or (labels[0] if labels else ""),
+    )
+
+
+def _listed_splits(folder: Folder, files: Files) -> dict[str, str]:
+    """Split of each stem that the source's lists name."""
+    found = {}
+    for split, below in files.lists.items():
+        path = folder.path(below)
+        if path.is_file():
+            found |= dict.fromkeys(path.read_text(encoding="utf-8").split(), split)
+    return found

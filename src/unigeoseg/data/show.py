@@ -1,0 +1,145 @@
+"""Random samples to look at: a self-contained page, or a sheet as PNG."""
+
+import base64
+import hashlib
+import heapq
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.files import write_bytes
+from unigeoseg.data.rows import encode_png
+from unigeoseg.errors import DataError, OutputFormatError
+from unigeoseg.sample import Sample
+
+SUFFIXES = (".html", ".png")
+
+_YELLOW, _RED, _BLACK = (255, 225, 25), (230, 25, 75), (0, 0, 0)
+_CELL, _TEXT_PX = 320, 74  # of a sheet
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 15px/1.4 sans-serif; margin: 1em }}
+main {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20em, 1fr)); gap: 1em }}
+img {{ width: 100% }}
+figure {{ margin: 0 }}
+small {{ color: #555 }}
+</style>
+<h1>{title}</h1>
+<main>
+{figures}
+</main>
+</html>
+"""
+
+
+def draw(dataset: Dataset, path: Path, *, count: int = 16, seed: int = 0) -> None:
+    """Write random samples by the path's suffix: image with the target's outline, words, answer.
+
+    Args:
+        dataset: Where they come from.
+        path: A page (.html) or a sheet (.png).
+        count: How many.
+        seed: Which ones.
+
+    Raises:
+        OutputFormatError: If the suffix is another one.
+        DataError: If there is no triplet, or a shard is damaged.
+        OutputUnwritableError: If it cannot be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputFormatError(
+            f"{path.name} ends in {path.suffix or 'no suffix'}; give one of {', '.join(SUFFIXES)}"
+        )
+    samples = pick(dataset, count=count, seed=seed)
+    shown = [(sample, outlined(dataset.image(sample.image), sample)) for sample in samples]
+    if path.suffix.lower() == ".png":
+        write_bytes(path, encode_png(sheet(shown)))
+    else:
+        write_bytes(path, page(shown, str(dataset.path.name)).encode())
+
+
+def pick(dataset: Dataset, *, count: int, seed: int) -> list[Sample]:
+    """Random samples, the same for the same seed.
+
+    Raises:
+        DataError: If there is none.
+    """
+
+    def chance(sample: Sample) -> bytes:
+        return hashlib.sha256(f"{seed}/{sample.id}".encode()).digest()
+
+    chosen = heapq.nsmallest(count, dataset.samples(), key=chance)
+    if not chosen:
+        raise DataError(f"{dataset.path} has no triplets to show")
+    return chosen
+
+
+def outlined(pixels: NDArray[np.uint8], sample: Sample) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) with the target outlined, and the points and the box that were given."""
+    drawn = pixels.copy()
+    rings, _ = cv2.findContours(
+        sample.mask().astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+    )
+    thick = max(1, min(drawn.shape[:2]) // 256)
+    cv2.drawContours(drawn, rings, -1, _BLACK, thick + 2)
+    cv2.drawContours(drawn, rings, -1, _YELLOW, thick)
+    box = sample.prompt.box
+    if box:
+        end = (int(np.ceil(box.x1)), int(np.ceil(box.y1)))
+        cv2.rectangle(drawn, (int(box.x0), int(box.y0)), end, _RED, thick)
+    for point in sample.prompt.points:
+        cv2.circle(drawn, (int(point.x), int(point.y)), 3 * thick, _RED, -1)
+    return drawn
+
+
+Shown = Sequence[tuple[Sample, NDArray[np.uint8]]]
+
+
+def page(shown: Shown, title: str) -> str:
+    """A page that needs nothing but itself; every text is escaped."""
+    figures = "\n".join(_figure(sample, drawn) for sample, drawn in shown)
+    return _PAGE.format(title=html.escape(title), figures=figures)
+
+
+def _figure(sample: Sample, drawn: NDArray[np.uint8]) -> str:
+    said = html.escape(sample.prompt.instruction(sample.width, sample.height))
+    answer = f"<p>{html.escape(sample.answer)}</p>" if sample.answer else ""
+    about = " · ".join(
+        filter(None, (sample.family, sample.category, sample.source, sample.licence, sample.split))
+    )
+    content = base64.b64encode(encode_png(drawn)).decode()
+    return (
+        f'<figure><img src="data:image/png;base64,{content}" alt=""><figcaption>{said}{answer}'
+        f"<p><small>{html.escape(about)}<br>{sample.id}<br>{html.escape(sample.program)}</small>"
+        "</p></figcaption></figure>"
+    )
+
+
+def sheet(shown: Shown) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: the samples in rows, with their instructions below."""
+    columns = min(4, len(shown))
+    rows = -(-len(shown) // columns)
+    height = _CELL + _TEXT_PX
+    canvas = np.full((rows * height, columns * _CELL, 3), 255, np.uint8)
+    for at, (sample, drawn) in enumerate(shown):
+        y, x = at // columns * height, at % columns * _CELL
+        scale = min(1.0, (_CELL - 8) / max(drawn.shape[:2]))
+        small = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
+        _write(canvas, sample.prompt.instruction(sample.width, sample.height), x, y + _CELL)
+    return canvas
+
+
+def _write(canvas: NDArray[np.uint8], text: str, x: int, y: int) -> None:
+    """Write up to four lines; OpenCV's letters are ASCII alone."""
+    plain = text.encode("ascii", "replace").decode()
+    lines = [plain[at : at + 46] for at in range(0, len(plain), 46)]
+    for number, line in enumerate(lines[:4]):
+        place = (x + 4, y + 14 + 17 * number)
+        cv2.putText(canvas, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, _BLACK, 1, cv2.LINE_AA)

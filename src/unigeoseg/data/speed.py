@@ -1,0 +1,165 @@
+"""How fast triplets come from decoded patches, and where the time goes."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from unigeoseg.data.audit import perceptual_hash
+from unigeoseg.data.candidate import Candidate
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
+from unigeoseg.data.ledger import Rejection
+from unigeoseg.data.parquet import Writer as FileWriter
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.plan import Options, make_plan
+from unigeoseg.data.rows import IMAGES, TRIPLETS, image_row, triplet_row
+from unigeoseg.data.source import Source
+from unigeoseg.data.stages import Stages
+from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, sample_of_draft
+from unigeoseg.errors import DataError
+
+REST = "candidates, rules, points and boxes"
+
+
+@dataclass
+class Clock:
+    """Seconds per stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What was measured.
+
+    Attributes:
+        patches: Number of decoded patches.
+        triplets: Number of triplets written for them.
+        seconds: Per stage; reading and cutting are not among them.
+        peak_mb: Largest memory of this process since it began, in MB.
+    """
+
+    patches: int
+    triplets: int
+    seconds: dict[str, float]
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Triplets per second of one process, from decoded patches to files."""
+        return self.triplets / sum(self.seconds.values())
+
+
+def measure(
+    sources: Sequence[tuple[Source, Path]], options: Options, stages: Stages, *, limit: int
+) -> Speed:
+    """Decode patches, then write their triplets to a temporary directory, on the clock.
+
+    Args:
+        sources: Row and directory of each source; they take turns.
+        options: Size and stride of patches.
+        stages: Who judges, writes and scores.
+        limit: Most patches; they are all held in memory.
+
+    Raises:
+        DataError: If there is no patch.
+    """
+    decoded = list(islice(_decoded(sources, options), limit))
+    if not decoded:
+        raise DataError("no patch could be cut; give directories of labelled imagery")
+    clock = Clock()
+    timed = replace(
+        stages,
+        judge=_TimedJudge(stages.judge, clock),
+        writer=lambda reject: _TimedWriter(stages.writer(reject), clock),
+        scorers=[_TimedScorer(scorer, clock) for scorer in stages.scorers],
+    )
+    began = time.perf_counter()
+    triplets = _write(decoded, timed, clock)
+    spent = time.perf_counter() - began
+    rest = spent - sum(clock.seconds.values())
+    # kilobytes on Linux, bytes on macOS
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return Speed(len(decoded), triplets, {REST: rest, **clock.seconds}, peak)
+
+
+def _decoded(sources: Sequence[tuple[Source, Path]], options: Options) -> Iterator[Patch]:
+    plan = make_plan(sources, options)
+    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.sources), unit.number))
+    for unit in turns:
+        for image in read(unit, _ignore):
+            yield from patches(image, options, None, _ignore)
+
+
+def _write(decoded: Sequence[Patch], stages: Stages, clock: Clock) -> int:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        FileWriter(Path(folder, "images.parquet"), IMAGES, group=IMAGE_GROUP) as images,
+        FileWriter(Path(folder, "triplets.parquet"), TRIPLETS, group=TRIPLET_GROUP) as triplets,
+    ):
+        for patch in decoded:
+            scored = list(stages(patch, _ignore))
+            with clock.stage("store"):
+                samples = [sample_of_draft(patch, each) for each in scored]
+                if samples:
+                    images.write([image_row(patch, perceptual_hash(patch.pixels))])
+                    triplets.write(triplet_row(sample) for sample in samples)
+        return triplets.rows
+
+
+def _ignore(_: Rejection) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class _TimedJudge:
+    inner: Judge
+    clock: Clock
+    name: str = "timed"
+
+    def judge(self, patch: Patch, candidates: Sequence[Candidate]) -> list[Verdict]:
+        with self.clock.stage("judge"):
+            return self.inner.judge(patch, candidates)
+
+
+@dataclass(slots=True)
+class _TimedWriter:
+    inner: Writer
+    clock: Clock
+    name: str = "timed"
+
+    def write(
+        self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
+    ) -> list[Draft]:
+        with self.clock.stage("write"):
+            return list(self.inner.write(patch, candidates, rng))
+
+
+@dataclass(slots=True)
+class _TimedScorer:
+    inner: Scorer
+    clock: Clock
+    name: str = "timed"
+
+    def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
+        with self.clock.stage(f"score, {self.inner.name}"):
+            return self.inner.score(patch, drafts)

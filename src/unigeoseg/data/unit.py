@@ -1,0 +1,188 @@
+"""One unit of a build: from images on disk to a folder of patches, triplets and rejections.
+
+A unit reads nothing but its own images and draws its chances from the seed and the patch, so its
+folder is the same bytes whoever makes it and whenever.
+"""
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from unigeoseg.data.annotated import AnnotatedImage
+from unigeoseg.data.audit import perceptual_hash
+from unigeoseg.data.boxes import BoxSegmenter, fill_boxes
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.parquet import Writer
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.patches import cut
+from unigeoseg.data.plan import Options, Unit
+from unigeoseg.data.readers import open_source
+from unigeoseg.data.rows import IMAGES, LEDGER, TRIPLETS, image_row, ledger_rows, triplet_row
+from unigeoseg.data.taxonomy import taxonomy
+from unigeoseg.errors import DataError, OutputUnwritableError
+from unigeoseg.geo.mask import encode
+from unigeoseg.sample import Sample
+
+WORK = "work"
+"""Folder of the units in the directory of a build."""
+IMAGE_GROUP, TRIPLET_GROUP = 32, 2000
+"""Rows of a row group, which are held in memory together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A draft that every check accepted.
+
+    Attributes:
+        draft: The draft.
+        scores: Score per dimension of those who checked it.
+    """
+
+    draft: Draft
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+Instruct = Callable[[Patch, Reject], Iterable[Scored]]
+"""Writes the instructions of one patch: candidates, rules, judge, instructions, scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a worker loads once.
+
+    Attributes:
+        instruct: Writes the instructions of a patch.
+        segment: Turns boxes into masks; None leaves them unknown.
+    """
+
+    instruct: Instruct
+    segment: BoxSegmenter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is done with each unit; picklable, so that any worker can do it.
+
+    Attributes:
+        out: Directory of the build.
+        options: As planned.
+        load: Loads the tools, once per process; a function of a module or another value that is
+            hashable, and equal after pickling.
+        strict: Whether the first image that cannot be read ends the build.
+    """
+
+    out: Path
+    options: Options
+    load: Callable[[], Tools]
+    strict: bool = False
+
+    def __call__(self, unit: Unit) -> int:
+        """Make the folder of a unit, at once and whole; give its number of triplets.
+
+        Raises:
+            DataError: With `strict`, if an image cannot be read.
+            OutputUnwritableError: If it cannot be written.
+        """
+        target = self.out / WORK / unit.name
+        temporary = target.with_name(f".{unit.name}-{uuid.uuid4().hex[:8]}")
+        try:
+            temporary.mkdir(parents=True)
+            count = self._fill(temporary, unit)
+            # a worker that outlived a killed run may have made the same folder meanwhile
+            if not target.exists():
+                temporary.rename(target)
+        except OSError as error:
+            raise OutputUnwritableError(
+                f"{target} was not written: {error}; check the directory and the free space"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return count
+
+    def _fill(self, folder: Path, unit: Unit) -> int:
+        tools = _loaded(self.load)
+        with ExitStack() as stack:
+            images = stack.enter_context(
+                Writer(folder / "images.parquet", IMAGES, group=IMAGE_GROUP)
+            )
+            triplets = stack.enter_context(
+                Writer(folder / "triplets.parquet", TRIPLETS, group=TRIPLET_GROUP)
+            )
+            ledger = stack.enter_context(
+                Writer(folder / "ledger.parquet", LEDGER, group=TRIPLET_GROUP)
+            )
+
+            def reject(rejection: Rejection) -> None:
+                if self.strict and rejection.stage == "read":
+                    raise DataError(
+                        f"{rejection.source}: {rejection.key}: {rejection.rule}: "
+                        f"{rejection.detail}; repair it, or build without --strict"
+                    )
+                ledger.write(ledger_rows([rejection]))
+
+            for image in read(unit, reject):
+                for patch in patches(image, self.options, tools.segment, reject):
+                    samples = [
+                        sample_of_draft(patch, scored) for scored in tools.instruct(patch, reject)
+                    ]
+                    if samples:
+                        images.write([image_row(patch, perceptual_hash(patch.pixels))])
+                        triplets.write(triplet_row(sample) for sample in samples)
+            return triplets.rows
+
+
+@lru_cache(maxsize=1)
+def _loaded(load: Callable[[], Tools]) -> Tools:
+    return load()
+
+
+def read(unit: Unit, reject: Reject) -> Iterator[AnnotatedImage]:
+    """Stage "read": the images of a unit that can be read."""
+    whole = reject if unit.leads else _noted_before
+    source = open_source(unit.source, unit.directory, whole)
+    for item in unit.items:
+        image = source.read(item, reject)
+        if image is not None:
+            yield image
+
+
+def _noted_before(_: Rejection) -> None:
+    """What concerns a whole source is noted by its first unit."""
+
+
+def patches(
+    image: AnnotatedImage, options: Options, segment: BoxSegmenter | None, reject: Reject
+) -> Iterator[Patch]:
+    """Stages "patch" and "box": the patches of an image, their boxes turned into regions."""
+    for patch in cut(image, reject, size=options.size, stride=options.stride):
+        yield fill_boxes(patch, segment, reject)
+
+
+def sample_of_draft(patch: Patch, scored: Scored) -> Sample:
+    """A draft as a sample, named after the patch that it was written for."""
+    draft = scored.draft
+    height, width = patch.regions.shape
+    return Sample(
+        image=patch.id,
+        width=width,
+        height=height,
+        prompt=draft.prompt,
+        rle=encode(draft.mask),
+        category=taxonomy()[draft.category].name if draft.category else "",
+        source=patch.source,
+        licence=patch.licence,
+        group=patch.group,
+        answer=draft.answer,
+        family=draft.family,
+        category_id=draft.category,
+        split=patch.split,
+        writer=draft.writer,
+        program=draft.program,
+        regions=draft.regions,
+        scores=scored.scores,
+    )
