@@ -9,8 +9,8 @@ import pytest
 import sets
 from unigeoseg.bench.baselines import fill_box, grab_cut, region_grow
 from unigeoseg.bench.evaluate import evaluate
-from unigeoseg.bench.report import table, table_by_source
-from unigeoseg.bench.suites import held_out
+from unigeoseg.bench.held_out import held_out
+from unigeoseg.bench.held_out_tables import table, table_by_source
 from unigeoseg.data.readers import read_set
 from unigeoseg.prompt import Box, Point, Prompt
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.bench.baselines import fill_box, grab_cut, region_grow
+from unigeoseg.bench.held_out import Case
 from unigeoseg.bench.metrics import Overlap, Scores, overlap
-from unigeoseg.bench.suites import Case
 from unigeoseg.prompt import Prompt
 
 Predictor = Callable[[NDArray[np.uint8], Sequence[Prompt]], Sequence[NDArray[np.bool_]]]

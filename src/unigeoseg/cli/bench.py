@@ -32,8 +32,8 @@ def nano(
 ) -> None:
     """Score a model and three baselines on groups that training never saw."""
     from unigeoseg.bench.evaluate import evaluate
-    from unigeoseg.bench.report import table, table_by_source
-    from unigeoseg.bench.suites import held_out
+    from unigeoseg.bench.held_out import held_out
+    from unigeoseg.bench.held_out_tables import table, table_by_source
     from unigeoseg.data.split import read_split
     from unigeoseg.segment import Segmenter
 

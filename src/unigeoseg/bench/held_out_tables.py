@@ -1,9 +1,10 @@
-"""Results as Markdown tables."""
+"""Results on held-out images as Markdown tables."""
 
 from collections.abc import Iterator
 
 from unigeoseg.bench.evaluate import BASELINES, Results
-from unigeoseg.bench.suites import HELD_OUT_COUNTS
+from unigeoseg.bench.held_out import HELD_OUT_COUNTS
+from unigeoseg.bench.metrics import GIOU
 
 
 def table(results: Results, name: str) -> str:
@@ -16,7 +17,7 @@ def table(results: Results, name: str) -> str:
         scores = results.scores(name, family)
         if not len(scores):
             continue
-        low, high = scores.giou_interval()
+        low, high = scores.interval(GIOU)
         lines.append(
             f"| {family} | {len(scores)} | {scores.giou:.3f} ({low:.3f} to {high:.3f}) "
             f"| {scores.ciou:.3f} | {scores.precision_at(0.5):.3f} "
