@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from unigeoseg.bench.evaluate import BASELINES, Results
+from unigeoseg.bench.evaluate import Results
 from unigeoseg.bench.held_out import HELD_OUT_COUNTS
 from unigeoseg.bench.metrics import GIOU
+from unigeoseg.bench.predictors import BASELINES
 
 
 def table(results: Results, name: str) -> str:
@@ -43,6 +44,6 @@ def table_by_source(results: Results, name: str) -> str:
 
 
 def _baselines(results: Results, family: str) -> Iterator[str]:
-    for system, (answers, _) in BASELINES.items():
-        if answers == family:
+    for system, baseline in BASELINES.items():
+        if baseline.family == family:
             yield f"{system} {results.scores(system, family).giou:.3f}"

@@ -1,4 +1,4 @@
-"""unigeoseg bench: scores and times."""
+"""unigeoseg bench: run, score and compare systems on suites; scores and times of our own."""
 
 import resource
 import time
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unigeoseg.cli.console import MODEL_HELP, progress
+from unigeoseg.cli.suites import add_commands
 from unigeoseg.data.split import Split
 
 
@@ -20,6 +21,7 @@ class Dtype(StrEnum):
 
 
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
+add_commands(app)
 
 
 @app.command("nano")
@@ -34,16 +36,14 @@ def nano(
     from unigeoseg.bench.evaluate import evaluate
     from unigeoseg.bench.held_out import held_out
     from unigeoseg.bench.held_out_tables import table, table_by_source
+    from unigeoseg.bench.predictors import predictor
     from unigeoseg.data.split import read_split
-    from unigeoseg.segment import Segmenter
 
     held = read_split(data, split, limit=images)
-    segmenter = Segmenter.from_pretrained(model)
+    system = predictor(model)
     with progress("images") as bar:
         line = bar.add_task("", total=len(held))
-        results = evaluate(
-            segmenter.masks, held_out(held), name=model, done=lambda: bar.advance(line)
-        )
+        results = evaluate(system, held_out(held), name=model, done=lambda: bar.advance(line))
     typer.echo(table(results, model))
     typer.echo("\n" + table_by_source(results, model))
 
