@@ -72,7 +72,7 @@ class Prediction:
             "rle": self.rle,
             "score": round(self.score, 6),
             "answer": self.answer,
-            "seconds": round(self.seconds, 4),
+            "seconds": round(self.seconds, 6),
         }
         return json.dumps(row, allow_nan=False) + "\n"
 
