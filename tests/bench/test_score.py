@@ -12,7 +12,7 @@ import suites
 from unigeoseg.bench.metrics import CIOU, GIOU
 from unigeoseg.bench.predictions import Prediction, PredictionFile
 from unigeoseg.bench.score import Outcome, as_json, score, size_bin
-from unigeoseg.bench.tables import breakdown, overall, problem_lines
+from unigeoseg.bench.tables import overall_text, problem_lines
 from unigeoseg.errors import DataError
 from unigeoseg.geo.mask import Rle, decode, encode
 
@@ -94,7 +94,7 @@ def test_everything_wrong_is_counted(folder, samples, tmp_path):
     assert len(found.scored) == 3
     said = "\n".join(problem_lines(found))
     assert "missing: 11" in said and "malformed: 6" in said
-    assert overall(found).startswith("PARTIAL")
+    assert overall_text(found).startswith("PARTIAL")
     assert "metrics" not in as_json(found, refused=True)
 
 
@@ -156,7 +156,7 @@ def test_a_suite_of_boxes_scores_boxes(folder, samples, tmp_path):
 
 def test_tables_say_what_they_mean(folder, samples, tmp_path):
     found = scored(folder, suites.written(tmp_path / "best", suites.perfect(samples)))
-    text = overall(found) + breakdown(found)
+    text = overall_text(found)
     assert "| all | 16 | 100.00 [100.0, 100.0] |" in text
     assert "also called oIoU" in text and "| referring | 4 |" in text
     assert "PARTIAL" not in text

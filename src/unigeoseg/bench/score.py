@@ -58,6 +58,7 @@ class Scored:
         source: Where it comes from.
         size: Bin of the truth's share of the image.
         overlap: Pixels, or the boxes' pixels in a suite of boxes.
+        truth: Pixels of the truth, or of its box.
         score: How sure the system was, or NaN.
         seconds: Time spent, or NaN.
     """
@@ -70,8 +71,14 @@ class Scored:
     source: str
     size: str
     overlap: Overlap
+    truth: int
     score: float
     seconds: float
+
+    @property
+    def found(self) -> int:
+        """Pixels of the prediction, or of its box."""
+        return self.overlap.intersection + self.overlap.union - self.truth
 
 
 FACETS = ("task", "family", "category", "source", "size")
@@ -253,7 +260,9 @@ class _Tally:
         return prediction.rle["size"] in sizes
 
     def _scored(self, name: str, sample: Sample, prediction: Prediction) -> Scored:
-        found, truth = prediction.rle, sample.rle
+        compared, truth = _compare(
+            prediction.rle, sample.rle, boxes=self.suite.boxes, mode=self.mode
+        )
         return Scored(
             id=name,
             image=sample.image,
@@ -262,21 +271,24 @@ class _Tally:
             category=sample.category,
             source=sample.source,
             size=size_bin(sample),
-            overlap=_compare(found, truth, boxes=self.suite.boxes, mode=self.mode),
+            overlap=compared,
+            truth=truth,
             score=prediction.score,
             seconds=prediction.seconds,
         )
 
 
-def _compare(found: Rle, truth: Rle, *, boxes: bool, mode: Mode) -> Overlap:
+def _compare(found: Rle, truth: Rle, *, boxes: bool, mode: Mode) -> tuple[Overlap, int]:
+    """The overlap, and the pixels of the truth."""
     if mode == "native" and not boxes:
-        return overlap_of_runs(found, truth)
+        return overlap_of_runs(found, truth), area(truth)
     pair = (decode(found), decode(truth))
     if mode == "released":
         pair = (_letterboxed(pair[0]), _letterboxed(pair[1]))
     if boxes:
-        return overlap_of_boxes(largest_box(pair[0]), largest_box(pair[1]))
-    return overlap(*pair)
+        box, meant = map(largest_box, pair)
+        return overlap_of_boxes(box, meant), overlap_of_boxes(meant, meant).union
+    return overlap(*pair), int(pair[1].sum())
 
 
 def _letterboxed(mask: np.ndarray) -> np.ndarray:

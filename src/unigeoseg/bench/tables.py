@@ -1,9 +1,12 @@
-"""Results as Markdown tables, each with what its numbers mean."""
+"""Results as tables and bars, each with what its numbers mean."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from unigeoseg.bench.metrics import DEFAULT, Metric, Scores
-from unigeoseg.bench.score import FACETS, Outcome
+from unigeoseg.bench.document import Bars, Table, table_markdown
+from unigeoseg.bench.metrics import DEFAULT, GIOU, Metric, Scores
+from unigeoseg.bench.score import Outcome
+
+PARTIAL = "PARTIAL: scores of the samples that have a usable prediction"
 
 
 def problem_lines(outcome: Outcome) -> Iterator[str]:
@@ -20,35 +23,38 @@ def problem_lines(outcome: Outcome) -> Iterator[str]:
     yield from filter(None, (outcome.problems.example, outcome.problems.suite))
 
 
-def overall(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> str:
+def overall_text(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> str:
+    """`overall` as Markdown."""
+    marked = f"{PARTIAL}\n\n" if outcome.problems else ""
+    return marked + table_markdown(overall(outcome, metrics))
+
+
+def overall(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> Table:
     """All samples, then each task and family; below it the definitions."""
-    rows = [("all", outcome.scores())]
-    rows += [(name, scores) for name, scores in outcome.by("task").items()]
-    rows += [(name, scores) for name, scores in outcome.by("family").items() if name]
-    head = "PARTIAL: scores of the samples that have a usable prediction\n\n"
-    marked = head if outcome.problems else ""
-    return f"{marked}{table(rows, metrics)}\n\n{definitions(outcome, metrics)}"
+    rows = {"all": outcome.scores(), **outcome.by("task")}
+    rows |= {name: scores for name, scores in outcome.by("family").items() if name}
+    return table(rows, metrics, definitions(outcome, metrics))
 
 
-def breakdown(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> str:
-    """A table per facet beyond the task."""
-    parts = []
-    for facet in FACETS[1:]:
-        rows = [(name or "not stated", scores) for name, scores in outcome.by(facet).items()]
-        parts.append(f"### By {facet}\n\n{table(rows, metrics)}")
-    return "\n\n".join(parts)
-
-
-def table(rows: Sequence[tuple[str, Scores]], metrics: Sequence[Metric]) -> str:
+def table(rows: Mapping[str, Scores], metrics: Sequence[Metric], note: str = "") -> Table:
     """A row per name: number of samples, each metric in percent with its 95 % interval."""
-    lines = [
-        f"| | samples | {' | '.join(each.name for each in metrics)} |",
-        f"|---|---|{'---|' * len(metrics)}",
+    head = ("", "samples", *(each.name for each in metrics))
+    cells = [
+        (name or "not stated", str(len(scores)), *(_cell(scores, each) for each in metrics))
+        for name, scores in rows.items()
     ]
-    for name, scores in rows:
-        cells = " | ".join(_cell(scores, each) for each in metrics)
-        lines.append(f"| {plain(name)} | {len(scores)} | {cells} |")
-    return "\n".join(lines)
+    return Table(head, cells, note)
+
+
+def bars(rows: Mapping[str, Scores]) -> Bars:
+    """GIoU per name, the best first."""
+    ranked = sorted(rows.items(), key=lambda pair: (-pair[1].giou, pair[0]))
+    return Bars(
+        [
+            (name or "not stated", scores.giou, f"{_cell(scores, GIOU)}, {len(scores)} samples")
+            for name, scores in ranked
+        ]
+    )
 
 
 def definitions(outcome: Outcome, metrics: Sequence[Metric]) -> str:
@@ -57,11 +63,6 @@ def definitions(outcome: Outcome, metrics: Sequence[Metric]) -> str:
     lines = [f"In percent, of {of}; in brackets the 95 % bootstrap interval over images."]
     lines += [f"{each.name}: {each.definition}." for each in metrics]
     return "\n".join(lines)
-
-
-def plain(text: str) -> str:
-    """A text that cannot break out of a cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _cell(scores: Scores, metric: Metric) -> str:

@@ -1,13 +1,18 @@
-"""unigeoseg bench run, score, suites: any system on any suite."""
+"""unigeoseg bench suites, run, score, report, compare: any system on any suite."""
 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unigeoseg.cli.console import counter, progress, say
+
+if TYPE_CHECKING:
+    from unigeoseg.bench.metrics import Metric
+    from unigeoseg.bench.predictions import PredictionFile
+    from unigeoseg.bench.score import Outcome
 
 SYSTEM_HELP = (
     "nano, base, a model directory, owner/name; fill-box, grab-cut, region-grow; sam:DIR, "
@@ -58,7 +63,7 @@ Partial = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (suites, run, score):
+    for command in (suites, run, score, report, compare):
         app.command()(command)
 
 
@@ -111,30 +116,118 @@ def score(
     allow_partial: Partial = False,
 ) -> None:
     """Score any system's predictions; exit code 1, and no score, if something is wrong."""
-    from unigeoseg.bench import score as scoring
-    from unigeoseg.bench.metrics import DEFAULT
-    from unigeoseg.bench.metrics import metric as named
-    from unigeoseg.bench.opening import open_suite
-    from unigeoseg.bench.predictions import PredictionFile
-    from unigeoseg.bench.tables import overall, problem_lines
+    from unigeoseg.bench.score import as_json as values
+    from unigeoseg.bench.tables import overall_text, problem_lines
 
-    metrics = tuple(map(named, metric)) if metric else DEFAULT
-    layout, file = open_suite(suite, data), PredictionFile.open(predictions)
-    with progress("samples") as bar:
-        update = counter(bar)
-        outcome = scoring.score(
-            layout,
-            file,
-            mode=mode.value,
-            families=family or (),
-            progress=lambda done: update(done, done),
-        )
+    metrics = _metrics(metric)
+    scoring = Scoring(suite, data, mode, family)
+    outcome = scoring(predictions)
     refused = bool(outcome.problems) and not allow_partial
     if as_json:
-        typer.echo(json.dumps(scoring.as_json(outcome, metrics, refused=refused), indent=1))
+        typer.echo(json.dumps(values(outcome, metrics, refused=refused), indent=1))
     else:
         typer.echo("\n".join(problem_lines(outcome)))
-        typer.echo("" if refused else overall(outcome, metrics))
+        typer.echo("" if refused else f"\n{overall_text(outcome, metrics)}")
+    _refuse(refused)
+
+
+def report(
+    predictions: Predictions,
+    *,
+    suite: SuiteOption,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A page (.html) or a .md.")],
+    name: Annotated[str, typer.Option(help="What to call the system.")] = "",
+    data: Data = None,
+    mode: Mode = ModeName.NATIVE,
+    family: Families = None,
+    allow_partial: Partial = False,
+) -> None:
+    """Write a report: tables beside published ones, bars, calibration, failures, pictures."""
+    from unigeoseg.bench.document import write_report
+    from unigeoseg.bench.report import sections
+    from unigeoseg.bench.run import read_card
+    from unigeoseg.bench.tables import problem_lines
+
+    scoring = Scoring(suite, data, mode, family)
+    outcome = scoring(predictions)
+    if outcome.problems and not allow_partial:
+        typer.echo("\n".join(problem_lines(outcome)))
+        _refuse(True)
+    card = read_card(predictions)
+    called = name or (card.model if card else predictions.stem)
+    parts = sections(outcome, called, scoring.layout, scoring.file(predictions))
+    write_report(output, f"{called} on {outcome.suite.title}", parts)
+    say(f"wrote {output}")
+
+
+def compare(
+    first: Predictions,
+    second: Annotated[Path, typer.Argument(help="Another one, of the same suite.")],
+    *,
+    suite: SuiteOption,
+    data: Data = None,
+    mode: Mode = ModeName.NATIVE,
+    family: Families = None,
+    metric: Metrics = None,
+    allow_partial: Partial = False,
+) -> None:
+    """Compare two systems sample by sample, with intervals of their difference."""
+    from unigeoseg.bench import paired
+    from unigeoseg.bench.document import table_markdown
+    from unigeoseg.bench.tables import PARTIAL, problem_lines
+
+    metrics = _metrics(metric)
+    scoring = Scoring(suite, data, mode, family)
+    one, other = scoring(first), scoring(second)
+    for outcome in (one, other):
+        typer.echo("\n".join(problem_lines(outcome)))
+    partial = bool(one.problems or other.problems)
+    _refuse(partial and not allow_partial)
+    table = paired.as_table(paired.compare(one, other, metrics), first.name, second.name)
+    marked = f"{PARTIAL} in both files\n\n" if partial else ""
+    typer.echo(f"\n{marked}{table_markdown(table)}")
+
+
+class Scoring:
+    """A suite opened to score files of predictions, with a bar."""
+
+    def __init__(
+        self, suite: str, data: Path | None, mode: ModeName, families: list[str] | None
+    ) -> None:
+        """Open the suite."""
+        from unigeoseg.bench.opening import open_suite
+
+        self.layout = open_suite(suite, data)
+        self._mode, self._families = mode, families or ()
+
+    def file(self, path: Path) -> "PredictionFile":
+        """A file of predictions."""
+        from unigeoseg.bench.predictions import PredictionFile
+
+        return PredictionFile.open(path)
+
+    def __call__(self, path: Path) -> "Outcome":
+        """Score a file."""
+        from unigeoseg.bench.score import score as score_file
+
+        with progress("samples") as bar:
+            update = counter(bar)
+            return score_file(
+                self.layout,
+                self.file(path),
+                mode=self._mode.value,
+                families=self._families,
+                progress=lambda done: update(done, done),
+            )
+
+
+def _metrics(names: list[str] | None) -> "tuple[Metric, ...]":
+    from unigeoseg.bench.metrics import DEFAULT, metric
+
+    return tuple(map(metric, names)) if names else DEFAULT
+
+
+def _refuse(refused: bool) -> None:
     if refused:
-        say("no score: mend the file, or give --allow-partial for scores of what is there")
+        say("no score: mend what is wrong, or give --allow-partial for scores of what is there")
         raise typer.Exit(1)
