@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from unigeoseg.cli import open_bench, suites
 from unigeoseg.cli.console import MODEL_HELP, progress
-from unigeoseg.cli.suites import add_commands
 from unigeoseg.data.split import Split
 
 
@@ -21,7 +21,8 @@ class Dtype(StrEnum):
 
 
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
-add_commands(app)
+suites.add_commands(app)
+open_bench.add_commands(app)
 
 
 @app.command("nano")
