@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -9,16 +10,19 @@ import numpy as np
 
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.loader import Loader
-from unigeoseg.data.pipeline import build
+from unigeoseg.data.parquet import Row
+from unigeoseg.data.pipeline import build, summarise
 from unigeoseg.data.plan import Options
 from unigeoseg.data.readers import recognise
+from unigeoseg.data.shards import Shards
+from unigeoseg.data.source import Source
 from unigeoseg.data.unit import Job
 
 BUILDING, RIVER = 25, 21
 OPTIONS = Options(seed=3, size=96, stride=64)
 
 
-def write_towns(folder: Path, *, images: int = 20, side: int = 128) -> Path:
+def write_towns(folder: Path, *, images: int = 10, side: int = 128) -> Path:
     """Write pictures of roofs on textured ground beside water, no two alike, with class masks."""
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
@@ -47,8 +51,32 @@ def job(out: Path, options: Options = OPTIONS, **rest) -> Job:
     return Job(out, options, Loader(options.seed), **rest)
 
 
+def sources(folder: Path) -> list[tuple[Source, Path]]:
+    return [(recognise(folder), folder)]
+
+
 def built(folder: Path, out: Path, options: Options = OPTIONS, **rest) -> Dataset:
-    return build(job(out, options), [(recognise(folder), folder)], **rest)
+    return build(job(out, options), sources(folder), **rest)
+
+
+def changed(dataset: Dataset, out: Path, change: Callable[[str, Row], Row | None]) -> Dataset:
+    """A copy of a dataset with changed rows; its hashes and counts fit it again.
+
+    Args:
+        dataset: What is copied.
+        out: Where to.
+        change: Takes "image" or "triplet" and a row; gives the row to write, or None.
+    """
+    out.mkdir()
+    with Shards(out) as shards:
+        for image, triplets in dataset.records():
+            for row in filter(None, (change("triplet", row) for row in triplets)):
+                shards.triplet(row)
+            row = change("image", image)
+            if row:
+                shards.image(row)
+    summarise(out, shards.summary(), dataset.summary["options"])
+    return Dataset.open(out)
 
 
 def files(out: Path) -> dict[str, bytes]:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import builds
 import scenes
 from hub_server import Hub, serving
+from unigeoseg.data.dataset import Dataset
 
 # The networks here are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
@@ -56,3 +58,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
         yield served
+
+
+@pytest.fixture(scope="session")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled set of ten small towns."""
+    return builds.write_towns(tmp_path_factory.mktemp("sets") / "towns")
+
+
+@pytest.fixture(scope="session")
+def dataset(towns: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The towns as a dataset, built in one process; tests leave it as it is."""
+    return builds.built(towns, tmp_path_factory.mktemp("built") / "towns")

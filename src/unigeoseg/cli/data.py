@@ -105,7 +105,7 @@ def build(
         stride=stride,
         cap=cap,
         judge=judge.value,
-        models=_digest(judge, models),
+        models=_digest(judge, models, replies),
         boxes=boxes.value,
     )
     segmenter = load_nano if boxes is Boxes.NANO else None
@@ -127,14 +127,19 @@ def build(
 
 def load_nano() -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
     """Load Nano as what turns boxes into masks; any worker can call it by name."""
+    import torch
+
     from unigeoseg.prompt import Prompt
     from unigeoseg.segment import Segmenter
 
+    torch.set_num_threads(1)  # workers share the cores, and sums keep one order
     segmenter = Segmenter.from_pretrained("nano")
     return lambda pixels, boxes: segmenter.masks(pixels, [Prompt.from_box(box) for box in boxes])
 
 
-def _digest(judge: Judge, models: Path | None) -> str:
+def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
+    if replies is not None and models is None:
+        raise OptionError("--replies keeps what models say: give --models FILE too")
     if (judge is Judge.ONLINE) != (models is not None):
         raise OptionError("--judge online and --models FILE go together: give both or neither")
     try:

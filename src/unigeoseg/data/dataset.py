@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class Dataset:
                 f"{path} is of schema {summary.get('schema')!r}, this version reads {VERSION}; "
                 "build it again"
             )
+        _check_summary(path / SUMMARY, summary)
         dataset = cls(path, summary)
         for shard, schema in ((dataset.images[0], IMAGES), (dataset.triplets[0], TRIPLETS)):
             if schema_of(shard) != schema:
@@ -129,8 +130,8 @@ class Dataset:
         return patch_of(self._row(image))
 
     def _shards(self, prefix: str) -> list[Path]:
-        names = sorted(name for name in self.summary.get("files", ()) if name.startswith(prefix))
-        if not names or any("/" in name or "\\" in name for name in names):
+        names = sorted(name for name in self.summary["files"] if name.startswith(prefix))
+        if not names:
             raise DataError(f"{self.path / SUMMARY} names no shards {prefix}*.parquet")
         return [self.path / name for name in names]
 
@@ -159,3 +160,24 @@ class Dataset:
     def _group(self) -> Callable[[Path, int], list[Row]]:
         """Reads a row group of images; the last few are remembered."""
         return lru_cache(maxsize=4)(read_group)
+
+
+_PARTS = {
+    "files": dict,
+    "options": dict,
+    "images": int,
+    "triplets": int,
+    "families": dict,
+    "splits": dict,
+    "sources": dict,
+    "rejections": dict,
+}
+
+
+def _check_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    for name, kind in _PARTS.items():
+        if not isinstance(summary.get(name), kind):
+            raise DataError(f"{path} lacks {name!r} or has it wrong; build the dataset again")
+    for name in summary["files"]:
+        if not name or PurePath(name).name != name or "\\" in name:
+            raise DataError(f"{path} names the file {name!r}, which is not beside it")

@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> I
         workers: How many at a time; 1 on "local" is a plain loop in this process.
 
     Raises:
-        OptionError: If `workers` is below 1 or the engine is unknown.
+        OptionError: If `workers` is below 1, the engine is unknown, or a worker died.
         MissingExtraError: If Ray is not installed.
     """
     if workers < 1:
@@ -55,13 +56,14 @@ def _processes(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 running |= {pool.submit(work, unit) for unit in islice(queue, len(done))}
-                yield from (_result(each) for each in done)
+                yield from (each.result() for each in done)
+        except BrokenProcessPool as error:
+            raise OptionError(
+                f"one of {workers} workers died, most often for want of memory; start the build "
+                "again with fewer: what is done stays"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _result(done: "Future[int]") -> int:
-    return done.result()
 
 
 def _die_with_parent() -> None:

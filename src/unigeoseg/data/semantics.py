@@ -190,7 +190,7 @@ class _Scene:
         g = min(steps)
         _require([g >= self.unit, max(steps) <= 2 * g, abs(vn - v1) <= un - u1])
         _require(
-            4 * abs((v - v1) * (un - u1) - (u - u1) * (vn - v1)) <= g * (un - u1) for u, v in places
+            6 * abs((v - v1) * (un - u1) - (u - u1) * (vn - v1)) <= g * (un - u1) for u, v in places
         )
         return self.rank(number, side, members)
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import heapq
 import html
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -139,7 +140,6 @@ def sheet(shown: Shown) -> NDArray[np.uint8]:
 def _write(canvas: NDArray[np.uint8], text: str, x: int, y: int) -> None:
     """Write up to four lines; OpenCV's letters are ASCII alone."""
     plain = text.encode("ascii", "replace").decode()
-    lines = [plain[at : at + 46] for at in range(0, len(plain), 46)]
-    for number, line in enumerate(lines[:4]):
+    for number, line in enumerate(textwrap.wrap(plain, 44)[:4]):
         place = (x + 4, y + 14 + 17 * number)
         cv2.putText(canvas, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, _BLACK, 1, cv2.LINE_AA)

@@ -258,7 +258,7 @@ _SPLITS = MappingProxyType(
 
 
 def split_of(word: str) -> str:
-    """ "Train", "validation", "testing", ... as "train", "val" or "test"; else empty."""
+    """The split that "Train", "validation", "testing" and the like name; else empty."""
     return _SPLITS.get(word.lower(), "")
 
 

@@ -23,7 +23,7 @@ from unigeoseg.data.plan import Options, make_plan
 from unigeoseg.data.rows import IMAGES, TRIPLETS, image_row, triplet_row
 from unigeoseg.data.source import Source
 from unigeoseg.data.stages import Stages
-from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, sample_of_draft
+from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, samples_of
 from unigeoseg.errors import DataError
 
 REST = "candidates, rules, points and boxes"
@@ -119,7 +119,7 @@ def _write(decoded: Sequence[Patch], stages: Stages, clock: Clock) -> int:
         for patch in decoded:
             scored = list(stages(patch, _ignore))
             with clock.stage("store"):
-                samples = [sample_of_draft(patch, each) for each in scored]
+                samples = samples_of(patch, scored)
                 if samples:
                     images.write([image_row(patch, perceptual_hash(patch.pixels))])
                     triplets.write(triplet_row(sample) for sample in samples)

@@ -25,7 +25,7 @@ from unigeoseg.data.readers import open_source
 from unigeoseg.data.rows import IMAGES, LEDGER, TRIPLETS, image_row, ledger_rows, triplet_row
 from unigeoseg.data.taxonomy import taxonomy
 from unigeoseg.errors import DataError, OutputUnwritableError
-from unigeoseg.geo.mask import encode
+from unigeoseg.geo.mask import Rle, encode
 from unigeoseg.sample import Sample
 
 WORK = "work"
@@ -127,9 +127,7 @@ class Job:
 
             for image in read(unit, reject):
                 for patch in patches(image, self.options, tools.segment, reject):
-                    samples = [
-                        sample_of_draft(patch, scored) for scored in tools.instruct(patch, reject)
-                    ]
+                    samples = samples_of(patch, tools.instruct(patch, reject))
                     if samples:
                         images.write([image_row(patch, perceptual_hash(patch.pixels))])
                         triplets.write(triplet_row(sample) for sample in samples)
@@ -163,8 +161,20 @@ def patches(
         yield fill_boxes(patch, segment, reject)
 
 
-def sample_of_draft(patch: Patch, scored: Scored) -> Sample:
-    """A draft as a sample, named after the patch that it was written for."""
+def samples_of(patch: Patch, instructions: Iterable[Scored]) -> list[Sample]:
+    """Drafts as samples, named after the patch that they were written for."""
+    masks: dict[tuple[int, ...], Rle] = {}  # several drafts mean the same regions
+    samples = []
+    for scored in instructions:
+        draft = scored.draft
+        rle = masks.get(draft.regions) or encode(draft.mask)
+        if draft.regions:
+            masks[draft.regions] = rle
+        samples.append(_sample(patch, scored, rle))
+    return samples
+
+
+def _sample(patch: Patch, scored: Scored, rle: Rle) -> Sample:
     draft = scored.draft
     height, width = patch.regions.shape
     return Sample(
@@ -172,7 +182,7 @@ def sample_of_draft(patch: Patch, scored: Scored) -> Sample:
         width=width,
         height=height,
         prompt=draft.prompt,
-        rle=encode(draft.mask),
+        rle=rle,
         category=taxonomy()[draft.category].name if draft.category else "",
         source=patch.source,
         licence=patch.licence,

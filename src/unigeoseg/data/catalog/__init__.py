@@ -40,6 +40,18 @@ def table() -> list[tuple[str, ...]]:
     ]
 
 
+def as_markdown() -> str:
+    """The rows for `docs/sources.md`: the table, then what to know of each."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *table()]
+    rows = "\n".join(
+        f"| {' | '.join(cell.replace('|', ', ') for cell in line)} |" for line in lines
+    )
+    notes = "\n".join(
+        f"- **{row.title}**: {row.notes} Cite {row.cite}." for row in CATALOG.values()
+    )
+    return f"{rows}\n\n{notes}\n"
+
+
 def _gsd(row: Source) -> str:
     return row.resolution or (f"{row.gsd_m:g} m" if row.gsd_m else "not stated")
 
@@ -53,4 +65,4 @@ def _layout(row: Source) -> str:
     if isinstance(row.layout, tuple):
         first: Index = row.layout[0]
         return f"{first.images}/, {first.files[0]}"
-    return ", ".join((*row.layout.images[:1], *row.layout.labels[:1]))
+    return f"{row.layout.images[0]}, {row.layout.labels[0]}"

@@ -1,6 +1,6 @@
 """Land cover with pixel masks."""
 
-from unigeoseg.data.source import Files, Source
+from unigeoseg.data.source import Code, Files, Source
 
 _CHESAPEAKE = Source(
     name="chesapeake",
@@ -275,13 +275,13 @@ _MINIFRANCE = Source(
     cite="Castillo-Navarro et al., Machine Learning 111, 2022, doi:10.1007/s10994-020-05943-y",
     url="https://ieee-dataport.org/open-access/minifrance",
     gsd_m=0.5,
-    notes="Images are at 0.5 m, labels at 10 m brought to it: their edges are coarse. The layout of "
-    "the data fusion contest 2022 (labeled_train/CITY) is read too. "
+    notes="Images are at 0.5 m, labels at 10 m brought to it: their edges are coarse. The "
+    "layout of the data fusion contest 2022 (labeled_train/CITY) is read too. "
     "The published cities of the test split were not confirmed, so images of the plain layout "
     "carry no split. Licence not confirmed.",
 )
 
-_ISPRS = {
+_ISPRS: dict[Code, str] = {
     (255, 255, 255): "impervious surfaces -> Impervious",
     (0, 0, 255): "building",
     (0, 255, 255): "low vegetation",

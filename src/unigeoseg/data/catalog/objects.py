@@ -1,6 +1,6 @@
 """Objects with boxes or masks of their own."""
 
-from unigeoseg.data.source import Files, Index, Source
+from unigeoseg.data.source import Code, Files, Index, Source
 
 _DIOR = Source(
     name="dior",
@@ -73,7 +73,7 @@ _DOTA = Source(
     "each is its own group; keep the published split.",
 )
 
-_FAIR1M_CLASSES = {
+_FAIR1M_CLASSES: dict[Code, str] = {
     "Passenger Ship": "passenger ship",
     "Motorboat": "motorboat",
     "Fishing Boat": "fishing boat",
@@ -126,7 +126,7 @@ _FAIR1M = Source(
             "{split}/labelXmls/{number}.xml",
         ),
     ),
-    classes=dict(_FAIR1M_CLASSES),
+    classes=_FAIR1M_CLASSES,
     licence="CC BY-NC-SA 3.0",
     cite="Sun et al., ISPRS Journal 184, 2022, doi:10.1016/j.isprsjprs.2021.12.004",
     url="https://www.gaofen-challenge.com/benchmark",

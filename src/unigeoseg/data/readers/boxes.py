@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -14,6 +15,7 @@ from unigeoseg.data.readers.reading import Labels, Reading, Refused, read_text
 from unigeoseg.data.readers.shapes import box_of, upright
 
 Corners = Sequence[Sequence[float]]
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _yolo_boxes(lines: Sequence[str], width: int, height: int) -> Iterator[Found
         name, *words = line.split() or [""]
         if not name:
             continue
-        corners = _attempt(lambda words=words: _yolo_corners(words, width, height))
+        corners = _attempt(_yolo_corners, words, width, height)
         yield Found(f"line {number}", name, corners)
 
 
@@ -118,7 +120,7 @@ def _dota_boxes(lines: Sequence[str]) -> Iterator[Found]:
         words = line.split()
         if not words or ":" in words[0]:
             continue
-        corners = _attempt(lambda words=words: _eight(words[:8]))
+        corners = _attempt(_eight, words[:8])
         yield Found(f"line {number}", words[8] if len(words) > 8 else "", corners)
 
 
@@ -154,7 +156,7 @@ def _xml_boxes(
     objects: Iterator[Element], name: str, corners: Callable[[Element], Corners]
 ) -> Iterator[Found]:
     for number, item in enumerate(objects, start=1):
-        found = _attempt(lambda item=item: corners(item))
+        found = _attempt(corners, item)
         yield Found(f"object {number}", (item.findtext(name) or "").strip(), found)
 
 
@@ -195,9 +197,9 @@ def _numbers(words: Sequence[str]) -> list[float]:
     return values
 
 
-def _attempt(corners: Callable[[], Corners]) -> Corners | Refused:
+def _attempt(corners: Callable[P, Corners], *args: P.args, **kwargs: P.kwargs) -> Corners | Refused:
     try:
-        return corners()
+        return corners(*args, **kwargs)
     except Refused as error:
         return error
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unigeoseg.data.annotated import LabelledBox, LabelledObject
@@ -57,11 +57,16 @@ def load(path: Path) -> Coco:
 def _load(path: Path, _changed: int, _size: int) -> Coco:
     content = read_json(path, MAX_INDEX_BYTES)
     try:
-        images = {str(image["file_name"]): image["id"] for image in content["images"]}
+        images: dict[str, Any] = {}
+        first: dict[Any, Any] = {}  # id of an image -> the first id of its file
+        for image in content["images"]:
+            name = PurePosixPath(image["file_name"]).as_posix()
+            first[image["id"]] = images.setdefault(name, image["id"])
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         found: dict[Any, list[Annotation]] = {number: [] for number in images.values()}
         for annotation in content["annotations"]:
-            found.setdefault(annotation["image_id"], []).append(annotation)
+            number = annotation["image_id"]
+            found.setdefault(first.get(number, number), []).append(annotation)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path} is no COCO file ({error!r} missing or of the wrong type): it needs images, "

@@ -15,7 +15,7 @@ from unigeoseg.errors import DataError
 DECLARATION, META = "source.json", "meta.json"
 
 _INDEXED = ("coco", "refer", "phrases")
-_KEYS = {
+_KEYS: Mapping[str, type | tuple[type, ...]] = {
     "name": str,
     "title": str,
     "reader": str,
@@ -198,8 +198,13 @@ def _files(path: Path, content: Mapping[str, Any]) -> Files:
             filled(other, words)
     splits = content.get("splits", {})
     lists = {split: _texts(path, "splits", below)[0] for split, below in splits.items()}
-    words = {key: content[key] for key in ("group", "masks") if key in content}
-    return Files(images=images, labels=labels, lists=lists, **words)
+    return Files(
+        images=images,
+        labels=labels,
+        masks=content.get("masks", ""),
+        group=content.get("group", ""),
+        lists=lists,
+    )
 
 
 def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:

@@ -46,7 +46,7 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     try:
         name = feature["properties"][reading.folder.source.attribute]
         geometry = parse_shape(feature["geometry"])
-    except (KeyError, TypeError, ValueError, AttributeError, ShapelyError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ShapelyError) as error:
         attribute = reading.folder.source.attribute
         raise Refused(
             "broken_label", f"expected a polygon and the property {attribute!r}: {error!r}"

@@ -32,6 +32,7 @@ IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".
 
 _PIL_DRIVERS = frozenset(("JPEG", "PNG"))
 _PIL_PIXELS = 80_000_000  # below Pillow's own alarm
+_PNG_TAIL = 1024  # bytes in which the end of a PNG is looked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +120,8 @@ def _header(path: Path) -> Iterator[DatasetReader]:
                 rasterio.open(path) as dataset,
             ):
                 _check_size(path, dataset.width, dataset.height)
+                if dataset.driver == "PNG":
+                    _check_end(path)
                 yield dataset
         except (RasterioError, OSError) as error:
             raise Refused(
@@ -135,6 +138,14 @@ def _check_size(path: Path, width: int, height: int) -> None:
             width * height,
             MAX_PIXELS,
         )
+
+
+def _check_end(path: Path) -> None:
+    """Refuse a PNG that was cut: GDAL would fill what is missing with zeros."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _PNG_TAIL))
+        if b"IEND" not in file.read():
+            raise Refused("unreadable_image", f"{path.name} is damaged: the file is truncated")
 
 
 def _by_pillow(path: Path) -> NDArray[np.uint8]:

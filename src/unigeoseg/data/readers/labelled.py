@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
-from unigeoseg.data.annotated import LabelledObject
+from unigeoseg.data.annotated import UNKNOWN, LabelledObject
 from unigeoseg.data.readers.coco import gather, load
 from unigeoseg.data.readers.images import IMAGE_SUFFIXES, Decoded
 from unigeoseg.data.readers.masks import read_classes
 from unigeoseg.data.readers.reading import Folder, Item, Labels, Reading
-from unigeoseg.data.readers.shapes import cropped, drawn, settled
+from unigeoseg.data.readers.shapes import drawn, settled
 from unigeoseg.data.readers.walk import scene_of
+from unigeoseg.data.source import NOTHING
 from unigeoseg.errors import DataError
 
 _INSTANCES, _BOXES = "masks/instances.json", "masks/boxes.json"
@@ -58,7 +60,7 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     found = [gather(reading, load(path), name, shape) for path in indexes]
     objects = [item for labels in found for item in labels.objects]
     if classes is not None and objects:
-        objects = _agreed(reading, objects, classes > 0)
+        objects = _agreed(reading, objects, (classes != NOTHING) & (classes != UNKNOWN))
     boxes = [box for labels in found for box in labels.boxes]
     return Labels(classes, objects, boxes)
 
@@ -69,12 +71,14 @@ def _agreed(
     """Objects cut to the class mask, each pixel to one of them; covered ones are noted."""
     regions = settled(drawn(objects, mask.shape), mask)
     kept = []
-    for number, item in enumerate(objects, start=1):
-        found = cropped(item.category, regions == number, 0, 0)
-        if found is None:
+    windows = find_objects(regions, max_label=len(objects))
+    for number, (item, window) in enumerate(zip(objects, windows, strict=True), start=1):
+        if window is None:
             reading.note("outside_image", f"an object at {item.x}, {item.y} is not in the mask")
         else:
-            kept.append(found)
+            rows, cols = window
+            shown = regions[window] == number
+            kept.append(LabelledObject(item.category, cols.start, rows.start, shown))
     return kept
 
 

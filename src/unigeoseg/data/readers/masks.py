@@ -92,4 +92,5 @@ def _from_colours(reading: Reading, colours: NDArray[np.uint8]) -> NDArray[np.ui
         )
     if foreign.all():
         raise Refused("unknown_colour", "no colour of the mask has a class; check the declaration")
-    return categories[inverse.reshape(packed.shape)]
+    classes: NDArray[np.uint16] = categories[inverse.reshape(packed.shape)]
+    return classes

@@ -55,6 +55,10 @@ class OpenSource:
     source: Source
     directory: Path
 
+    def __reduce__(self) -> tuple[type["OpenSource"], tuple[Source, Path]]:
+        """Pickle the row and the directory alone, so that workers get little."""
+        return OpenSource, (self.source, self.directory)
+
     @cached_property
     def folder(self) -> Folder:
         """The directory with the row's class table."""

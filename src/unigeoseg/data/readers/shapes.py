@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from unigeoseg.data.annotated import LabelledBox, LabelledObject
 from unigeoseg.data.readers.reading import Refused
 from unigeoseg.errors import DataError
-from unigeoseg.geo.mask import decode, tight_box
+from unigeoseg.geo.mask import decode, encode, tight_box
 
 Shape = tuple[int, int]
 
@@ -76,9 +76,13 @@ def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  #
 
 def _decompressed(counts: str, shape: Shape) -> NDArray[np.bool_]:
     try:
-        return decode({"size": list(shape), "counts": counts})
+        mask = decode({"size": list(shape), "counts": counts})
     except DataError as error:
         raise Refused("broken_label", str(error)) from error
+    # The decoder leaves what short runs do not reach as it finds it in memory.
+    if encode(mask)["counts"] != counts:
+        raise Refused("broken_label", "run-lengths do not fill the image")
+    return mask
 
 
 def from_geometry(category: int, geometry: BaseGeometry, shape: Shape) -> LabelledObject | None:
@@ -184,15 +188,7 @@ def _points(ring: Any, shape: Shape) -> NDArray[np.float64]:  # noqa: ANN401 - f
         raise Refused(
             "broken_label", "a polygon needs three or more points x, y, finite and near the image"
         )
-    points = flat.reshape(-1, 2)
-    if (points < 0).any() or (points > (shape[1], shape[0])).any():
-        return _clipped(points, shape)
-    return points
-
-
-def _clipped(points: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
-    """A ring moved onto the image: beyond the edge it runs along the edge."""
-    return points.clip((0, 0), (shape[1], shape[0]))
+    return flat.reshape(-1, 2)
 
 
 def _whole_bounds(geometry: BaseGeometry) -> tuple[int, int, int, int]:

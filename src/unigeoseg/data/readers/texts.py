@@ -64,7 +64,11 @@ def refer_labels(reading: Reading, image: Decoded) -> Labels:
     index = indexes(folder)[0][1]
     coco = load(reading.label_path)
     number = coco.images[reading.item.key.removeprefix(f"{index.images}/")]
-    annotations = {entry.get("id"): entry for entry in coco.annotations.get(number, ())}
+    annotations = {
+        entry["id"]: entry
+        for entry in coco.annotations.get(number, ())
+        if isinstance(entry.get("id"), int | str)
+    }
     texts: list[LabelledText] = []
     for ref in _refs_by_image(folder, index)[number]:
         try:
@@ -101,12 +105,17 @@ def _refs_by_image(folder: Folder, index: Index) -> Mapping[Any, list[dict[str, 
 def _grouped(path: Path) -> Mapping[Any, list[dict[str, Any]]]:
     found: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
     for ref in load_refs(path):
-        found[ref.get("image_id")].append(ref)
+        if not isinstance(ref.get("image_id"), int | str):
+            raise DataError(f"{path} has an expression whose image_id is no number: {ref}")
+        found[ref["image_id"]].append(ref)
     return dict(found)
 
 
 def phrase_items(folder: Folder) -> list[Item]:
-    """The images that the files of phrases name, by path; their labels are the phrase files."""
+    """The images that the files of phrases name, by path; their labels are the phrase files.
+
+    An image that several files name is in the split most held out, with that file's phrases.
+    """
     items: dict[str, Item] = {}
     for path, index in indexes(folder):
         files = _by_stem(folder.path(index.images))

@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from unigeoseg.data.readers.reading import Folder, Item
+from unigeoseg.data.readers.reading import Folder, Item, read_text
 from unigeoseg.data.source import Files, filled, pattern_of, split_of, words_of
 from unigeoseg.errors import DataError
 
@@ -22,14 +22,16 @@ def items_of(folder: Folder, files: Files) -> list[Item]:
     """The images that a layout's templates fit, by path.
 
     Raises:
-        DataError: If there is none, or a split's list is missing.
+        DataError: If there is none, or a split's list cannot be read.
     """
-    patterns = [pattern_of(template) for template in files.images]
+    images = [pattern_of(template) for template in files.images]
+    labels = [pattern_of(template) for template in files.labels]
     splits = _listed_splits(folder, files)
     items = []
     for path in paths_below(folder.directory):
-        match = next(filter(None, (pattern.fullmatch(path) for pattern in patterns)), None)
-        if match is not None and not (files.skip and files.skip in Path(path).stem):
+        match = _fitting(images, path)
+        label = _fitting(labels, path) or (files.skip and files.skip in Path(path).stem)
+        if match is not None and not label:
             items.append(_item(folder, files, path, match.groupdict(), splits))
     if not items:
         raise DataError(
@@ -46,6 +48,10 @@ def scene_of(folder: Folder, key: str, default: str) -> str:
         return default
     match = re.match(pattern, Path(key).stem)
     return match.group() if match else Path(key).stem
+
+
+def _fitting(patterns: Iterable[re.Pattern[str]], path: str) -> re.Match[str] | None:
+    return next(filter(None, (pattern.fullmatch(path) for pattern in patterns)), None)
 
 
 def _item(
@@ -68,10 +74,10 @@ def _item(
 
 
 def _listed_splits(folder: Folder, files: Files) -> dict[str, str]:
-    """Split of each stem that the source's lists name."""
-    found = {}
+    """Split of each stem that the source's lists name; lists that are not there name none."""
+    found: dict[str, str] = {}
     for split, below in files.lists.items():
         path = folder.path(below)
         if path.is_file():
-            found |= dict.fromkeys(path.read_text(encoding="utf-8").split(), split)
+            found |= dict.fromkeys(read_text(path).split(), split)
     return found

@@ -1,0 +1,136 @@
+"""The commands of the data engine as users meet them."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import builds
+from talker import Asked, Say, completion, talking
+from unigeoseg.cli import main
+from unigeoseg.data.dataset import Dataset
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run a command in this process; give its exit code."""
+    monkeypatch.setattr(sys, "argv", ["unigeoseg", "data", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+BUILD = ("--size", 96, "--stride", 64, "--seed", 3)
+
+
+def test_build_verify_stats_show_export_import(
+    monkeypatch, towns: Path, dataset: Dataset, tmp_path: Path, capsys
+):
+    out = tmp_path / "out"
+    assert run(monkeypatch, "build", towns, "-o", out, *BUILD) == 0
+    said = capsys.readouterr().err
+    assert f"{dataset.summary['triplets']:,} triplets" in said and "rejected by rule" in said
+    assert "families: " in said and "ledger.parquet" in said
+    assert builds.files(out) == builds.files(dataset.path)
+
+    assert run(monkeypatch, "verify", out) == 0
+    assert "0 failed" in capsys.readouterr().out
+    assert run(monkeypatch, "stats", out, "--plot", tmp_path / "stats.png") == 0
+    assert "- context" in capsys.readouterr().out and (tmp_path / "stats.png").exists()
+    assert run(monkeypatch, "show", out, "-o", tmp_path / "page.html", "--count", 2) == 0
+    assert (tmp_path / "page.html").exists()
+    released = tmp_path / "released"
+    assert run(monkeypatch, "export", out, "--format", "benchmark", "-o", released) == 0
+    back = tmp_path / "back"
+    assert run(monkeypatch, "import", released, "-o", back, "--licence", "CC0-1.0") == 0
+    tests = dataset.summary["splits"]["test"]
+    assert f"{tests} triplets in" in capsys.readouterr().err
+
+
+def test_a_folder_of_sets_is_all_of_them(monkeypatch, towns: Path, dataset: Dataset, tmp_path):
+    assert run(monkeypatch, "build", towns.parent, "-o", tmp_path / "out", *BUILD) == 0
+    assert builds.files(tmp_path / "out") == builds.files(dataset.path)
+
+
+def answer(number: int, request: Asked) -> Say:
+    """Every answer at once: the best levels, and words that say nothing wrong."""
+    fields = request["response_format"]["json_schema"]["schema"]["properties"]
+    said = {
+        name: 5
+        if about.get("type") == "integer"
+        else [f"cue {n}" for n in range(2)]
+        if about.get("type") == "array"
+        else f"what shows number {number} of {name}"
+        for name, about in fields.items()
+    }
+    return completion(json.dumps(said))
+
+
+def test_models_behind_servers_judge_write_and_score(monkeypatch, tmp_path: Path):
+    towns = builds.write_towns(tmp_path / "towns", images=2)
+    models = tmp_path / "models.json"
+    with talking(answer) as talker:
+        judge, writer, one, two = (
+            {"base_url": talker.url, "model": name} for name in ("judge", "writer", "one", "two")
+        )
+        models.write_text(json.dumps({"judge": judge, "writer": writer, "scorers": [one, two]}))
+        asked = []
+        for name in ("first", "again"):
+            online = ("--judge", "online", "--models", models)
+            assert run(monkeypatch, "build", towns, "-o", tmp_path / name, *BUILD, *online) == 0
+            asked.append(len(talker.asked))
+    assert asked[0] == asked[1] > 0
+    assert builds.files(tmp_path / "first") == builds.files(tmp_path / "again")
+    told = list(Dataset.open(tmp_path / "first").samples(family="referring"))
+    assert told and all(sample.writer.startswith("writer/") for sample in told)
+    assert all(not sample.program and len(sample.scores) == 12 for sample in told)
+    assert run(monkeypatch, "verify", tmp_path / "first") == 0
+
+
+def test_verify_fails_with_exit_code_1(monkeypatch, dataset: Dataset, tmp_path: Path, capsys):
+    builds.changed(
+        dataset,
+        tmp_path / "out",
+        lambda what, row: row | {"licence": "mine"} if what == "triplet" else row,
+    )
+    assert run(monkeypatch, "verify", tmp_path / "out") == 1
+    assert "licence: triplet" in capsys.readouterr().out
+
+
+def test_sources_and_bench(monkeypatch, towns: Path, capsys):
+    assert run(monkeypatch, "sources") == 0
+    assert "CC BY-NC-SA 4.0" in capsys.readouterr().out
+    assert run(monkeypatch, "bench", towns, "--patches", 3, "--size", 96, "--stride", 64) == 0
+    assert "triplets of 3 patches" in capsys.readouterr().out
+
+
+MISTAKES = [
+    (("build", "-o", "{out}"), "nothing to build from: give folders"),
+    (("build", "{none}", "-o", "{out}"), "is not a directory"),
+    (("build", "--source", "loveda", "-o", "{out}"), "expected NAME=DIR"),
+    (("build", "--source", "mars={towns}", "-o", "{out}"), "no source is called 'mars'"),
+    (("build", "{empty}", "-o", "{out}"), "has neither source.json nor meta.json"),
+    (("build", "{towns}", "-o", "{out}", "--judge", "online"), "go together"),
+    (("build", "{towns}", "-o", "{out}", "--replies", "{none}"), "give --models FILE too"),
+    (("build", "{towns}", "-o", "{out}", "--stride", "600"), "overlap must be >= 0"),
+    (("verify", "{empty}"), "holds no dataset.json"),
+    (("stats", "{none}"), "holds no dataset.json"),
+    (("export", "{dataset}", "--format", "webdataset", "-o", "{towns}"), "is not empty"),
+    (("show", "{dataset}", "-o", "{out}.pdf"), "give one of .html, .png"),
+    (("import", "{empty}", "-o", "{out}", "--licence", "CC0-1.0"), "holds no test.json"),
+]
+
+
+@pytest.fixture
+def places(towns: Path, dataset: Dataset, tmp_path: Path) -> dict[str, Path]:
+    """What the mistakes name."""
+    (tmp_path / "empty").mkdir()
+    names = ("out", "none", "empty")
+    return {name: tmp_path / name for name in names} | {"towns": towns, "dataset": dataset.path}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line(arguments, message, places, monkeypatch, capsys):
+    assert run(monkeypatch, *(each.format(**places) for each in arguments)) == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said and said.startswith("error: ") and "\n" not in said

@@ -1,0 +1,236 @@
+"""Builds: the same bytes whoever does them, however often they are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+
+import builds
+from unigeoseg.data import engine
+from unigeoseg.data.dataset import SUMMARY, Dataset
+from unigeoseg.data.parquet import read_rows
+from unigeoseg.data.unit import WORK
+from unigeoseg.errors import DataError, OptionError
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
+
+
+def test_a_build_has_every_family_and_says_what_it_dropped(dataset: Dataset):
+    summary = dataset.summary
+    assert set(summary["families"]) >= {"point", "box", "referring"}
+    assert summary["triplets"] == sum(summary["families"].values()) > 50
+    assert summary["sources"] == {"towns": {"images": summary["images"], "licences": ["CC0-1.0"]}}
+    ledger = list(read_rows(dataset.path / "ledger.parquet"))
+    counted = sum(sum(rules.values()) for rules in summary["rejections"].values())
+    assert len(ledger) == counted > 0
+    assert {row["source"] for row in ledger} == {"towns"}
+    assert not (dataset.path / WORK).exists()
+
+
+def test_no_file_names_the_time_or_the_place(dataset: Dataset, towns: Path):
+    for name, content in builds.files(dataset.path).items():
+        assert str(towns).encode() not in content, name
+
+
+def test_two_processes_write_the_same_bytes(dataset: Dataset, towns: Path, tmp_path: Path):
+    progress = []
+    builds.built(
+        towns, tmp_path / "out", workers=2, progress=lambda *counts: progress.append(counts)
+    )
+    assert builds.files(tmp_path / "out") == builds.files(dataset.path)
+    assert [counts[:2] for counts in progress] == [(1, 2), (2, 2)]
+
+
+@pytest.mark.slow
+def test_ray_writes_the_same_bytes(dataset: Dataset, towns: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    import ray
+
+    builds.built(towns, tmp_path / "out", engine="ray", workers=2)
+    assert builds.files(tmp_path / "out") == builds.files(dataset.path)
+    assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_an_error_of_ours_comes_through_ray_as_it_is(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ENVIRONMENT["PYTHONPATH"])
+    folder = builds.write_towns(tmp_path / "towns", images=2)
+    (folder / "images" / "001.png").write_bytes(b"no picture")
+    strict = builds.job(tmp_path / "out", strict=True)
+    with pytest.raises(DataError, match="repair it, or build without --strict"):
+        builds.build(strict, builds.sources(folder), engine="ray", workers=2)
+
+
+def start(towns: Path, out: Path, workers: int) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / "tests" / "builds.py"), towns, out, workers]
+    return subprocess.Popen(
+        list(map(str, command)), env=ENVIRONMENT, start_new_session=True, stderr=subprocess.PIPE
+    )
+
+
+def kill_when(process: subprocess.Popen, reached, seconds: float = 60) -> None:
+    """Kill a build with SIGKILL as soon as it has come so far."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and not reached() and time.monotonic() < end:
+        time.sleep(0.002)
+    assert process.poll() is None, process.stderr.read().decode()[-2000:]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def whole_units(out: Path) -> int:
+    return len(list((out / WORK).glob("[0-9]*")))
+
+
+@pytest.mark.parametrize(
+    "reached",
+    [
+        pytest.param(lambda out: out.exists(), id="before the plan", marks=pytest.mark.slow),
+        pytest.param(lambda out: whole_units(out) >= 1, id="among the units"),
+        pytest.param(
+            lambda out: list(out.glob(".images-*")) or list(out.glob("images-*")),
+            id="while the shards are written",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_killed_and_started_again(reached, dataset: Dataset, towns: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    kill_when(start(towns, out, 1), lambda: reached(out))
+    assert not (out / SUMMARY).exists()
+    before = whole_units(out)
+    counts = []
+    builds.built(towns, out, progress=lambda *done: counts.append(done))
+    assert len(counts) == 2 - before
+    assert builds.files(out) == builds.files(dataset.path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_again_and_again_at_any_time(workers, dataset: Dataset, towns: Path, tmp_path: Path):
+    out, killed = tmp_path / "out", 0
+    for delay in (2.0, 2.6, 3.2, 3.8, 4.4, 5.0, 5.6):
+        process = start(towns, out, workers)
+        try:
+            process.communicate(timeout=delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            killed += 1
+    assert killed > 1
+    builds.built(towns, out)
+    assert builds.files(out) == builds.files(dataset.path)
+
+
+@pytest.mark.slow
+def test_workers_do_not_outlive_a_killed_build(towns: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    process = start(towns, out, 2)
+    kill_when(process, lambda: list((out / WORK).glob(".0*")))
+    end = time.monotonic() + 20
+    while time.monotonic() < end and alive(process.pid):
+        time.sleep(0.05)
+    assert not alive(process.pid)
+
+
+class Dies:
+    """A worker that is killed, as by a machine without memory."""
+
+    def __call__(self, unit) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_an_error_of_ours():
+    with pytest.raises(OptionError, match="one of 2 workers died, most often for want of memory"):
+        list(engine.run(Dies(), [None], engine="local", workers=2))
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_finished_build_is_opened_as_it_is(dataset: Dataset, towns: Path):
+    before = {path: path.stat().st_mtime_ns for path in dataset.path.iterdir()}
+    counts = []
+    again = builds.built(towns, dataset.path, progress=lambda *done: counts.append(done))
+    assert again.summary == dataset.summary and counts == []
+    assert {path: path.stat().st_mtime_ns for path in dataset.path.iterdir()} == before
+
+
+def test_another_build_in_the_same_directory_is_refused(dataset: Dataset, towns: Path, tmp_path):
+    with pytest.raises(OptionError, match=r"option seed 3, asked for is 4; repeat it as it was"):
+        builds.built(towns, dataset.path, replace(builds.OPTIONS, seed=4))
+    other = builds.write_towns(tmp_path / "towns", images=3)
+    with pytest.raises(OptionError, match=r"source towns .*'items': 10.*'items': 3"):
+        builds.built(other, dataset.path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(OptionError, match="is not empty and holds no plan"):
+        builds.built(towns, tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_bad_images_are_noted_and_the_rest_goes_on(tmp_path: Path):
+    folder = builds.write_towns(tmp_path / "towns", images=4)
+    (folder / "images" / "001.png").write_bytes(b"no picture")
+    (folder / "masks" / "002.png").unlink()
+    built = builds.built(folder, tmp_path / "out")
+    keys = {row["key"] for row in built.image_rows(["key"])}
+    assert keys == {"images/000.png", "images/003.png"}
+    noted = [
+        row for row in read_rows(tmp_path / "out" / "ledger.parquet") if row["stage"] == "read"
+    ]
+    assert {row["key"] for row in noted} == {"images/001.png", "images/002.png"}
+    with pytest.raises(DataError, match=r"towns: images/001.png: .*build without --strict"):
+        builds.build(builds.job(tmp_path / "strict", strict=True), builds.sources(folder))
+    assert not (tmp_path / "strict" / SUMMARY).exists()
+
+
+def test_a_cap_keeps_the_same_triplets_in_any_order(dataset: Dataset, towns: Path, tmp_path: Path):
+    built = builds.built(towns, tmp_path / "out", replace(builds.OPTIONS, cap=20))
+    names = {sample.id: sample.category for sample in built.samples()}
+    counts = {name: list(names.values()).count(name) for name in set(names.values())}
+    assert counts == {"Building": 20, "River": 20}
+    assert names.keys() < {sample.id for sample in dataset.samples()}
+    dropped = dataset.summary["triplets"] - 40
+    assert built.summary["rejections"]["cap"] == {"category": dropped}
+
+
+def test_copies_in_another_source_go(towns: Path, tmp_path: Path):
+    folder = builds.write_towns(tmp_path / "copies", images=10)
+    for path in (folder / "images").iterdir():
+        image = cv2.imread(str(path))
+        cv2.imwrite(str(path), cv2.GaussianBlur(image, (3, 3), 0))
+    both = [*builds.sources(towns), *builds.sources(folder)]
+    built = builds.build(builds.job(tmp_path / "out"), both)
+    found = built.summary["rejections"]
+    copies = found["duplicate"]["near_duplicate"] + found["leak"]["near_duplicate"]
+    assert copies >= 0.9 * 40
+    tests = {row["group"] for row in built.image_rows() if row["split"] == "test"}
+    assert len(tests) >= 1
+
+
+def test_nothing_to_build_from(tmp_path: Path):
+    with pytest.raises(DataError, match="no image was found"):
+        builds.build(builds.job(tmp_path / "out"), [])
+    folder = builds.write_towns(tmp_path / "towns", images=1)
+    with pytest.raises(OptionError, match="two sources are called 'towns'"):
+        builds.build(builds.job(tmp_path / "out"), builds.sources(folder) * 2)
+    with pytest.raises(OptionError, match="workers must be >= 1"):
+        builds.built(folder, tmp_path / "out", workers=0)
+    with pytest.raises(OptionError, match="the engine is 'spark'"):
+        builds.built(folder, tmp_path / "out", engine="spark")
