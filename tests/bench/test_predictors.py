@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -103,25 +104,52 @@ def test_a_server_that_is_not_there():
         predictor(url)(PIXELS, ASKED)
 
 
-@pytest.fixture(scope="module")
-def tiny_sam(tmp_path_factory: pytest.TempPathFactory):
-    transformers = pytest.importorskip("transformers")
+PROMPTS = {"hidden_size": 16, "patch_size": 16, "mask_input_channels": 4}
+DECODER = {"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+DECODER |= {"iou_head_hidden_dim": 16, "iou_head_depth": 2}
+
+
+def write_sam(folder: Path) -> None:
+    import transformers
+
     vision = {"hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1}
     vision |= {"num_attention_heads": 2, "image_size": 64, "patch_size": 16, "window_size": 2}
     vision |= {"global_attn_indexes": [0], "num_pos_feats": 8, "mlp_dim": 16}
-    prompts = {"hidden_size": 16, "image_size": 64, "patch_size": 16, "mask_input_channels": 4}
-    decoder = {"hidden_size": 16, "mlp_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    decoder |= {"iou_head_hidden_dim": 16, "iou_head_depth": 2}
-    folder = tmp_path_factory.mktemp("sam")
     config = transformers.SamConfig(
-        vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder
+        vision_config=vision,
+        prompt_encoder_config=PROMPTS | {"image_size": 64},
+        mask_decoder_config=DECODER,
     )
     transformers.SamModel(config).save_pretrained(folder)
-    return folder
 
 
-def test_sam_takes_points_and_boxes(tiny_sam):
-    box, points, text = predictor(f"sam:{tiny_sam}")(PIXELS, ASKED)
+def write_sam2(folder: Path) -> None:
+    import transformers
+
+    backbone = transformers.Sam2HieraDetConfig(
+        hidden_size=8,
+        image_size=[128, 128],
+        embed_dim_per_stage=[8, 16, 32, 64],
+        num_attention_heads_per_stage=[1, 1, 2, 2],
+        blocks_per_stage=[1, 1, 1, 1],
+        window_size_per_stage=[8, 4, 8, 4],
+        global_attention_blocks=[],
+    )
+    vision = {"backbone_config": backbone, "backbone_channel_list": [64, 32, 16, 8]}
+    vision |= {"backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]], "fpn_hidden_size": 16}
+    config = transformers.Sam2Config(
+        vision_config=vision,
+        prompt_encoder_config=PROMPTS | {"image_size": 128},
+        mask_decoder_config=DECODER,
+    )
+    transformers.Sam2Model(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", ["sam", "sam2"])
+def test_sam_takes_points_and_boxes(kind, tmp_path):
+    pytest.importorskip("transformers")
+    {"sam": write_sam, "sam2": write_sam2}[kind](tmp_path)
+    box, points, text = predictor(f"{kind}:{tmp_path}")(PIXELS, ASKED)
     for answer in (box, points):
         assert answer.mask.shape == (40, 60) and 0 <= answer.score <= 1
     assert text is None

@@ -34,9 +34,9 @@ class Bars:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as PNG, its words, and a file name for it."""
+    """A picture as JPEG, its words, and a file name for it."""
 
-    png: bytes
+    jpeg: bytes
     words: str
     name: str
 
@@ -77,7 +77,7 @@ def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
     elif suffix == ".md":
         folder = path.with_name(f"{path.stem}_pictures")
         for picture in _pictures(sections):
-            write_bytes(folder / picture.name, picture.png)
+            write_bytes(folder / picture.name, picture.jpeg)
         write_bytes(path, markdown(title, sections, folder.name).encode())
     else:
         raise OutputFormatError(f"{path.name} ends in {suffix or 'no suffix'}; give .html or .md")
@@ -169,8 +169,8 @@ def _bar(value: float) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    content = base64.b64encode(picture.png).decode()
+    content = base64.b64encode(picture.jpeg).decode()
     return (
-        f'<figure><img src="data:image/png;base64,{content}" alt="">'
+        f'<figure><img src="data:image/jpeg;base64,{content}" alt="">'
         f"<figcaption>{html.escape(picture.words)}</figcaption></figure>"
     )

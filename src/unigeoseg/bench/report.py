@@ -13,7 +13,6 @@ from unigeoseg.bench.predictions import PredictionFile
 from unigeoseg.bench.published import beside
 from unigeoseg.bench.score import RELEASED_SIDE, Outcome, Scored
 from unigeoseg.bench.tables import PARTIAL, bars, overall, problem_lines, table
-from unigeoseg.data.rows import encode_png
 from unigeoseg.data.show import outlined
 from unigeoseg.geo.mask import Rle, decode
 
@@ -133,7 +132,7 @@ def pictures(
             shown = _outline(outlined(layout.pixels(sample.image), sample), found.rle)
             said = sample.prompt.instruction(sample.width, sample.height)
             words = f"{said}\nIoU {100 * wanted[name].overlap.iou:.1f}, {sample.category}\n{name}"
-            drawn[name] = Picture(encode_png(_shrunk(shown)), words, f"{name}.png")
+            drawn[name] = Picture(_jpeg(shown), words, f"{name}.jpg")
             if len(drawn) == len(wanted):
                 break
     return drawn
@@ -157,6 +156,10 @@ def _unboxed(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(inner, shape[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _shrunk(pixels: np.ndarray) -> np.ndarray:
+def _jpeg(pixels: np.ndarray) -> bytes:
+    """A picture (H, W, 3) RGB, shrunk where it is large."""
     scale = min(1.0, _LARGEST_PX / max(pixels.shape[:2]))
-    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, packed = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    assert done, "OpenCV writes every 8-bit image as JPEG"
+    return packed.tobytes()

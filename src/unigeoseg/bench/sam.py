@@ -161,12 +161,14 @@ class Sam:
             import transformers
         except ImportError as error:
             raise MissingExtraError("SAM", "base") from error
-        make: Callable[..., Any] = getattr(transformers, name).from_pretrained
         try:
+            make: Callable[..., Any] = getattr(transformers, name).from_pretrained
             loaded = make(self.folder, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ImportError) as error:
             why = " ".join(str(error).split())
-            raise CheckpointNotFoundError(f"{self.folder} holds no {name}: {why}") from error
+            raise CheckpointNotFoundError(
+                f"{self.folder} holds no {name} that can be loaded: {why}"
+            ) from error
         return loaded.eval() if hasattr(loaded, "eval") else loaded
 
 
