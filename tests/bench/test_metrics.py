@@ -97,7 +97,7 @@ def test_the_interval_does_not_depend_on_order():
     assert shuffled.interval(CIOU) == Scores.of(overlaps, images).interval(CIOU)
 
 
-def test_questions_on_one_image_count_as_one_draw():
+def test_questions_on_one_scene_count_as_one_draw():
     overlaps = [Overlap(index // 10, 10) for index in range(100)]
     alone = Scores.of(overlaps).interval(GIOU)
     together = Scores.of(overlaps, (f"{index // 10}" for index in range(100))).interval(GIOU)

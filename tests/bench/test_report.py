@@ -22,7 +22,7 @@ HARM = "<script>alert(1)</script>"
 
 def one(iou: float, confidence: float = 0.5, **rest) -> Scored:
     overlap = Overlap(round(100 * iou), 100)
-    plain = {"id": "a", "image": "i", "task": "referring", "family": "referring"}
+    plain = {"id": "a", "group": "g", "task": "referring", "family": "referring"}
     plain |= {"category": HARM, "source": "s", "size": "up to 1 %", "truth": 100}
     return Scored(**plain | {"overlap": overlap, "score": confidence, "seconds": 0.1} | rest)
 

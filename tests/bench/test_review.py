@@ -141,7 +141,7 @@ def test_a_pass_by_keys_in_a_browser(review):
         count = page.locator("#count")
         expect = playwright.expect
         expect(count).to_contain_text("0 of 16 judged, this is 1")
-        assert page.evaluate("document.getElementById('picture').naturalWidth") in (0, 64)
+        page.wait_for_function("document.getElementById('picture').naturalWidth == 64")
         page.keyboard.press("a")
         expect(count).to_contain_text("1 of 16 judged, this is 2")
         page.keyboard.press("r")

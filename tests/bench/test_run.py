@@ -105,6 +105,14 @@ def test_an_image_that_cannot_be_read_is_left_out_and_said(folder, tmp_path, cap
     assert "no prediction" in caplog.text
 
 
+def test_a_point_on_the_edge_is_taken_and_one_beyond_is_said(folder, tmp_path, caplog):
+    for number, place in enumerate(("1.000, 0.500", "0.500, 1.000", "1.250, 0.500")):
+        path = folder / "intera" / f"{number}.json"
+        path.write_text(json.dumps({"question": [f"the point [{place}]."], "reason": []}))
+    assert run(suites.opened(folder), tmp_path / "out.jsonl", Run("suite", "region-grow")) == 10
+    assert caplog.text.count("is outside the raster") == 1
+
+
 def test_masks_are_of_the_image_s_size(folder, tmp_path):
     run(suites.opened(folder), tmp_path / "out.jsonl", Run("suite", "fill-box"))
     sizes = {tuple(each["size"]) for each in masks_in_order(tmp_path / "out.jsonl")}

@@ -13,7 +13,7 @@ from unigeoseg.bench.metrics import CIOU, GIOU
 from unigeoseg.bench.predictions import Prediction, PredictionFile
 from unigeoseg.bench.score import Outcome, as_json, score, size_bin
 from unigeoseg.bench.tables import overall_text, problem_lines
-from unigeoseg.errors import DataError
+from unigeoseg.errors import DataError, OptionError
 from unigeoseg.geo.mask import Rle, decode, encode
 
 
@@ -116,6 +116,8 @@ def test_one_family_alone(folder, samples, tmp_path):
     everything = scored(folder, path)
     assert everything.problems.missing == 12
     assert scored(folder, path, families=["box"]).protocol != everything.protocol
+    with pytest.raises(OptionError, match="no sample of boxx"):
+        scored(folder, path, families=["boxx"])
 
 
 def test_released_mode_scores_letterboxed_squares(folder, samples, tmp_path):

@@ -80,7 +80,19 @@ def test_every_mask_fills_its_size(bits):
 
 @pytest.mark.parametrize(
     "counts",
-    ["", "1", "0", "\x00", "PPPPP", "oooo", "01800000000000", "018000000000000011", "é", "-5"],
+    [
+        "",
+        "1",
+        "0",
+        "\x00",
+        "PPPPP",
+        "oooo",
+        "01800000000000",
+        "018000000000000011",
+        "é",
+        "-5",
+        "\ud800",
+    ],
 )
 def test_runs_that_do_not_fill_the_size_are_refused(counts):
     with pytest.raises(DataError, match="damaged"):

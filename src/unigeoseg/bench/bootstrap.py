@@ -1,6 +1,6 @@
-"""Intervals of ratios of sums, by drawing whole images again (Efron's percentile bootstrap).
+"""Intervals of ratios of sums, by drawing whole scenes again (Efron's percentile bootstrap).
 
-Questions on one image are not independent of each other; drawn one by one they would make an
+Questions on one scene are not independent of each other; drawn one by one they would make an
 interval that is too narrow. The seed is fixed, so equal input gives equal intervals.
 """
 
@@ -24,7 +24,7 @@ def ratio_interval(
     Args:
         above: What each sample adds above the line.
         below: What it adds below.
-        clusters: The image of each sample.
+        clusters: The scene of each sample.
         empty: Value of a draw where nothing lies below the line.
     """
     if not clusters:
@@ -41,7 +41,7 @@ def difference_interval(
 ) -> tuple[float, float]:
     """95 % interval of the difference of two ratios on the same samples, other minus one.
 
-    Each draw takes the same images of both.
+    Each draw takes the same scenes of both.
     """
     if not clusters:
         return np.nan, np.nan
@@ -51,7 +51,7 @@ def difference_interval(
 
 
 def _per_cluster(above: Sequence[float], below: Sequence[float], clusters: Sequence[str]) -> Sums:
-    """(images, 2) sums, in the order of the images' names, whatever the order of the samples."""
+    """(scenes, 2) sums, in the order of the scenes' names, whatever the order of the samples."""
     _, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
     terms = np.array([above, below], np.float64).T
     order = np.lexsort((terms[:, 1], terms[:, 0], index))
@@ -61,7 +61,7 @@ def _per_cluster(above: Sequence[float], below: Sequence[float], clusters: Seque
 
 
 def _draws(sums: Sums) -> Iterator[Sums]:
-    """(rounds, columns) sums of images drawn with replacement, some rounds at a time."""
+    """(rounds, columns) sums of scenes drawn with replacement, some rounds at a time."""
     rng = np.random.default_rng(SEED)
     count = len(sums)
     for _ in range(0, ROUNDS, _AT_ONCE):

@@ -154,7 +154,7 @@ class Scores:
 
     Attributes:
         overlaps: One per sample.
-        clusters: Samples of one image share a name here: the bootstrap draws whole images. Without
+        clusters: Samples of one scene share a name here: the bootstrap draws whole scenes. Without
             names each sample is drawn on its own.
     """
 

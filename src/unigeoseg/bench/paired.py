@@ -68,9 +68,9 @@ def _compare(group: str, pairs: list[tuple[Scored, Scored]], metric: Metric) -> 
     for side in (0, 1):
         terms = [metric.terms(pair[side].overlap) for pair in pairs]
         columns.append(([above for above, _ in terms], [below for _, below in terms]))
-    images = [first.image for first, _ in pairs]
+    scenes = [first.group for first, _ in pairs]
     values = [sum(above) / sum(below) if sum(below) else metric.empty for above, below in columns]
-    low, high = difference_interval(columns[0], columns[1], images, metric.empty)
+    low, high = difference_interval(columns[0], columns[1], scenes, metric.empty)
     return Comparison(group, metric, len(pairs), values[0], values[1], low, high)
 
 
@@ -89,5 +89,5 @@ def as_table(found: list[Comparison], first: str, second: str) -> Table:
         for each in found
     ]
     head = ("", "metric", "samples", first, second, "second - first", "")
-    note = "In percent. In brackets the 95 % bootstrap interval of the difference, over images."
+    note = "In percent. In brackets the 95 % bootstrap interval of the difference, over scenes."
     return Table(head, rows, note)

@@ -18,7 +18,13 @@ from unigeoseg.bench.predictors import predictor
 from unigeoseg.data.engine import Engine
 from unigeoseg.data.engine import run as do_all
 from unigeoseg.data.files import write_json
-from unigeoseg.errors import DataError, OptionError, OutputUnwritableError, UniGeoSegError
+from unigeoseg.errors import (
+    DataError,
+    OptionError,
+    OutputUnwritableError,
+    PromptError,
+    UniGeoSegError,
+)
 from unigeoseg.prompt import Prompt
 from unigeoseg.sample import Sample
 
@@ -95,13 +101,35 @@ class Answering:
         predict = predictor(self.run.model, words=self.run.words)
         pixels = self.layout.pixels(asked.image)
         height, width = pixels.shape[:2]
-        prompts = [prompt.clipped(width, height) for prompt in asked.prompts]
+        usable = list(_usable(asked, width, height))
         began = time.perf_counter()
-        answers = predict(pixels, prompts)
-        seconds = (time.perf_counter() - began) / len(prompts)
-        for name, answer in zip(asked.ids, answers, strict=True):
+        answers = predict(pixels, [prompt for _, prompt in usable]) if usable else []
+        seconds = (time.perf_counter() - began) / max(len(usable), 1)
+        for (name, _), answer in zip(usable, answers, strict=True):
             if answer is not None:
                 yield Prediction.of(name, answer, seconds)
+
+
+def _usable(asked: Questions, width: int, height: int) -> Iterator[tuple[str, Prompt]]:
+    """Ids and prompts that are on the image; the others are noted and have no prediction."""
+    for name, prompt in zip(asked.ids, asked.prompts, strict=True):
+        try:
+            yield name, _from_edge(prompt, width, height).clipped(width, height)
+        except PromptError as error:
+            log.warning("%s: no prediction: %s", name, error)
+
+
+def _from_edge(prompt: Prompt, width: int, height: int) -> Prompt:
+    """Points on the right or lower edge as the last pixel: a text rounds 0.9996 to 1.000."""
+    points = tuple(
+        replace(
+            point,
+            x=width - 0.5 if point.x == width else point.x,
+            y=height - 0.5 if point.y == height else point.y,
+        )
+        for point in prompt.points
+    )
+    return replace(prompt, points=points)
 
 
 def run(

@@ -28,7 +28,7 @@ from unigeoseg.bench.metrics import (
 )
 from unigeoseg.bench.predictions import Prediction, PredictionFile
 from unigeoseg.bench.suites import Suite
-from unigeoseg.errors import DataError
+from unigeoseg.errors import DataError, OptionError
 from unigeoseg.geo.mask import Rle, area, check, decode
 from unigeoseg.sample import Sample
 
@@ -51,7 +51,7 @@ class Scored:
 
     Attributes:
         id: Of the sample.
-        image: Its image.
+        group: Its scene; the bootstrap draws whole scenes.
         task: Its task.
         family: Its family.
         category: Its category, or empty.
@@ -64,7 +64,7 @@ class Scored:
     """
 
     id: str
-    image: str
+    group: str
     task: str
     family: str
     category: str
@@ -152,7 +152,7 @@ class Outcome:
             for each in self.scored
             if all(getattr(each, facet) == value for facet, value in where.items())
         ]
-        return Scores.of((each.overlap for each in chosen), (each.image for each in chosen))
+        return Scores.of((each.overlap for each in chosen), (each.group for each in chosen))
 
     def by(self, facet: str) -> Mapping[str, Scores]:
         """Scores per value of a facet, by name; sizes from small to large."""
@@ -161,7 +161,7 @@ class Outcome:
             groups[getattr(each, facet)].append(each)
         order = {name: str(at) for at, (_, name) in enumerate(_BINS)} if facet == "size" else {}
         return {
-            name: Scores.of((each.overlap for each in group), (each.image for each in group))
+            name: Scores.of((each.overlap for each in group), (each.group for each in group))
             for name, group in sorted(groups.items(), key=lambda pair: order.get(pair[0], pair[0]))
         }
 
@@ -182,9 +182,15 @@ def score(
         mode: How masks are compared.
         families: Families to score; all without it.
         progress: Called with the number of samples done.
+
+    Raises:
+        OptionError: If the suite has no sample of these families.
     """
     tally = _Tally(layout.suite, mode, predictions)
     asked, others = _walk(layout, families, tally, progress)
+    if not asked and not tally.suite_problem:
+        said = " or ".join(families) or "any family"
+        raise OptionError(f"{layout.suite.name} has no sample of {said}; look at its files")
     problems = Problems(
         missing=tally.counts["missing"],
         repeated=predictions.repeated,
@@ -265,7 +271,7 @@ class _Tally:
         )
         return Scored(
             id=name,
-            image=sample.image,
+            group=sample.group,
             task=sample.prompt.task.value,
             family=sample.family,
             category=sample.category,

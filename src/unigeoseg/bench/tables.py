@@ -60,7 +60,7 @@ def bars(rows: Mapping[str, Scores]) -> Bars:
 def definitions(outcome: Outcome, metrics: Sequence[Metric]) -> str:
     """What the numbers mean."""
     of = "boxes of the masks' largest regions" if outcome.suite.boxes else "masks"
-    lines = [f"In percent, of {of}; in brackets the 95 % bootstrap interval over images."]
+    lines = [f"In percent, of {of}; in brackets the 95 % bootstrap interval over scenes."]
     lines += [f"{each.name}: {each.definition}." for each in metrics]
     return "\n".join(lines)
 

@@ -72,7 +72,7 @@ def check(rle: Rle) -> None:
         DataError: If it does not, or its characters are no run-lengths.
     """
     height, width = rle["size"]
-    codes = np.frombuffer(rle["counts"].encode("utf-8"), np.uint8).astype(np.int64) - 48
+    codes = np.frombuffer(rle["counts"].encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(codes & 32 == 0)
     whole = codes.size and ends.size and ends[-1] == codes.size - 1 and 0 <= codes.min()
     lengths = np.diff(ends, prepend=-1)
