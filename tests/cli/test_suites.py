@@ -1,25 +1,17 @@
 """bench suites, run, score, report, compare: as a user types them."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 import suites
-from unigeoseg.cli import main
+from command_line import typed
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return suites.write_suite(tmp_path / "suite")
-
-
-def typed(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["unigeoseg", "bench", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
 
 
 def test_from_a_suite_to_a_report(folder, tmp_path, monkeypatch, capsys):

@@ -48,8 +48,16 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
         total: How many samples.
 
     Raises:
-        DataError: If there are fewer.
+        DataError: If there are fewer, or its patches are not of the usual size and stride, which
+            an index takes for granted.
     """
+    options = dataset.summary.get("options", {})
+    cut = options.get("size"), options.get("stride")
+    if cut != (SIZE, STRIDE):
+        raise DataError(
+            f"the patches of {dataset.path} are of size and stride {cut}, an index needs "
+            f"{(SIZE, STRIDE)}; build it without --size and --stride"
+        )
     names = ("id", "source", "key", "group", "split", "phash", "unknown")
     rows = [row | {"split": "test"} for row in dataset.image_rows(names)]
     unknown = frozenset(row["id"] for row in rows if row.pop("unknown") is not None)

@@ -79,7 +79,11 @@ def review(
             say(f"stopped; verdicts are in {verdicts}")
 
 
-def agreement(verdicts: Annotated[Path, typer.Argument(help="File of the verdicts.")]) -> None:
+def agreement(
+    verdicts: Annotated[
+        Path, typer.Argument(help="File of the verdicts.", exists=True, dir_okay=False)
+    ],
+) -> None:
     """Say how two reviewers agree: Cohen's kappa, and the reasons for rejections."""
     from unigeoseg.bench.review.verdicts import Verdicts
     from unigeoseg.bench.review.verdicts import agreement as agree
@@ -94,7 +98,9 @@ def agreement(verdicts: Annotated[Path, typer.Argument(help="File of the verdict
 
 def enter(
     *,
-    verdicts: VerdictFile,
+    verdicts: Annotated[
+        Path, typer.Option(help="SQLite file of the verdicts.", exists=True, dir_okay=False)
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The index, .jsonl.")],
     index: IndexOption = None,
 ) -> None:
