@@ -9,8 +9,9 @@ import pytest
 import sets
 from unigeoseg.bench.baselines import fill_box, grab_cut, region_grow
 from unigeoseg.bench.evaluate import evaluate
-from unigeoseg.bench.report import table, table_by_source
-from unigeoseg.bench.suites import held_out
+from unigeoseg.bench.held_out import held_out
+from unigeoseg.bench.held_out_tables import table, table_by_source
+from unigeoseg.bench.predictors import Answer
 from unigeoseg.data.readers import read_set
 from unigeoseg.prompt import Box, Point, Prompt
 
@@ -58,13 +59,13 @@ def test_perfect_answers_score_one_and_the_predictor_never_sees_truth(images):
 
     def perfect(pixels, prompts):
         seen.append((pixels, prompts))
-        return [next(truths) for _ in prompts]
+        return [Answer(next(truths)) for _ in prompts]
 
     results = evaluate(perfect, cases, name="perfect")
     for family in ("box", "point", "category"):
         assert results.scores("perfect", family).giou == 1
-    assert 0 < results.scores("fill the box", "box").giou < 1
-    assert len(results.scores("region grow", "point")) == len(results.scores("perfect", "point"))
+    assert 0 < results.scores("fill-box", "box").giou < 1
+    assert len(results.scores("region-grow", "point")) == len(results.scores("perfect", "point"))
 
     lied = [
         replace(
@@ -77,7 +78,7 @@ def test_perfect_answers_score_one_and_the_predictor_never_sees_truth(images):
 
     def watcher(pixels, prompts):
         again.append((pixels, prompts))
-        return [np.zeros(pixels.shape[:2], bool) for _ in prompts]
+        return [Answer(np.zeros(pixels.shape[:2], bool)) for _ in prompts]
 
     evaluate(watcher, lied, name="watcher")
     for (pixels, prompts), (same_pixels, same_prompts) in zip(seen, again, strict=True):
@@ -86,10 +87,10 @@ def test_perfect_answers_score_one_and_the_predictor_never_sees_truth(images):
 
 def test_tables_have_a_row_per_family_and_source(images):
     results = evaluate(
-        lambda pixels, prompts: [np.ones(pixels.shape[:2], bool) for _ in prompts],
+        lambda pixels, prompts: [Answer(np.ones(pixels.shape[:2], bool)) for _ in prompts],
         held_out(images),
         name="everything",
     )
     text = table(results, "everything")
-    assert "| box | 6 |" in text and "fill the box" in text and "region grow" in text
+    assert "| box | 6 |" in text and "fill-box" in text and "region-grow" in text
     assert "| roofs |" in table_by_source(results, "everything")

@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 from unigeoseg.errors import DataError
 from unigeoseg.geo.mask import (
     area,
+    check,
     components,
     decode,
     encode,
@@ -80,3 +81,38 @@ def test_specks_without_data_count_as_data():
     filled = has_data(valid)
     assert filled[3, 3]
     assert not filled[20:35, 20:35].any()
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=300))
+def test_every_mask_fills_its_size(bits):
+    rle = encode(np.array(bits)[None])
+    check(rle)
+    assert decode(rle).ravel().tolist() == bits
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        "",
+        "1",
+        "0",
+        "\x00",
+        "PPPPP",
+        "oooo",
+        "01800000000000",
+        "018000000000000011",
+        "é",
+        "-5",
+        "\ud800",
+    ],
+)
+def test_runs_that_do_not_fill_the_size_are_refused(counts):
+    with pytest.raises(DataError, match="damaged"):
+        decode({"size": [8, 8], "counts": counts})
+
+
+def test_long_runs_are_read_whole():
+    mask = np.zeros((2000, 2000), bool)
+    mask[7:1990, 3:1999] = np.random.default_rng(0).random((1983, 1996)) < 0.001
+    check(encode(mask))
+    assert np.array_equal(decode(encode(mask)), mask)

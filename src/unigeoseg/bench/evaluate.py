@@ -1,26 +1,12 @@
 """Run predictors over cases and gather their scores."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from unigeoseg.bench.baselines import fill_box, grab_cut, region_grow
+from unigeoseg.bench.held_out import Case
 from unigeoseg.bench.metrics import Overlap, Scores, overlap
-from unigeoseg.bench.suites import Case
-from unigeoseg.prompt import Prompt
-
-Predictor = Callable[[NDArray[np.uint8], Sequence[Prompt]], Sequence[NDArray[np.bool_]]]
-"""Pixels (H, W, 3) and prompts in, one mask (H, W) bool per prompt out."""
-
-BASELINES: Mapping[str, tuple[str, Callable[[NDArray[np.uint8], Prompt], NDArray[np.bool_]]]] = {
-    "fill the box": ("box", fill_box),
-    "GrabCut": ("box", grab_cut),
-    "region grow": ("point", region_grow),
-}
-"""Name of each baseline, the family it can answer, and how."""
+from unigeoseg.bench.predictors import BASELINES, Predictor
 
 
 @dataclass
@@ -62,18 +48,15 @@ def evaluate(
         done: Called after each case.
     """
     results = Results()
+    systems: dict[str, Predictor] = {name: predictor, **BASELINES}
     for case in cases:
         prompts = [instruction.prompt for instruction in case.instructions]
-        masks = predictor(case.image.pixels, prompts) if prompts else []
-        for instruction, mask in zip(case.instructions, masks, strict=True):
-            family, source = instruction.family, case.image.source
-            answers = {name: mask} | {
-                system: answer(case.image.pixels, instruction.prompt)
-                for system, (answers_family, answer) in BASELINES.items()
-                if answers_family == family
-            }
-            for system, answered in answers.items():
-                compared = overlap(answered, instruction.mask, case.valid)
-                results.overlaps[system, family, source].append(compared)
+        for system, answer in systems.items():
+            answers = answer(case.image.pixels, prompts) if prompts else []
+            for instruction, given in zip(case.instructions, answers, strict=True):
+                if given is not None:
+                    compared = overlap(given.mask, instruction.mask, case.valid)
+                    where = system, instruction.family, case.image.source
+                    results.overlaps[where].append(compared)
         done()
     return results

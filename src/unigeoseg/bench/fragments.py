@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from unigeoseg.bench.comparison import EXACT, METRIC, Row, compare
-from unigeoseg.bench.metrics import Overlap, Scores, overlap
-from unigeoseg.geo.mask import components, tight_box
+from unigeoseg.bench.metrics import Overlap, Scores, largest_box, overlap, overlap_of_boxes
 from unigeoseg.model.chat import IGNORED, SEG_TOKEN, ChatProcessor, wording
 from unigeoseg.model.config import CausalLanguageConfig
 from unigeoseg.model.connector import CompressionConnector
@@ -29,11 +26,11 @@ def metric_rows(directory: Path) -> Iterator[Row]:
         return
     masks = load_file(directory / "masks.safetensors")
     pairs = list(zip(masks["pred"].bool().numpy(), masks["gt"].bool().numpy(), strict=True))
-    boxes = [(_boxed(mask), _boxed(truth)) for mask, truth in pairs]
+    boxes = [overlap_of_boxes(largest_box(mask), largest_box(truth)) for mask, truth in pairs]
+    whole = [overlap(mask, truth) for mask, truth in pairs]
     golden = json.loads((directory / "metrics.json").read_text())
-    for key, chosen in (("rsvg=False", pairs), ("rsvg=True", boxes)):
+    for key, overlaps in (("rsvg=False", whole), ("rsvg=True", boxes)):
         if key in golden:
-            overlaps = [overlap(mask, truth) for mask, truth in chosen]
             yield from _score_rows(f"{directory.name} {key}", overlaps, golden[key])
 
 
@@ -49,16 +46,6 @@ def _score_rows(case: str, overlaps: list[Overlap], golden: dict[str, Any]) -> I
     for threshold, share in golden["pr"].items():
         apart = abs(scores.precision_at(float(threshold)) - share)
         yield Row(case, f"metric Pr@{threshold}", apart, METRIC)
-
-
-def _boxed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The tight box of the largest region of a mask (H, W), filled."""
-    labels, filled = components(mask), np.zeros_like(mask)
-    if labels.max():
-        box = tight_box(labels == np.bincount(labels[labels > 0]).argmax())
-        assert box is not None  # the largest region has pixels
-        filled[box[1] : box[3], box[0] : box[2]] = True
-    return filled
 
 
 def connector_rows(directory: Path) -> Iterator[Row]:

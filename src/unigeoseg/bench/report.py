@@ -1,47 +1,165 @@
-"""Results as Markdown tables."""
+"""The report on one system: tables, bars, calibration, failures, pictures."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
-from unigeoseg.bench.evaluate import BASELINES, Results
-from unigeoseg.bench.suites import HELD_OUT_COUNTS
+import cv2
+import numpy as np
+
+from unigeoseg.bench.document import Part, Picture, Section, Table
+from unigeoseg.bench.layouts import Layout
+from unigeoseg.bench.metrics import DEFAULT
+from unigeoseg.bench.predictions import PredictionFile
+from unigeoseg.bench.published import beside
+from unigeoseg.bench.score import RELEASED_SIDE, Outcome, Scored
+from unigeoseg.bench.tables import PARTIAL, bars, overall, problem_lines, table
+from unigeoseg.data.show import outlined
+from unigeoseg.geo.mask import Rle, decode
+
+PICTURES = 12
+"""Worst samples, and random ones, that a report shows."""
+
+_BLUE = (60, 120, 255)
+_GOOD = 0.5
+_STEPS = 10
+_LARGEST_PX = 512  # longer side of a picture
 
 
-def table(results: Results, name: str) -> str:
-    """A row per family: the system's scores, and the baselines that can answer it."""
-    lines = [
-        "| family | samples | gIoU (95 % interval) | cIoU | Pr@0.5 | Pr@0.7 | baselines, gIoU |",
-        "|---|---|---|---|---|---|---|",
+def sections(
+    outcome: Outcome, name: str, layout: Layout, predictions: PredictionFile
+) -> list[Section]:
+    """The whole report.
+
+    Args:
+        outcome: The result.
+        name: Of the system.
+        layout: The suite, for its pictures.
+        predictions: What was scored.
+    """
+    worst, chance = worst_samples(outcome), random_samples(outcome)
+    drawn = pictures([*worst, *chance], layout, predictions)
+    head: list[Part] = ["\n".join(problem_lines(outcome))]
+    head += [PARTIAL] if outcome.problems else []
+    facets = [("By source", "source"), ("By size of the truth", "size")]
+    return [
+        Section("Scores", [*head, overall(outcome)]),
+        Section("Beside published numbers", beside(outcome, name) or ["None are known."]),
+        *(Section(title, [table(outcome.by(facet), DEFAULT)]) for title, facet in facets),
+        Section("By category", [bars(outcome.by("category"))]),
+        Section("Calibration", calibration(outcome.scored)),
+        Section("Failures", [failures(outcome.scored)]),
+        Section("Worst samples", [drawn[each.id] for each in worst if each.id in drawn]),
+        Section("Random samples", [drawn[each.id] for each in chance if each.id in drawn]),
     ]
-    for family in HELD_OUT_COUNTS:
-        scores = results.scores(name, family)
-        if not len(scores):
-            continue
-        low, high = scores.giou_interval()
-        lines.append(
-            f"| {family} | {len(scores)} | {scores.giou:.3f} ({low:.3f} to {high:.3f}) "
-            f"| {scores.ciou:.3f} | {scores.precision_at(0.5):.3f} "
-            f"| {scores.precision_at(0.7):.3f} | {', '.join(_baselines(results, family))} |"
-        )
-    return "\n".join(lines)
 
 
-def table_by_source(results: Results, name: str) -> str:
-    """A row per source, a column per family: the system's gIoU and the number of samples."""
-    families = [family for family in HELD_OUT_COUNTS if len(results.scores(name, family))]
-    lines = [
-        f"| source | {' | '.join(families)} |",
-        f"|---|{'---|' * len(families)}",
+def worst_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
+    """Samples with the lowest IoU."""
+    return sorted(outcome.scored, key=lambda each: (each.overlap.iou, each.id))[:count]
+
+
+def random_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
+    """Samples by chance, the same for the same samples."""
+    ordered = sorted(outcome.scored, key=lambda each: each.id)
+    chosen = np.random.default_rng(0).permutation(len(ordered))[:count]
+    return [ordered[at] for at in chosen]
+
+
+def calibration(scored: Iterable[Scored]) -> list[Part]:
+    """How a system's scores agree with its IoU, in tenths, and the mean gap."""
+    groups: defaultdict[int, list[Scored]] = defaultdict(list)
+    for each in scored:
+        if 0 <= each.score <= 1:
+            groups[min(int(each.score * _STEPS), _STEPS - 1)].append(each)
+    if not groups:
+        return ["The predictions have no scores between 0 and 1."]
+    rows, gap, total = [], 0.0, sum(map(len, groups.values()))
+    for step, members in sorted(groups.items()):
+        said = float(np.mean([each.score for each in members]))
+        found = float(np.mean([each.overlap.iou for each in members]))
+        gap += len(members) * abs(said - found) / total
+        bounds = f"{step / _STEPS:.1f} to {(step + 1) / _STEPS:.1f}"
+        rows.append((bounds, str(len(members)), f"{100 * said:.1f}", f"{100 * found:.1f}"))
+    note = f"Expected calibration error: {100 * gap:.1f} points of IoU, over {total} samples."
+    return [Table(("score", "samples", "mean score", "mean IoU"), rows, note)]
+
+
+_FAILURES: Sequence[tuple[str, Callable[[Scored], bool]]] = (
+    (f"good: IoU above {_GOOD}", lambda each: each.overlap.iou > _GOOD),
+    ("something found where nothing is meant", lambda each: each.truth == 0),
+    ("nothing found", lambda each: each.found == 0),
+    ("elsewhere: no pixel shared", lambda each: each.overlap.intersection == 0),
+    ("too much: more than twice the truth", lambda each: each.found > 2 * each.truth),
+    ("too little: less than half of the truth", lambda each: 2 * each.found < each.truth),
+    ("beside: about the right size", lambda each: True),
+)
+
+
+def failures(scored: Iterable[Scored]) -> Table:
+    """Samples by what went wrong; each belongs to the first kind that fits."""
+    groups: defaultdict[str, list[Scored]] = defaultdict(list)
+    for each in scored:
+        groups[next(name for name, fits in _FAILURES if fits(each))].append(each)
+    total = sum(map(len, groups.values()))
+    rows = [
+        (name, str(len(members)), f"{100 * len(members) / total:.1f} %", _commonest(members))
+        for name, _ in _FAILURES
+        if (members := groups.get(name))
     ]
-    for source in results.sources:
-        cells = []
-        for family in families:
-            scores = results.scores(name, family, source)
-            cells.append(f"{scores.giou:.2f} ({len(scores)})" if len(scores) else "")
-        lines.append(f"| {source} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return Table(("kind", "samples", "share", "most often"), rows)
 
 
-def _baselines(results: Results, family: str) -> Iterator[str]:
-    for system, (answers, _) in BASELINES.items():
-        if answers == family:
-            yield f"{system} {results.scores(system, family).giou:.3f}"
+def _commonest(members: Sequence[Scored]) -> str:
+    counts: defaultdict[str, int] = defaultdict(int)
+    for each in members:
+        counts[each.family or each.task] += 1
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {count}" for name, count in ranked[:2])
+
+
+def pictures(
+    chosen: Sequence[Scored], layout: Layout, predictions: PredictionFile
+) -> dict[str, Picture]:
+    """Pictures of samples by id: the truth in yellow, the prediction in blue, the prompt in red."""
+    wanted = {each.id: each for each in chosen}
+    drawn: dict[str, Picture] = {}
+    with predictions.reader() as opened:
+        for sample in layout.samples():
+            name = sample.id
+            found = predictions.get(opened, name) if name in wanted else None
+            if found is None:
+                continue
+            shown = _outline(outlined(layout.pixels(sample.image), sample), found.rle)
+            said = sample.prompt.instruction(sample.width, sample.height)
+            words = f"{said}\nIoU {100 * wanted[name].overlap.iou:.1f}, {sample.category}\n{name}"
+            drawn[name] = Picture(_jpeg(shown), words, f"{name}.jpg")
+            if len(drawn) == len(wanted):
+                break
+    return drawn
+
+
+def _outline(pixels: np.ndarray, rle: Rle) -> np.ndarray:
+    if list(rle["size"]) != list(pixels.shape[:2]):  # a released square
+        inner = _unboxed(decode(rle), pixels.shape[:2])
+    else:
+        inner = decode(rle)
+    rings, _ = cv2.findContours(inner.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    thick = max(1, min(pixels.shape[:2]) // 256)
+    cv2.drawContours(pixels, rings, -1, _BLUE, thick)
+    return pixels
+
+
+def _unboxed(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    from unigeoseg.model.processor import letterbox_place
+
+    inner = square[letterbox_place(*shape, RELEASED_SIDE)].astype(np.uint8)
+    return cv2.resize(inner, shape[::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    """A picture (H, W, 3) RGB, shrunk where it is large."""
+    scale = min(1.0, _LARGEST_PX / max(pixels.shape[:2]))
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, packed = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    assert done, "OpenCV writes every 8-bit image as JPEG"
+    return packed.tobytes()

@@ -1,4 +1,4 @@
-"""unigeoseg bench: scores and times."""
+"""unigeoseg bench: run, score and compare systems on suites; scores and times of our own."""
 
 import resource
 import time
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from unigeoseg.cli import open_bench, suites
 from unigeoseg.cli.console import MODEL_HELP, progress
 from unigeoseg.data.split import Split
 
@@ -20,6 +21,8 @@ class Dtype(StrEnum):
 
 
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
+suites.add_commands(app)
+open_bench.add_commands(app)
 
 
 @app.command("nano")
@@ -32,18 +35,16 @@ def nano(
 ) -> None:
     """Score a model and three baselines on groups that training never saw."""
     from unigeoseg.bench.evaluate import evaluate
-    from unigeoseg.bench.report import table, table_by_source
-    from unigeoseg.bench.suites import held_out
+    from unigeoseg.bench.held_out import held_out
+    from unigeoseg.bench.held_out_tables import table, table_by_source
+    from unigeoseg.bench.predictors import predictor
     from unigeoseg.data.split import read_split
-    from unigeoseg.segment import Segmenter
 
     held = read_split(data, split, limit=images)
-    segmenter = Segmenter.from_pretrained(model)
+    system = predictor(model)
     with progress("images") as bar:
         line = bar.add_task("", total=len(held))
-        results = evaluate(
-            segmenter.masks, held_out(held), name=model, done=lambda: bar.advance(line)
-        )
+        results = evaluate(system, held_out(held), name=model, done=lambda: bar.advance(line))
     typer.echo(table(results, model))
     typer.echo("\n" + table_by_source(results, model))
 

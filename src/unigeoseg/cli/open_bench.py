@@ -1,0 +1,119 @@
+"""unigeoseg bench select, rebuild, review, agreement, enter: the open benchmark and its review."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unigeoseg.cli.console import counter, progress, say
+from unigeoseg.cli.suites import Data
+
+VerdictFile = Annotated[Path, typer.Option("--verdicts", help="SQLite file of the verdicts.")]
+IndexOption = Annotated[
+    Path | None, typer.Option("--index", help="An index; the published one without it.")
+]
+Sources = Annotated[Path, typer.Argument(help="Folder with a folder per source.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (select, rebuild, review, agreement, enter):
+        app.command()(command)
+
+
+def select(
+    dataset: Annotated[Path, typer.Argument(help="What unigeoseg data build made.")],
+    *,
+    data: Annotated[Path, typer.Option(help="Sets that models trained on, for the leak audit.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The index, .jsonl.")],
+    total: Annotated[int, typer.Option(min=1, help="How many samples.")] = 1000,
+) -> None:
+    """Choose samples of a dataset, balanced, of images that no training saw."""
+    from unigeoseg.bench.open_index import entries, write_index
+    from unigeoseg.bench.selection import select as choose
+    from unigeoseg.bench.selection import trained_on
+    from unigeoseg.data.dataset import Dataset
+
+    opened = Dataset.open(dataset)
+    chosen = choose(opened, trained_on(data), total=total)
+    say(f"left out: {len(chosen.leaks)} images that training may have seen")
+    say(f"left out: {len(chosen.unknown)} images with pixels that nobody knows")
+    count = write_index(output, entries(opened, chosen.samples))
+    say(f"wrote {count} samples to {output}")
+
+
+def rebuild(
+    data: Sources,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    index: IndexOption = None,
+) -> None:
+    """Cut the images of GeoSeg-Bench-Open again from their sources."""
+    from unigeoseg.bench.open_index import read_index
+    from unigeoseg.bench.open_index import rebuild as build
+
+    with progress("images") as bar:
+        dataset = build(read_index(index), data, output, counter(bar))
+    say(f"{dataset.summary['triplets']:,} samples in {output}")
+    say(f"use it with: --data {output}")
+
+
+def review(
+    suite: Annotated[str, typer.Argument(help="A suite, or a folder of one.")],
+    *,
+    reviewer: Annotated[str, typer.Option(help="Who judges.")],
+    verdicts: VerdictFile,
+    data: Data = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine; 0 any.")] = 8765,
+) -> None:
+    """Serve a page on which one reviewer judges samples by keys; stop it with Ctrl-C."""
+    from unigeoseg.bench.opening import open_suite
+    from unigeoseg.bench.review.server import Review, serve
+    from unigeoseg.bench.review.verdicts import Verdicts
+
+    pass_ = Review(open_suite(suite, data), Verdicts(verdicts), reviewer)
+    with serve(pass_, port, lambda url: say(f"open {url}")) as server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say(f"stopped; verdicts are in {verdicts}")
+
+
+def agreement(
+    verdicts: Annotated[
+        Path, typer.Argument(help="File of the verdicts.", exists=True, dir_okay=False)
+    ],
+) -> None:
+    """Say how two reviewers agree: Cohen's kappa, and the reasons for rejections."""
+    from unigeoseg.bench.review.verdicts import Verdicts
+    from unigeoseg.bench.review.verdicts import agreement as agree
+
+    found = agree(Verdicts(verdicts).all())
+    one, other = found.reviewers
+    typer.echo(f"{one} and {other} judged {found.both} samples, alike on {found.agreed}")
+    typer.echo(f"Cohen's kappa {found.kappa:.3f}")
+    for reason, count in found.reasons.items():
+        typer.echo(f"{count:6} {reason}")
+
+
+def enter(
+    *,
+    verdicts: Annotated[
+        Path, typer.Option(help="SQLite file of the verdicts.", exists=True, dir_okay=False)
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The index, .jsonl.")],
+    index: IndexOption = None,
+) -> None:
+    """Keep the samples of an index that two reviewers accepted, in the words they agreed on."""
+    from dataclasses import replace
+
+    from unigeoseg.bench.open_index import read_index, write_index
+    from unigeoseg.bench.review.verdicts import Verdicts, accepted
+
+    given = Verdicts(verdicts).all()
+    kept = (
+        replace(entry, sample=sample)
+        for entry in list(read_index(index))
+        for sample in accepted([entry.sample], given)
+    )
+    say(f"wrote {write_index(output, kept)} samples to {output}")

@@ -1,0 +1,233 @@
+"""unigeoseg bench suites, run, score, report, compare: any system on any suite."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unigeoseg.cli.console import counter, progress, say
+
+if TYPE_CHECKING:
+    from unigeoseg.bench.metrics import Metric
+    from unigeoseg.bench.predictions import PredictionFile
+    from unigeoseg.bench.score import Outcome
+
+SYSTEM_HELP = (
+    "nano, base, a model directory, owner/name; fill-box, grab-cut, region-grow; sam:DIR, "
+    "sam2:DIR, sam3:DIR of transformers; or the URL of a server."
+)
+
+
+class EngineName(StrEnum):
+    """Who does the work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class ModeName(StrEnum):
+    """How masks are compared."""
+
+    NATIVE = "native"
+    RELEASED = "released"
+
+
+SuiteName = Annotated[
+    str,
+    typer.Argument(help="A suite (see bench suites), or a folder of shards or in its layout."),
+]
+SuiteOption = Annotated[
+    str, typer.Option("--suite", help="A suite, or a folder of shards or in its layout.")
+]
+Data = Annotated[
+    Path | None, typer.Option(help="Where a named suite's files are; else from the hub.")
+]
+Predictions = Annotated[Path, typer.Argument(help="A file of predictions; see docs/benchmark.md.")]
+Mode = Annotated[
+    ModeName, typer.Option(help="The image's own size, or 512 pixels as the released code.")
+]
+Families = Annotated[
+    list[str] | None,
+    typer.Option("--family", help="point, box, referring, attribute or context. Repeatable."),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="gIoU (mIoU), cIoU (oIoU), Pr@0.5 ... Repeatable."),
+]
+Partial = Annotated[
+    bool, typer.Option("--allow-partial", help="Print numbers of what is there; they are marked.")
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (suites, run, score, report, compare):
+        app.command()(command)
+
+
+def suites() -> None:
+    """List the suites with their protocols."""
+    from unigeoseg.bench.suites import SUITES
+
+    for each in SUITES.values():
+        typer.echo(f"{each.name:18}{each.title}: {each.protocol}")
+        typer.echo(f"{'':18}{each.cite} {each.url}".rstrip())
+
+
+def run(
+    suite: SuiteName,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file of predictions.")],
+    model: Annotated[str, typer.Option(help=SYSTEM_HELP)] = "nano",
+    data: Data = None,
+    engine: Annotated[EngineName, typer.Option(help="Processes here, or a Ray cluster.")] = (
+        EngineName.LOCAL
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 1,
+    answer: Annotated[bool, typer.Option(help="Ask models that speak for words.")] = False,
+) -> None:
+    """Predict every sample of a suite, or go on where a run was stopped."""
+    from unigeoseg.bench.opening import open_suite
+    from unigeoseg.bench.run import Run
+    from unigeoseg.bench.run import run as run_suite
+
+    layout = open_suite(suite, data)
+    about = Run(layout.suite.name, model, answer)
+    with progress("samples") as bar:
+        missing = run_suite(
+            layout, output, about, engine=engine.value, workers=workers, progress=counter(bar)
+        )
+    if missing:
+        say(f"{missing} samples have no prediction: the system cannot take them, or failed")
+    say(f"wrote {output}; score it with: unigeoseg bench score {output} --suite {suite}")
+
+
+def score(
+    predictions: Predictions,
+    *,
+    suite: SuiteOption,
+    data: Data = None,
+    mode: Mode = ModeName.NATIVE,
+    family: Families = None,
+    metric: Metrics = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    allow_partial: Partial = False,
+) -> None:
+    """Score any system's predictions; exit code 1, and no score, if something is wrong."""
+    from unigeoseg.bench.score import as_json as values
+    from unigeoseg.bench.tables import overall_text, problem_lines
+
+    metrics = _metrics(metric)
+    scoring = Scoring(suite, data, mode, family)
+    outcome = scoring(predictions)
+    refused = bool(outcome.problems) and not allow_partial
+    if as_json:
+        typer.echo(json.dumps(values(outcome, metrics, refused=refused), indent=1))
+    else:
+        typer.echo("\n".join(problem_lines(outcome)))
+        typer.echo("" if refused else f"\n{overall_text(outcome, metrics)}")
+    _refuse(refused)
+
+
+def report(
+    predictions: Predictions,
+    *,
+    suite: SuiteOption,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A page (.html) or a .md.")],
+    name: Annotated[str, typer.Option(help="What to call the system.")] = "",
+    data: Data = None,
+    mode: Mode = ModeName.NATIVE,
+    family: Families = None,
+    allow_partial: Partial = False,
+) -> None:
+    """Write a report: tables beside published ones, bars, calibration, failures, pictures."""
+    from unigeoseg.bench.document import write_report
+    from unigeoseg.bench.report import sections
+    from unigeoseg.bench.run import read_card
+    from unigeoseg.bench.tables import problem_lines
+
+    scoring = Scoring(suite, data, mode, family)
+    outcome = scoring(predictions)
+    if outcome.problems and not allow_partial:
+        typer.echo("\n".join(problem_lines(outcome)))
+        _refuse(True)
+    card = read_card(predictions)
+    called = name or (card.model if card else predictions.stem)
+    parts = sections(outcome, called, scoring.layout, scoring.file(predictions))
+    write_report(output, f"{called} on {outcome.suite.title}", parts)
+    say(f"wrote {output}")
+
+
+def compare(
+    first: Predictions,
+    second: Annotated[Path, typer.Argument(help="Another one, of the same suite.")],
+    *,
+    suite: SuiteOption,
+    data: Data = None,
+    mode: Mode = ModeName.NATIVE,
+    family: Families = None,
+    metric: Metrics = None,
+    allow_partial: Partial = False,
+) -> None:
+    """Compare two systems sample by sample, with intervals of their difference."""
+    from unigeoseg.bench import paired
+    from unigeoseg.bench.document import table_markdown
+    from unigeoseg.bench.tables import PARTIAL, problem_lines
+
+    metrics = _metrics(metric)
+    scoring = Scoring(suite, data, mode, family)
+    one, other = scoring(first), scoring(second)
+    for outcome in (one, other):
+        typer.echo("\n".join(problem_lines(outcome)))
+    partial = bool(one.problems or other.problems)
+    _refuse(partial and not allow_partial)
+    table = paired.as_table(paired.compare(one, other, metrics), first.name, second.name)
+    marked = f"{PARTIAL} in both files\n\n" if partial else ""
+    typer.echo(f"\n{marked}{table_markdown(table)}")
+
+
+class Scoring:
+    """A suite opened to score files of predictions, with a bar."""
+
+    def __init__(
+        self, suite: str, data: Path | None, mode: ModeName, families: list[str] | None
+    ) -> None:
+        """Open the suite."""
+        from unigeoseg.bench.opening import open_suite
+
+        self.layout = open_suite(suite, data)
+        self._mode, self._families = mode, families or ()
+
+    def file(self, path: Path) -> "PredictionFile":
+        """A file of predictions."""
+        from unigeoseg.bench.predictions import PredictionFile
+
+        return PredictionFile.open(path)
+
+    def __call__(self, path: Path) -> "Outcome":
+        """Score a file."""
+        from unigeoseg.bench.score import score as score_file
+
+        with progress("samples") as bar:
+            update = counter(bar)
+            return score_file(
+                self.layout,
+                self.file(path),
+                mode=self._mode.value,
+                families=self._families,
+                progress=lambda done: update(done, done),
+            )
+
+
+def _metrics(names: list[str] | None) -> "tuple[Metric, ...]":
+    from unigeoseg.bench.metrics import DEFAULT, metric
+
+    return tuple(map(metric, names)) if names else DEFAULT
+
+
+def _refuse(refused: bool) -> None:
+    if refused:
+        say("no score: mend what is wrong, or give --allow-partial for scores of what is there")
+        raise typer.Exit(1)

@@ -1,0 +1,143 @@
+"""The open benchmark: balance, the audit against training, the index and the way back."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+
+import builds
+from unigeoseg.bench.layouts import Layout
+from unigeoseg.bench.open_index import entries, read_index, rebuild, write_index
+from unigeoseg.bench.opening import open_suite
+from unigeoseg.bench.selection import balanced, leaked, select, shares, trained_on
+from unigeoseg.data.audit import Seen
+from unigeoseg.data.dataset import Dataset
+from unigeoseg.errors import DataError, OutputExistsError
+from unigeoseg.geo.mask import Rle
+from unigeoseg.prompt import Prompt, Task
+from unigeoseg.sample import Sample
+
+TOTAL = 12
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return builds.write_towns(tmp_path_factory.mktemp("data") / "towns", images=8)
+
+
+@pytest.fixture(scope="module")
+def dataset(towns: Path) -> Dataset:
+    whole = replace(builds.OPTIONS, size=512, stride=256)
+    return builds.built(towns, towns.parent.parent / "built", whole)
+
+
+def sample(number: int, family: str, category: str, group: str) -> Sample:
+    prompt = Prompt.from_text(f"number {number}", Task.REFERRING)
+    rle = Rle(size=[1, 1], counts="01")
+    return Sample(f"{group}/{number}", 1, 1, prompt, rle, category, "s", "", group, family=family)
+
+
+def test_small_groups_enter_whole_and_large_ones_share_the_rest():
+    assert shares({"a": 2, "b": 50, "c": 60}, 30) == {"a": 2, "b": 14, "c": 14}
+    assert shares({"a": 1}, 5) == {"a": 1} and shares({}, 5) == {}
+
+
+def test_samples_are_balanced_and_from_many_scenes():
+    crowd = [sample(n, "box", "roof", "crowded") for n in range(50)]
+    spread = [sample(n, "box", "roof", f"scene {n}") for n in range(9)]
+    rare = [sample(n, "context", "river", "crowded") for n in range(3)]
+    chosen = list(balanced([*crowd, *spread, *rare], 13))
+    assert Counter(each.family for each in chosen) == {"box": 10, "context": 3}
+    assert len({each.group for each in chosen if each.family == "box"}) == 10
+    assert chosen == list(balanced([*reversed(spread), *rare, *crowd], 13))
+
+
+def test_what_training_saw_is_found_by_scene_file_and_looks():
+    def seen(name: str, group: str, split: str, phash: int) -> Seen:
+        return Seen(name, "s", f"images/{name}.png", group, split, phash)
+
+    test = [
+        seen("same_scene", "g", "test", 0xFFFF),
+        seen("same_file", "x", "test", 0xFFFF << 16),
+        seen("alike", "y", "test", 0xFFFF << 32),
+        seen("fresh", "z", "test", 0xFFFF << 48),
+    ]
+    training = [
+        seen("a", "g", "train", 0x1234567890ABCDEF),
+        replace(seen("same_file", "other", "train", 0xFEDCBA0987654321), key="same_file.jpg"),
+        seen("b", "h", "val", (0xFFFF << 32) | 3),
+    ]
+    assert leaked(test, training) == {"same_scene", "same_file", "alike"}
+
+
+def test_every_image_outside_the_test_groups_counts_as_trained(tmp_path):
+    import sets
+
+    folder = sets.write_set(tmp_path / "data" / "roofs", images=10)
+    names = {Path(each.key).stem for each in trained_on(folder.parent)}
+    assert len(names) == 8  # 15 % of ten groups are test
+
+
+def test_leaks_are_left_out(dataset):
+    images = list(dataset.image_rows(("id", "source", "key", "group", "split", "phash")))
+    first = Seen(**images[0] | {"split": "train"})
+    chosen = select(dataset, [first], total=TOTAL)
+    assert images[0]["id"] in chosen.leaks
+    assert not {each.image for each in chosen.samples} & chosen.leaks
+    assert {each.split for each in chosen.samples} == {"test"} and len(chosen.samples) == TOTAL
+    with pytest.raises(DataError, match="to choose"):
+        select(dataset, [], total=10**6)
+
+
+@pytest.fixture
+def index(dataset: Dataset, tmp_path: Path) -> Path:
+    chosen = select(dataset, [], total=TOTAL)
+    assert write_index(tmp_path / "index.jsonl", entries(dataset, chosen.samples)) == TOTAL
+    return tmp_path / "index.jsonl"
+
+
+def test_an_index_has_no_pixels_and_gives_the_benchmark_back(dataset, index, towns, tmp_path):
+    out = tmp_path / "open"
+    done = []
+    rebuild(read_index(index), towns.parent, out, lambda *counts: done.append(counts))
+    layout: Layout = open_suite("geoseg-bench-open", out)
+    before = {each.sample.id: each.sample for each in read_index(index)}
+    after = {each.id: each for each in layout.samples()}
+    assert before.keys() == after.keys() and done[-1][0] == done[-1][1]
+    for name, each in after.items():
+        assert each.rle == before[name].rle and each.prompt == before[name].prompt
+        assert each.licence == "CC0-1.0"
+        assert (layout.pixels(each.image) == dataset.image(each.image)).all()
+    with pytest.raises(OutputExistsError):
+        rebuild(read_index(index), towns.parent, out)
+
+
+def test_images_that_are_missing_or_other_ones_are_counted(index, towns, tmp_path):
+    folder = tmp_path / "data" / "towns"
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    (folder / "meta.json").write_bytes((towns / "meta.json").read_bytes())
+    keys = sorted({each.key for each in read_index(index)})
+    for key in keys[1:]:
+        for path in (towns / key, towns / key.replace("images", "masks")):
+            (folder / path.relative_to(towns)).write_bytes(path.read_bytes())
+    changed = cv2.imread(str(folder / keys[1]))
+    cv2.imwrite(str(folder / keys[1]), 255 - changed)
+    with pytest.raises(DataError, match=f"2 of {len(keys)} images"):
+        rebuild(read_index(index), folder.parent, tmp_path / "out")
+
+
+def test_the_published_index_is_whole():
+    rows = list(read_index())
+    assert len({each.sample.id for each in rows}) == len(rows) >= 1000
+    families = Counter(each.sample.family for each in rows)
+    assert set(families) == {"box", "point", "referring", "attribute", "context"}
+    assert all(each.sample.split == "test" and each.sample.mask().any() for each in rows)
+
+
+def test_an_index_that_is_none(tmp_path):
+    (tmp_path / "index.jsonl").write_text('{"key": "a"}\n')
+    with pytest.raises(DataError, match="is no index"):
+        list(read_index(tmp_path / "index.jsonl"))
