@@ -72,7 +72,10 @@ def check(rle: Rle) -> None:
         DataError: If it does not, or its characters are no run-lengths.
     """
     height, width = rle["size"]
-    codes = np.frombuffer(rle["counts"].encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    codes = (
+        np.frombuffer(rle["counts"].encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64)
+        - 48
+    )
     ends = np.flatnonzero(codes & 32 == 0)
     whole = codes.size and ends.size and ends[-1] == codes.size - 1 and 0 <= codes.min()
     lengths = np.diff(ends, prepend=-1)
@@ -89,8 +92,10 @@ def check(rle: Rle) -> None:
 def _runs(
     codes: NDArray[np.int64], ends: NDArray[np.intp], lengths: NDArray[np.intp]
 ) -> NDArray[np.int64]:
-    """Run-lengths of 5 bits a character, lowest first; from the fourth on, differences to the
-    run before the last."""
+    """Run-lengths of 5 bits a character, lowest first.
+
+    From the fourth on they are stored as differences to the last but one.
+    """
     starts = ends - lengths + 1
     place = 5 * (np.arange(codes.size) - np.repeat(starts, lengths))
     values = np.add.reduceat((codes & 31) << place, starts)
