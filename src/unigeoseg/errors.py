@@ -140,6 +140,22 @@ class DataError(UniGeoSegError):
     """A training sample or shard breaks its rules."""
 
 
+class OnlineError(UniGeoSegError):
+    """A model behind a server cannot go on; what it answered so far is kept."""
+
+
+class OnlineUnavailableError(OnlineError):
+    """The server gave no usable reply after every try."""
+
+
+class OnlineRequestError(OnlineError):
+    """The server turned a request down: its key, its model or its parameters."""
+
+
+class CostCapError(OnlineError):
+    """The next request could pass the cost cap, so it was not sent."""
+
+
 class ProgramError(DataError):
     """A text is no program over a scene graph."""
 
@@ -159,22 +175,6 @@ class AmbiguousError(DataError):
     def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[str, str]]:
         """Pickle by the two arguments, so that worker processes can pass it on."""
         return type(self), (self.rule, str(self))
-
-
-class OnlineError(UniGeoSegError):
-    """A model behind a server cannot go on; what it answered so far is kept."""
-
-
-class OnlineUnavailableError(OnlineError):
-    """The server gave no usable reply after every try."""
-
-
-class OnlineRequestError(OnlineError):
-    """The server turned a request down: its key, its model or its parameters."""
-
-
-class CostCapError(OnlineError):
-    """The next request could pass the cost cap, so it was not sent."""
 
 
 class OptionError(UniGeoSegError):

@@ -44,6 +44,18 @@ def test_a_damaged_rle_is_a_data_error():
         decode({"size": [4, 4], "counts": "é"})
 
 
+@pytest.mark.parametrize("counts", ["~~~", "", "04", "0", "`"])
+def test_runs_that_do_not_fill_the_size_are_a_data_error(counts):
+    with pytest.raises(DataError, match="damaged"):
+        decode({"size": [4, 4], "counts": counts})
+
+
+def test_runs_of_length_zero_are_read():
+    # 3 off, 2 on, 0 off, 4 on, 7 off, as another writer may say it
+    found = decode({"size": [4, 4], "counts": "32027"}).T.ravel()
+    np.testing.assert_array_equal(found, np.repeat([False, True, False], [3, 6, 7]))
+
+
 def test_regions_that_touch_at_a_corner_are_one():
     labels = components(np.array([[1, 0, 0, 0], [0, 1, 0, 1]], bool))
     assert labels.dtype == np.int32

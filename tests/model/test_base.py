@@ -194,8 +194,32 @@ def test_point_losses_draw_in_order():
 def test_answer_loss_is_shifted():
     logits = torch.full((1, 3, 5), -50.0)
     logits[0, 0, 2] = logits[0, 1, 4] = 50.0
-    assert answer_loss(logits, torch.tensor([[IGNORED, 2, 4]])) < 1e-6
-    assert answer_loss(logits, torch.tensor([[2, 4, IGNORED]])) > 50
+    assert answer_loss(logits, torch.tensor([[IGNORED, 2, 4]]), nn.Identity()) < 1e-6
+    assert answer_loss(logits, torch.tensor([[2, 4, IGNORED]]), nn.Identity()) > 50
+
+
+def test_without_an_answer_there_is_no_loss():
+    hidden = torch.randn(2, 3, 5, requires_grad=True)
+    loss = answer_loss(hidden, torch.full((2, 3), IGNORED), nn.Linear(5, 7))
+    loss.backward()
+    assert loss == 0
+    assert (hidden.grad == 0).all()
+
+
+def test_points_without_a_label_do_not_count():
+    torch.manual_seed(0)
+
+    def draw(prompts, points):
+        return 0.3 + 0.4 * torch.rand(prompts, points, 2)  # away from the border
+
+    truth = torch.ones(1, 16, 16)
+    truth[:, :, :8] = 0  # of which nothing is known, and where the logits are wrong
+    valid, logits = truth.clone(), torch.full((1, 8, 8), 9.0)
+    config = PointLossConfig(points=64)
+    assert sum(point_losses([logits], truth, config, draw)) > 10
+    assert sum(point_losses([logits], truth, config, draw, valid=valid)) < 0.1
+    bce, dice = point_losses([logits], truth, config, draw, valid=torch.zeros_like(valid))
+    assert bce == dice == 0
 
 
 @pytest.fixture(scope="module")

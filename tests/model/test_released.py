@@ -2,9 +2,13 @@
 
 import json
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import tiny_base
@@ -223,3 +227,49 @@ def test_a_pickle_that_would_run_code_is_refused(source, tmp_path):
     (source / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
     with pytest.raises(CheckpointDamagedError, match="cannot be read"):
         convert(source, tmp_path / "model")
+
+
+_FULL_SIZE = """
+import resource, sys
+from pathlib import Path
+from unigeoseg.model.released import convert
+became = convert(Path(sys.argv[1]), Path(sys.argv[2]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(len(became.loaded), len(became.unused), len(became.unknown), peak // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_the_full_size_is_converted_in_little_memory(tmp_path):
+    """A synthetic checkpoint with the 958 published names and shapes, in two bfloat16 shards."""
+    goldens = Path(__file__).parents[1] / "goldens"
+    described = json.loads((goldens / "full_state_dict_keys.json").read_text())["keys"]
+    source = tmp_path / "released"
+    source.mkdir()
+    (source / "config.json").write_text("{}")
+    tiny_base.tokenizer().save(str(source / "tokenizer.json"))
+    index, keys = {}, sorted(described)
+    for part, chosen in enumerate((keys[::2], keys[1::2])):
+        name = f"model-{part}.safetensors"
+        index |= dict.fromkeys(chosen, name)
+        values = {
+            key: torch.full(described[key]["shape"], at / 1000, dtype=torch.bfloat16)
+            for at, key in enumerate(chosen)
+        }
+        save_file(values, source / name)
+        del values
+    (source / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    ran = subprocess.run(
+        [sys.executable, "-c", _FULL_SIZE, source, tmp_path / "model"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded, unused, unknown, peak_mb = map(int, ran.stdout.split())
+    assert (loaded, unused, unknown) == (911, 47, 0)
+    assert peak_mb < 12_000
+    with safe_open(tmp_path / "model" / "model.safetensors", "pt") as file:
+        found = file.get_tensor("memory.slots_MD")
+    half = keys[::2] if "global_latents" in keys[::2] else keys[1::2]
+    assert found.dtype == torch.bfloat16
+    assert (found == torch.tensor(half.index("global_latents") / 1000, dtype=found.dtype)).all()

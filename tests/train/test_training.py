@@ -46,13 +46,13 @@ def test_a_batch_is_a_function_of_its_step(images):
     assert torch.equal(first.truth, again.truth)
     assert not torch.equal(first.pixel_values, other.pixel_values)
     assert first.pixel_values.shape == (2, 3, 64, 64)
-    assert first.truth.shape == first.valid.shape == (6, 16, 16)
-    assert 0 <= first.truth.min() and first.truth.max() <= 1
+    assert first.truth.shape == first.valid.shape == (6, 64, 64)
+    assert first.truth.dtype == first.valid.dtype == torch.bool
 
 
 def test_a_view_turns_pixels_and_labels_alike(images):
     for symmetry in range(8):
-        pixels, view = cut_view(images[0], (0, 4, 100), 100, symmetry)
+        pixels, view = cut_view(images[0], (0, 4, 100, 100), 100, symmetry)
         bright = pixels.min(axis=2) > 150
         roofs = view.category_mask("building")
         assert (bright & roofs).sum() / (bright | roofs).sum() > 0.9

@@ -241,7 +241,7 @@ def _losses(
     config = PointLossConfig(points=golden[names[0]].shape[1])
     truth = asked.truth.to(output.logits)
     bce, dice = point_losses((output.logits, *output.earlier), truth, config, draw)
-    words = answer_loss(network.language.head(output.hidden), asked.labels)
+    words = answer_loss(output.hidden, asked.labels, network.language.head)
     return {
         "train.loss_mask": bce,
         "train.loss_dice": dice,

@@ -78,6 +78,15 @@ def build(
     size: Size = 512,
     stride: Stride = 256,
     cap: Annotated[int | None, typer.Option(min=1, help="Most triplets of a category.")] = None,
+    diverse: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of patches, those with the most categories, that reasoning questions are "
+            "kept for; the paper's is 0.1.",
+        ),
+    ] = None,
     judge: Annotated[Judge, typer.Option(help="Measurements, or models behind servers.")] = (
         Judge.OFFLINE
     ),
@@ -104,6 +113,7 @@ def build(
         size=size,
         stride=stride,
         cap=cap,
+        diverse=diverse,
         judge=judge.value,
         models=_digest(judge, models, replies),
         boxes=boxes.value,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.draft import PUBLISHED
 from unigeoseg.data.export import fresh
 from unigeoseg.data.files import read_json, write_bytes, write_json
 from unigeoseg.data.rows import encode_png
@@ -122,7 +123,7 @@ def _samples(root: Path, entry: Mapping[str, Any], licence: str) -> Iterator[tup
             answer=str(reasons[at]) if at < len(reasons) else "",
             family=_family(prompt),
             split="test",
-            writer="published",
+            writer=PUBLISHED,
         )
         yield sample, image
 

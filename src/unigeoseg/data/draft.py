@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from unigeoseg.prompt import Prompt
 
+PUBLISHED = "published"
+"""The writer of instructions that came with their source."""
+
 Family = Literal["point", "box", "referring", "attribute", "context"]
 """The four instruction families; interactive is points or a box, reasoning attribute or context."""
 
@@ -22,7 +25,7 @@ class Draft:
         regions: Ids of the regions that it selects; empty if it selects none of them.
         mask: (H, W) bool, what it selects.
         category: Taxonomy id of what is selected; 0 where a source does not say.
-        writer: Who wrote it: name and version of a generator, or "published".
+        writer: Who wrote it: name and version of a generator, or `PUBLISHED`.
         program: The selection as a program over the patch's scene graph, or empty.
         answer: Reply to a reasoning question, or empty.
     """

@@ -56,6 +56,15 @@ class Instruction:
     mask: np.ndarray
     category: str
 
+    @property
+    def answer(self) -> str:
+        """The reply to a question (paper section 1), without a reason; "" to other tasks."""
+        if self.prompt.task is not Task.REASONING:
+            return ""
+        if self.family == "absent":
+            return "There is no such region in the image"
+        return f"The target region belongs to {self.category}"
+
 
 Generator = np.random.Generator
 T = TypeVar("T")

@@ -5,6 +5,7 @@ Of each image and triplet a few words are held in memory; pictures and masks pas
 """
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from unigeoseg.data.audit import Seen, split_leaks, twins
+from unigeoseg.data.draft import PUBLISHED
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.parquet import read_rows
+from unigeoseg.data.plan import Options
 from unigeoseg.data.rows import ledger_rows
 from unigeoseg.data.shards import Shards
 from unigeoseg.data.split import split_groups
 from unigeoseg.data.unit import IMAGE_GROUP
 
 Folders = Sequence[Path]
+_TRIPLET = ("id", "image", "category_id", "source", "family", "writer")
 Note = Callable[[Rejection], None]
 
 
@@ -38,27 +42,29 @@ class Choice:
     rejections: tuple[Rejection, ...]
 
 
-def choose(folders: Folders, *, seed: int, cap: int | None) -> Choice:
+def choose(folders: Folders, options: Options) -> Choice:
     """Decide what goes on.
 
     1. Splits: a published split stays; the other groups of a source are ranked by a hash
        (`split_groups`). Of a group that was published in several splits only the images of one
        stay: of test, else of val.
     2. Near-duplicates between groups: one stays (`audit.twins`).
-    3. A triplet that is there twice stays once. Of a category with more than `cap` triplets those
-       with the lowest hash of seed and id stay.
+    3. Reasoning questions that were written here stay where a patch is among the `diverse` share
+       of its source with the most categories (paper section 2, stage 6).
+    4. A triplet that is there twice stays once. Of a category with more than `cap` triplets those
+       with the lowest hash of seed and id stay; triplets without a category are not counted.
 
     Args:
         folders: Of all units, in order.
-        seed: Decides, with the triplets' ids, which ones stay under the cap.
-        cap: Most triplets per category; None for no limit. Triplets without a category are not
-            counted.
+        options: Of the build.
     """
     noted: list[Rejection] = []
     images = _without_twins(_split(list(_seen(folders)), noted.append), noted.append)
     splits = {image.id: image.split for image in images}
     kept = _triplets(folders, splits, noted.append)
-    chosen = _capped(kept, noted.append, seed=seed, cap=cap)
+    if options.diverse is not None:
+        _keep_diverse(kept, _by_diversity(folders, splits, options), noted.append)
+    chosen = _capped(kept, noted.append, seed=options.seed, cap=options.cap)
     return Choice(splits, frozenset(chosen), tuple(noted))
 
 
@@ -107,21 +113,54 @@ def _without_twins(images: Sequence[Seen], note: Note) -> list[Seen]:
 @dataclass(frozen=True, slots=True)
 class _Kept:
     id: str
+    image: str
     category: int
     source: str
+    reasoning: bool  # a question that was written here
 
 
 def _triplets(folders: Folders, splits: dict[str, str], note: Note) -> dict[str, _Kept]:
     kept: dict[str, _Kept] = {}
     for folder in folders:
-        for row in read_rows(folder / "triplets.parquet", ("id", "image", "category_id", "source")):
+        for row in read_rows(folder / "triplets.parquet", _TRIPLET):
             if row["image"] not in splits:
                 continue
             if row["id"] in kept:
                 detail = f"triplet {row['id']}"
                 note(Rejection("duplicate", "same_triplet", row["source"], "", detail))
-            kept.setdefault(row["id"], _Kept(row["id"], row["category_id"], row["source"]))
+            reasoning = row["family"] in ("attribute", "context") and row["writer"] != PUBLISHED
+            one = _Kept(row["id"], row["image"], row["category_id"], row["source"], reasoning)
+            kept.setdefault(row["id"], one)
     return kept
+
+
+def _by_diversity(folders: Folders, splits: dict[str, str], options: Options) -> dict[str, bool]:
+    """Whether each image is among the share of its source with the most categories.
+
+    Of equally many the lowest hashes of seed and id come first.
+    """
+    assert options.diverse is not None
+    by_source: defaultdict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
+    for folder in folders:
+        for row in read_rows(folder / "images.parquet", ("id", "source", "regions")):
+            if row["id"] in splits:
+                categories = {region["category"] for region in row["regions"]}
+                lot = (-len(categories), _lot(options.seed, row["id"]), row["id"])
+                by_source[row["source"]].append(lot)
+    return {
+        image: rank < math.ceil(options.diverse * len(lots))
+        for lots in by_source.values()
+        for rank, (_, _, image) in enumerate(sorted(lots))
+    }
+
+
+def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: Note) -> None:
+    """Drop reasoning questions about images that are not diverse; in place."""
+    for each in list(kept.values()):
+        if each.reasoning and not diverse[each.image]:
+            detail = f"triplet {each.id} of image {each.image}"
+            note(Rejection("cap", "diversity", each.source, "", detail))
+            del kept[each.id]
 
 
 def _capped(kept: dict[str, _Kept], note: Note, *, seed: int, cap: int | None) -> Iterable[str]:
@@ -132,7 +171,7 @@ def _capped(kept: dict[str, _Kept], note: Note, *, seed: int, cap: int | None) -
         by_category[each.category].append(each)
     chosen = {each.id for each in by_category.pop(0, ())}
     for _, members in sorted(by_category.items()):
-        members.sort(key=lambda each: hashlib.sha256(f"{seed}/{each.id}".encode()).digest())
+        members.sort(key=lambda each: _lot(seed, each.id))
         chosen |= {each.id for each in members[:cap]}
         for each in members[cap:]:
             detail = f"triplet {each.id} of category {each.category}"
@@ -142,6 +181,10 @@ def _capped(kept: dict[str, _Kept], note: Note, *, seed: int, cap: int | None) -
                 )
             )
     return chosen
+
+
+def _lot(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
 
 
 def write_shards(out: Path, folders: Folders, choice: Choice) -> dict[str, Any]:

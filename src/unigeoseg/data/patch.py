@@ -57,5 +57,5 @@ class Patch:
     def id(self) -> str:
         """16 hexadecimal digits of the SHA-256 of source, place and pixels."""
         digest = hashlib.sha256(f"{self.source}\n{self.key}\n{self.x}\n{self.y}\n".encode())
-        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.pixels).tobytes())
         return digest.hexdigest()[:16]

@@ -77,7 +77,7 @@ def _finish(out: Path, plan: Plan) -> None:
     for left in (*out.glob(".*-????????"), *out.glob("*.parquet")):  # of a run that was killed
         left.unlink()
     folders = [out / WORK / unit.name for unit in plan.units]
-    choice = choose(folders, seed=plan.options.seed, cap=plan.options.cap)
+    choice = choose(folders, plan.options)
     summarise(out, write_shards(out, folders, choice), asdict(plan.options))
 
 

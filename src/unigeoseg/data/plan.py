@@ -31,6 +31,8 @@ class Options:
         size: Side of a patch in pixels.
         stride: Step between patches in pixels.
         cap: Most triplets of a category; None for no limit.
+        diverse: Share of a source's patches, those with the most categories, that reasoning
+            questions are kept for (the paper: a tenth); None for all.
         judge: Who judges, writes and scores: "offline" or "online".
         models: SHA-256 of the online judge's configuration, or empty.
         boxes: Who turns boxes into masks: "nano" or "none".
@@ -40,6 +42,7 @@ class Options:
     size: int = SIZE
     stride: int = STRIDE
     cap: int | None = None
+    diverse: float | None = None
     judge: str = "offline"
     models: str = ""
     boxes: str = "none"

@@ -12,7 +12,7 @@ import numpy as np
 from unigeoseg.data.annotated import LabelledText
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.candidates import candidates
-from unigeoseg.data.draft import Draft
+from unigeoseg.data.draft import PUBLISHED, Draft
 from unigeoseg.data.filters import keep
 from unigeoseg.data.interactive import box_draft, point_draft
 from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
@@ -20,9 +20,6 @@ from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.unit import Scored
 from unigeoseg.prompt import Prompt, Task
-
-PUBLISHED = "published"
-"""Writer of the instructions that came with a source."""
 
 
 @dataclass(frozen=True, slots=True)

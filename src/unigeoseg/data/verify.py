@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.draft import Family
+from unigeoseg.data.draft import PUBLISHED, Family
 from unigeoseg.data.files import sha256
 from unigeoseg.data.filters import Rules
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.rows import patch_of, sample_of
 from unigeoseg.data.semantics import NoSelection, select
 from unigeoseg.data.split import Split
-from unigeoseg.data.stages import PUBLISHED
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.errors import DataError, PromptError
 from unigeoseg.prompt import Task

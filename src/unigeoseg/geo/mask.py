@@ -94,7 +94,7 @@ def _runs(
 ) -> NDArray[np.int64]:
     """Run-lengths of 5 bits a character, lowest first.
 
-    From the fourth on they are stored as differences to the last but one.
+    From the fourth on they are differences to the run before the last.
     """
     starts = ends - lengths + 1
     place = 5 * (np.arange(codes.size) - np.repeat(starts, lengths))

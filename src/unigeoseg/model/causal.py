@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unigeoseg.errors import MissingExtraError
+from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.config import CausalLanguageConfig
 
 Context = tuple[tuple[Tensor, Tensor], ...]
@@ -143,12 +143,24 @@ class CausalLanguage(nn.Module):
         return self.embed(torch.tensor([list(ids)], dtype=torch.long, device=device))
 
     def settle(self) -> None:
-        """Compute what is not stored with the weights: the rotary frequencies."""
+        """Compute what is not stored with the weights: the rotary frequencies.
+
+        Raises:
+            OptionError: If the language model keeps anything else beside its weights.
+        """
         for name, module in self.model.named_modules():
             if type(module).__name__.endswith("RotaryEmbedding"):
                 parent, _, child = name.rpartition(".")
                 fresh = type(module)(config=self.model.config)
-                setattr(self.model.get_submodule(parent), child, fresh)
+                setattr(self.model.get_submodule(parent), child, fresh.cpu())
+        stored = self.model.state_dict().keys()
+        left = [name for name, value in self.model.named_buffers() if value.is_meta]
+        if unsettled := sorted(set(left) - stored):
+            raise OptionError(
+                f"a language model of architecture {self.config.architecture!r} keeps "
+                f"{unsettled[0]} beside its weights, which is not stored; use one of the "
+                "architectures phi, llama or qwen2"
+            )
 
 
 def _length(context: Context) -> int:

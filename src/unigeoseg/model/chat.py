@@ -39,7 +39,14 @@ def wording(end: str) -> str:
 def for_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
     """The configuration with the prefix as this tokenizer writes it."""
     assert isinstance(config.language, CausalLanguageConfig)
-    return replace(config, language=replace(config.language, prefix=_ids(tokenizer, PREFIX)))
+    return replace(config, language=replace(config.language, prefix=prefix_of(tokenizer)))
+
+
+def prefix_of(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Token ids before the image, with the token that starts a text if the tokenizer has one."""
+    encoded = tokenizer.encode(PREFIX)
+    said = [index for index, special in enumerate(encoded.special_tokens_mask) if not special]
+    return tuple(encoded.ids[: said[-1] + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class ChatProcessor(Processor):
         super().__init__(tokenizer, config)
         assert isinstance(config.language, CausalLanguageConfig)
         self._end = config.language.end
-        if _ids(tokenizer, PREFIX) != config.language.prefix:
+        if prefix_of(tokenizer) != config.language.prefix:
             raise CheckpointDamagedError(
                 "the tokenizer writes the start of a conversation in other tokens than the "
                 "network was made for: tokenizer and weights are of different models; fetch both "
@@ -94,12 +101,27 @@ class ChatProcessor(Processor):
             PromptError: If an instruction is longer than the network reads, or asks for what it
                 cannot do: points to leave out, or too many points.
         """
+        return self.lessons(prompts, [""] * len(prompts), image_index, size)[0]
+
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether the network can answer such a prompt: one without points to leave out."""
+        return all(point.positive for point in prompt.points)
+
+    def lessons(
+        self,
+        prompts: Sequence[Prompt],
+        answers: Sequence[str],
+        image_index: Sequence[int],
+        size: tuple[int, int],
+    ) -> tuple[PromptInputs, Tensor]:
+        """As `Processor.lessons`; raises what `prompts` raises."""
         height, width = size
         texts = [prompt.instruction(width, height) for prompt in prompts]
         for prompt in prompts:
             self._check(prompt)
-        drawn = coordinates_of(prompts, height, width)
-        return self.pack(texts, [prompt.task for prompt in prompts], drawn, image_index)[0]
+        drawn, tasks = coordinates_of(prompts, height, width), [prompt.task for prompt in prompts]
+        replies = [answer or None for answer in answers]
+        return self.pack(texts, tasks, drawn, image_index, answers=replies)
 
     def pack(
         self,
@@ -108,7 +130,7 @@ class ChatProcessor(Processor):
         drawn: tuple[Tensor, Tensor],
         image_index: Sequence[int],
         *,
-        answers: Sequence[str] | None = None,
+        answers: Sequence[str | None] | None = None,
     ) -> tuple[PromptInputs, Tensor]:
         """Pack instructions that are written out, with the replies to learn from if there are any.
 
@@ -117,8 +139,8 @@ class ChatProcessor(Processor):
             tasks: P tasks.
             drawn: Coordinate rows (P, M, 5) in [0, 1], and which exist (P, M) bool.
             image_index: Which image of the batch each is about.
-            answers: P answers; without them the conversation ends with the instruction, on whose
-                hidden states nothing behind it has an influence.
+            answers: P answers; without them, or where one is None, the conversation ends with the
+                instruction, on whose hidden states nothing behind it has an influence.
 
         Returns:
             The inputs, and labels (P, L) int64: the token to predict at each place, or IGNORED.
@@ -183,7 +205,7 @@ class ChatProcessor(Processor):
         return ids, [IGNORED] * closing + ids[closing:]
 
     def _check(self, prompt: Prompt) -> None:
-        if not all(point.positive for point in prompt.points):
+        if not self.takes(prompt):
             raise PromptError(
                 "this model knows no points to leave out; give positive points or a box, or use "
                 "the model nano"

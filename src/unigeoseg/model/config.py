@@ -6,7 +6,7 @@ it can be ablated by a recipe; no other switch exists in the forward pass.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 # ImageNet's, on 0..255 values
@@ -90,6 +90,21 @@ def _phi_1_5() -> dict[str, Any]:
         "rope_theta": 10000.0,
         "layer_norm_eps": 1e-5,
         "hidden_act": "gelu_new",
+    }
+
+
+def _deepseek_7b() -> dict[str, Any]:
+    """The sizes of DeepSeek-7B (Bi et al., arXiv 2401.02954), which is of Llama's architecture."""
+    return {
+        "vocab_size": 102400,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 32,
+        "max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "hidden_act": "silu",
     }
 
 
@@ -261,6 +276,24 @@ class ModelConfig:
             encoder=SwinConfig(),
             language=CausalLanguageConfig(),
             decoder=Mask2FormerConfig(),
+        )
+
+    @classmethod
+    def base_deepseek(cls) -> "ModelConfig":
+        """Base with DeepSeek-7B-Chat in Phi's place, as in the paper's supplement.
+
+        Sizes and end of text are those of its published configuration. No released weights exist,
+        so TATE and LKM follow the paper.
+        """
+        return replace(
+            cls.base(),
+            name="base-deepseek",
+            variant="paper",
+            language=CausalLanguageConfig(
+                architecture="llama",
+                settings=_deepseek_7b(),
+                end="<\uff5cend\u2581of\u2581sentence\uff5c>",
+            ),
         )
 
     @classmethod

@@ -119,9 +119,9 @@ class TaskAdaptiveEnhancement(nn.Module):
         enhanced = torch.empty_like(text_PLD)
         rows, present = coordinates
         for task in (INTERACTIVE, REFERRING, REASONING):
+            # a branch without prompts runs too: where processes train together, each has to
+            # bring a gradient for every weight
             chosen = (task_P == task).nonzero().squeeze(1)
-            if not len(chosen):
-                continue
             text, mask = text_PLD[chosen], instruction_PL[chosen]
             if task == INTERACTIVE:
                 branch = self.interactive(text, rows[chosen], present[chosen])

@@ -3,6 +3,7 @@
 Legend: P prompts, h w mask logits.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,16 +18,14 @@ BCE_WEIGHT, DICE_WEIGHT, SCORE_WEIGHT = 5.0, 5.0, 2.0
 
 @dataclass(frozen=True, slots=True)
 class LossParts:
-    """The parts of one step's loss, already weighted; scalars."""
+    """The parts of one step's loss by name, already weighted; scalars."""
 
-    bce: Tensor
-    dice: Tensor
-    score: Tensor
+    parts: Mapping[str, Tensor]
 
     @property
     def total(self) -> Tensor:
         """What is minimised."""
-        return self.bce + self.dice + self.score
+        return torch.stack(list(self.parts.values())).sum()
 
 
 def segmentation_loss(
@@ -48,9 +47,11 @@ def segmentation_loss(
         output.score_logits, quality, weight, reduction="sum"
     )
     return LossParts(
-        bce=BCE_WEIGHT * bce / len(layers),
-        dice=DICE_WEIGHT * dice / len(layers),
-        score=SCORE_WEIGHT * score / weight.sum(),
+        {
+            "bce": BCE_WEIGHT * bce / len(layers),
+            "dice": DICE_WEIGHT * dice / len(layers),
+            "score": SCORE_WEIGHT * score / weight.sum(),
+        }
     )
 
 

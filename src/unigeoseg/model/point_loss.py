@@ -15,6 +15,8 @@ from unigeoseg.model.chat import IGNORED
 
 Draw = Callable[[int, int], Tensor]
 """Uniform points (P, K, 2), x before y, in [0, 1], for given P and K."""
+Head = Callable[[Tensor], Tensor]
+"""What words hidden states expect: (N, D) to (N, V)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ def point_losses(
     truth: Tensor,
     config: PointLossConfig,
     draw: Draw = draw_uniform,
+    *,
+    valid: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Binary cross-entropy and dice at sampled points, weighted, summed over the layers.
 
@@ -54,15 +58,18 @@ def point_losses(
         truth: (P, H, W) in [0, 1], of any size.
         config: Points and weights.
         draw: Where uniform points come from.
+        valid: (P, H, W) in {0, 1}, 0 where the label does not say; None where it always does.
     """
+    valid = torch.ones_like(truth) if valid is None else valid
     bce = dice = torch.zeros((), device=truth.device)
     for logits in layers:
         with torch.no_grad():
             points = uncertain_points(logits, config, draw)
-            labels = _at(truth, points)
+            known = (_at(valid, points, "border") > 0.99).to(logits)
+            labels = _at(truth, points) * known
         values = _at(logits, points)
-        bce = bce + functional.binary_cross_entropy_with_logits(values, labels)
-        dice = dice + _dice(values, labels)
+        bce = bce + _bce(values, labels, known)
+        dice = dice + _dice(values, labels, known)
     return config.bce_weight * bce, config.dice_weight * dice
 
 
@@ -77,27 +84,39 @@ def uncertain_points(logits: Tensor, config: PointLossConfig, draw: Draw) -> Ten
     return torch.cat([certain, draw(len(logits), config.points - kept).to(logits)], dim=1)
 
 
-def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the answer's tokens, mean over those with a label.
+def answer_loss(hidden: Tensor, labels: Tensor, head: Head) -> Tensor:
+    """Cross-entropy of the answer's tokens, mean over those with a label; 0 if none has one.
 
     Args:
-        logits: (P, L, V), what is expected behind each token.
+        hidden: Hidden states (P, L, D); the one before a token predicts it.
         labels: (P, L) int64, each place's own token, or IGNORED.
+        head: Hidden states (N, D) to what is expected (N, V); it sees those alone that predict a
+            label, since V is large.
     """
-    return functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED
-    )
+    taught = labels[:, 1:] != IGNORED
+    logits, wanted = head(hidden[:, :-1][taught]), labels[:, 1:][taught]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    summed = functional.cross_entropy(logits, wanted, reduction="sum")
+    return summed / max(len(wanted), 1)
 
 
-def _at(maps: Tensor, points: Tensor) -> Tensor:
-    """Values of maps (P, h, w) at points (P, K, 2), bilinear, zero beyond the border: (P, K)."""
+def _at(maps: Tensor, points: Tensor, beyond: str = "zeros") -> Tensor:
+    """Values of maps (P, h, w) at points (P, K, 2), bilinear: (P, K)."""
     grid = (2 * points - 1).unsqueeze(2)
-    sampled = functional.grid_sample(maps.unsqueeze(1).to(grid), grid, align_corners=False)
+    sampled = functional.grid_sample(
+        maps.unsqueeze(1).to(grid), grid, padding_mode=beyond, align_corners=False
+    )
     return sampled[:, 0, :, 0]
 
 
-def _dice(values: Tensor, labels: Tensor) -> Tensor:
+def _bce(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+    """Mean over prompts of the mean over known points of (P, K)."""
+    each = functional.binary_cross_entropy_with_logits(values, labels, reduction="none")
+    return ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)).mean()
+
+
+def _dice(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
     """Mean over prompts of 1 - dice of logits and labels (P, K); one point smooths the ratio."""
-    chance = values.sigmoid()
+    chance = values.sigmoid() * known
     overlap = 2 * (chance * labels).sum(dim=1)
     return (1 - (overlap + 1) / (chance.sum(dim=1) + labels.sum(dim=1) + 1)).mean()

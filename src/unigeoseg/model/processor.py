@@ -72,6 +72,36 @@ class Processor:
             present=present,
         )
 
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether the network can answer such a prompt."""
+        del prompt
+        return True
+
+    def lessons(
+        self,
+        prompts: Sequence[Prompt],
+        answers: Sequence[str],
+        image_index: Sequence[int],
+        size: tuple[int, int],
+    ) -> tuple[PromptInputs, Tensor | None]:
+        """Pack prompts to learn from.
+
+        Args:
+            prompts: P prompts.
+            answers: The reply to each in words, "" where there is none.
+            image_index: Which image of the batch each is about.
+            size: Height and width, in pixels, that the coordinates are measured in.
+
+        Returns:
+            The inputs, and what the network is to say: labels (P, L) int64 as in `chat`, or None
+            of a network that says nothing.
+
+        Raises:
+            PromptError: If an instruction is longer than the network reads.
+        """
+        del answers
+        return self.prompts(prompts, image_index, size), None
+
     def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids (P, L) int64, padded with 0, and which are real (P, L) bool."""
         rows = [self.tokenizer.encode(text).ids for text in texts]

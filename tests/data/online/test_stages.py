@@ -321,5 +321,5 @@ def test_patches_overlap_in_threads_and_a_resumed_run_asks_nothing(tmp_path):
 @pytest.mark.parametrize("package", ["openai", "pydantic"])
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'unigeoseg\[engine\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'unigeoseg\[judges\]'"):
         online_stages(tmp_path / "models.toml", tmp_path)

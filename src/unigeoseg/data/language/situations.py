@@ -10,7 +10,7 @@ ATTRIBUTE = {
     False: (
         "{ask}{mark}",
         "Looking at this scene from above: {ask}{mark}",
-        "Consider what can be seen here. {ask}{mark}",
+        "Consider what can be seen here: {ask}{mark}",
     ),
     True: (
         "{ask}, given that the answer {given}{mark}",
@@ -18,7 +18,7 @@ ATTRIBUTE = {
         "{ask}{mark} Note that it {given}.",
         "{ask}{mark} As a hint, the answer {given}.",
         "Consider the region that {given}: {ask}{mark}",
-        "One region in this scene {given}. {ask}{mark}",
+        "One region in this scene {given}: {ask}{mark}",
     ),
 }
 

@@ -35,7 +35,7 @@ def online_stages(
         import openai  # noqa: F401
         import pydantic  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("a judge behind a server", "engine") from error
+        raise MissingExtraError("a judge behind a server", "judges") from error
     from unigeoseg.data.online.client import OnlineClient
     from unigeoseg.data.online.config import load_models
     from unigeoseg.data.online.judge import OnlineJudge

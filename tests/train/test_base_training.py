@@ -1,0 +1,309 @@
+"""Base in training: the loss falls, a stopped run goes on exactly, memory and precision."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sets
+import tiny_base
+from families import FAMILIES as LANGUAGES
+from families import write_language
+from networks import tiny_network, tiny_processor
+from unigeoseg.data.instructions import FAMILIES
+from unigeoseg.data.split import read_split
+from unigeoseg.errors import OptionError
+from unigeoseg.model import checkpoint
+from unigeoseg.model.chat import IGNORED, ChatProcessor
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.prompt import Prompt, Task
+from unigeoseg.train.batches import BatchMaker
+from unigeoseg.train.initial import base_from_language
+from unigeoseg.train.loop import Trainer, rate_at, train
+from unigeoseg.train.lora import Adapters
+from unigeoseg.train.losses import Lesson
+from unigeoseg.train.recipes import TrainConfig, base_paper, base_tiny
+from unigeoseg.train.recompute import recompute_layers
+from unigeoseg.train.run import run
+
+pytest.importorskip("transformers", reason="Base needs the extra 'base'")
+SOURCES = {"roofs": 1.0}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    sets.write_set(folder / "roofs", images=8)
+    return read_split(folder, "train")
+
+
+def recipe(variant: str = "paper") -> TrainConfig:
+    return base_tiny(replace(tiny_base.config(), variant=variant), SOURCES)
+
+
+def make(images, config: TrainConfig) -> tuple[Trainer, BatchMaker]:
+    torch.manual_seed(config.seed)
+    network = UniGeoSegNetwork(config.model)
+    processor = ChatProcessor(tiny_base.tokenizer(), config.model)
+    maker = BatchMaker(images, processor, config.batch, seed=config.seed)
+    return Trainer(network, processor, config), maker
+
+
+def gradients(network: UniGeoSegNetwork, config: TrainConfig, batch) -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    parts = Lesson(network, config.loss, half=config.half)(batch)
+    torch.stack(list(parts.values())).sum().backward()
+    names = (
+        (name.replace("_checkpoint_wrapped_module.", ""), weight.grad)
+        for name, weight in network.named_parameters()
+    )
+    return {name: grad for name, grad in names if grad is not None}
+
+
+def test_a_batch_has_conversations_with_answers(images):
+    config = recipe()
+    config = replace(
+        config, batch=replace(config.batch, prompts=3, families={"attribute": 1, "box": 1})
+    )
+    _, maker = make(images, config)
+    batch = maker.batch(1)
+    assert batch.pixel_values.shape == (2, 3, 64, 64)
+    assert batch.truth.shape == batch.valid.shape == (6, 64, 64)
+    assert set(batch.families) == {"attribute", "box"}
+    for family, labels, ids in zip(
+        batch.families, batch.labels, batch.prompts.token_ids, strict=True
+    ):
+        said = maker.processor.tokenizer.decode(labels[labels != IGNORED].tolist())
+        said = said.replace(" ", "").replace("\u0120", " ")  # bytes, of which this is the space
+        assert ("The target region belongs to" in said) == (family == "attribute")
+        assert (labels[labels != IGNORED] == ids[labels != IGNORED]).all()
+
+
+def test_points_to_leave_out_are_not_drawn(images):
+    config = recipe()
+    config = replace(config, batch=replace(config.batch, families={"point": 1}))
+    _, maker = make(images, config)
+    for step in range(20):
+        batch = maker.batch(step)
+        assert (batch.prompts.coordinates[batch.prompts.present][:, 4] == 1).all()
+
+
+def test_a_whole_view_is_letterboxed(images):
+    config = recipe()
+    config = replace(config, batch=replace(config.batch, whole=1.0, families={"box": 1}))
+    wide = [
+        replace(image, pixels=image.pixels[:64], regions=image.regions[:64]) for image in images
+    ]
+    _, maker = make(wide, config)
+    pixels, view = maker._view(np.random.default_rng(0))
+    dark = (pixels == 0).all(axis=2)
+    assert dark.sum() == 64 * 32
+    assert (view.regions[dark] == 0).all()
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_a_step_trains_all_but_the_encoder(images, variant):
+    trainer, maker = make(images, recipe(variant))
+    before = copy.deepcopy(trainer.network.state_dict())
+    seen: set[str] = set()
+    for step in range(8):
+        loss = trainer.train_step(maker.batch(step))
+        assert set(loss.parts) == {"bce", "dice", "answer"}
+        asked = {
+            name for name, weight in trainer.network.named_parameters() if weight.grad is not None
+        }
+        seen |= asked
+    after = trainer.network.state_dict()
+    same = {key for key in before if torch.equal(before[key], after[key])}
+    encoder = {key for key in before if key.startswith("encoder.")}
+    assert same == encoder
+    assert not any(name.startswith("encoder.") for name in seen)
+    assert not any(module.training for module in trainer.network.encoder.modules())
+    assert trainer.network.language.training
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize("family", ["box", "referring", "attribute"])
+def test_every_weight_has_a_gradient_whatever_is_asked(images, variant, family):
+    # processes that train together wait for each other's gradient of every weight
+    config = recipe(variant)
+    config = replace(config, batch=replace(config.batch, families={family: 1}))
+    trainer, maker = make(images, config)
+    trainer.train_step(maker.batch(0))
+    trained = [weight for weight in trainer.network.parameters() if weight.requires_grad]
+    assert trained and all(weight.grad is not None for weight in trained)
+
+
+@pytest.fixture(scope="module")
+def whole(images) -> tuple[Trainer, list[float], float, float]:
+    """Thirty steps: the trainer, each step's loss, and the loss on other batches around them."""
+    trainer, maker = make(images, recipe())
+    others = [maker.batch(step) for step in range(100, 108)]
+
+    def elsewhere() -> float:
+        with torch.no_grad():
+            parts = [trainer.lesson(batch) for batch in others]
+        return sum(sum(each.values()).item() for each in parts) / len(parts)
+
+    before = elsewhere()
+    losses = [trainer.train_step(maker.batch(step)).total.item() for step in range(30)]
+    return trainer, losses, before, elsewhere()
+
+
+def test_the_loss_falls(whole):
+    _, _, before, after = whole
+    assert after < 0.9 * before
+
+
+def test_a_resumed_run_is_the_same_run(images, whole, tmp_path: Path):
+    trainer, losses, _, _ = whole
+    first, maker = make(images, recipe())
+    for step in range(15):
+        first.train_step(maker.batch(step))
+    first.save(tmp_path / "run")
+    second, maker = make(images, recipe())
+    second.resume(tmp_path / "run")
+    assert second.step == 15
+    found = [second.train_step(maker.batch(step)).total.item() for step in range(15, 30)]
+    assert found == losses[15:]
+    for key, value in trainer.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[key]), key
+
+
+def test_a_resumed_run_with_adapters_is_the_same_run(images, tmp_path: Path):
+    pytest.importorskip("peft", reason="adapters need the extra 'train'")
+    config = replace(recipe(), adapters=Adapters(rank=2))
+    trainer, maker = make(images, config)
+    losses = []
+    for step in range(4):
+        if step == 2:
+            trainer.save(tmp_path / "run")
+        losses.append(trainer.train_step(maker.batch(step)).total.item())
+    second, _ = make(images, config)
+    second.resume(tmp_path / "run")
+    assert [second.train_step(maker.batch(step)).total.item() for step in (2, 3)] == losses[2:]
+
+
+def test_what_is_saved_is_a_model(images, tmp_path: Path):
+    config = replace(recipe(), steps=2, recompute=True)
+    trainer, maker = make(images, config)
+    train(trainer, maker, tmp_path)
+    network, _ = checkpoint.load(tmp_path / "model")
+    batch = maker.batch(0)
+    with torch.no_grad():
+        found = network(batch.pixel_values, batch.prompts).logits
+        expected = trainer.network.eval()(batch.pixel_values, batch.prompts).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_recomputing_gives_the_same_gradients(images, variant):
+    config = recipe(variant)
+    _, maker = make(images, config)
+    batch = maker.batch(0)
+    torch.manual_seed(0)
+    plain = UniGeoSegNetwork(config.model).train()
+    again = copy.deepcopy(plain)
+    recompute_layers(again)
+    assert again.state_dict().keys() == plain.state_dict().keys()
+    runs = {"plain": 0, "again": 0}
+
+    def count(name):
+        def hook(*_):
+            runs[name] += 1
+
+        return hook
+
+    for name, network in (("plain", plain), ("again", again)):
+        for layer in (
+            network.encoder.stages[0][0].attention,
+            network.language.model.layers[0].self_attn,
+            network.pixels.layers[0].attention,
+            network.decoder.layers[0].cross,
+        ):
+            layer.register_forward_hook(count(name))
+    expected, found = gradients(plain, config, batch), gradients(again, config, batch)
+    assert runs == {"plain": 4, "again": 8}
+    assert found.keys() == expected.keys()
+    for name, grad in expected.items():
+        torch.testing.assert_close(found[name], grad, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_recomputing_works_for_nano_too():
+    network = tiny_network()
+    plain = copy.deepcopy(network)
+    recompute_layers(network)
+    prompts = tiny_processor().prompts([Prompt.from_text("the roof")], [0], (64, 64))
+    pixels = torch.randn(1, 3, 64, 64)
+    for each in (plain, network):
+        each(pixels, prompts).logits.square().mean().backward()
+    for one, other in zip(plain.parameters(), network.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-5)
+
+
+def test_bfloat16_is_close(images):
+    config = replace(recipe(), half=True)
+    trainer, maker = make(images, config)
+    single, _ = make(images, recipe())
+    batch = maker.batch(0)
+    found, expected = trainer.train_step(batch), single.train_step(batch)
+    assert found.total != expected.total
+    assert found.total.item() == pytest.approx(expected.total.item(), rel=0.05)
+    assert {weight.dtype for weight in trainer.network.parameters()} == {torch.float32}
+
+
+def test_a_part_that_does_not_exist_cannot_be_frozen(images):
+    with pytest.raises(OptionError, match="no part 'brain'"):
+        make(images, replace(recipe(), frozen=("brain",)))
+
+
+def test_the_rate_is_a_cosine():
+    config = replace(recipe(), steps=100, warmup=0.1)
+    rates = [rate_at(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0
+    assert rates[54] == pytest.approx(0.5)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[99] == rates[100] == pytest.approx(0)
+
+
+def test_the_papers_numbers():
+    config = base_paper(SOURCES)
+    assert config.steps * config.batch.images >= 3 * 970_238 > (config.steps - 1) * 16
+    assert config.lr == config.language_lr == 1e-4 and config.weight_decay == 0
+    assert config.model.variant == "paper" and config.model.image_size == 512
+    assert (config.warmup, config.schedule, config.half) == (0.03, "cosine", True)
+    assert (config.recompute, config.parallel) == (True, "deepspeed")
+
+
+def test_questions_have_an_answer(images):
+    _, maker = make(images, recipe())
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        _, view = maker._view(rng)
+        for draw in FAMILIES.values():
+            said = draw(view, rng)
+            if said is not None:
+                assert bool(said.answer) == (said.prompt.task is Task.REASONING)
+                assert said.family == "absent" or not said.answer or said.category in said.answer
+
+
+def test_a_run_from_a_pretrained_language_model(tmp_path: Path):
+    folder = write_language(tmp_path / "language", LANGUAGES["llama"])
+    network, processor = base_from_language(recipe().model, folder)
+    words = network.language.model.get_input_embeddings().weight
+    assert network.enhance.reasoning.norm.weight.mean().item() == pytest.approx(words.std().item())
+    checkpoint.save(tmp_path / "start", network, processor)
+    sets.write_set(tmp_path / "data" / "roofs", images=4)
+    config = replace(recipe(), steps=2)
+    run(config, tmp_path / "data", tmp_path / "out", start=tmp_path / "start")
+    trained, _ = checkpoint.load(tmp_path / "out" / "model")
+    assert trained.config == network.config
+    before, after = network.state_dict(), trained.state_dict()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert {key.split(".")[0] for key in changed} >= {"connector", "language", "memory", "decoder"}
+    assert not any(key.startswith("encoder.") for key in changed)
