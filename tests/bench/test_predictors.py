@@ -155,6 +155,44 @@ def test_sam_takes_points_and_boxes(kind, tmp_path):
     assert text is None
 
 
+def write_sam3(folder: Path) -> None:
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    small = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    backbone = small | {"model_type": "sam3_vit_model", "num_hidden_layers": 1}
+    backbone |= {"image_size": 112, "patch_size": 14, "window_size": 4, "global_attn_indexes": [0]}
+    vision = {"backbone_config": backbone | {"pretrain_image_size": 112}, "fpn_hidden_size": 16}
+    text = small | {"vocab_size": 64, "projection_dim": 16, "num_hidden_layers": 1}
+    text |= {"max_position_embeddings": 32, "eos_token_id": 2, "bos_token_id": 1}
+    config = transformers.Sam3Config(
+        vision_config=vision | {"backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]]},
+        text_config=text | {"pad_token_id": 0},
+        geometry_encoder_config=small | {"num_layers": 1},
+        detr_encoder_config=small | {"num_layers": 1},
+        detr_decoder_config=small | {"num_layers": 1, "num_queries": 5},
+        mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
+    )
+    transformers.Sam3Model(config).save_pretrained(folder)
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2, "the": 3, "roof": 4, "<unk>": 5}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>"
+    ).save_pretrained(folder)
+
+
+def test_sam3_takes_phrases(tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    write_sam3(tmp_path)
+    system = predictor(f"sam3:{tmp_path}")
+    (nothing,) = system(PIXELS, ASKED[2:])
+    assert nothing.mask.shape == (40, 60) and nothing.score < 0.5 and not nothing.mask.any()
+    monkeypatch.setattr("unigeoseg.bench.sam._CONFIDENT", 0.0)
+    (union,) = system(PIXELS, ASKED[2:])
+    assert union.score == nothing.score and union.mask.any()
+
+
 def test_sam_sees_what_its_publisher_shows_it():
     from unigeoseg.bench.sam import KINDS, Frame
 
