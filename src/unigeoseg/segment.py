@@ -276,14 +276,8 @@ class Session:
             self._encoded.move_to_end(view)
             return self._encoded[view]
         segmenter, native = self._segmenter, self.scene.read(view.window)
-        if view.letterbox:
-            pixels = show(native.array, view)
-        elif native.grid.shape == view.shape:
-            pixels = native.array
-        else:
-            pixels = self.scene.read(view.window, shape=view.shape).array
         with torch.inference_mode():
-            features = segmenter.encode(pixels[None])
+            features = segmenter.encode(show(native.array, view)[None])
         self._encoded[view] = features, has_data(native.valid)
         if len(self._encoded) > self._KEPT:
             self._encoded.popitem(last=False)

@@ -8,7 +8,9 @@ longitude then latitude, whatever the axis order of the CRS's authority.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
@@ -27,6 +29,7 @@ WGS84 = CRS.from_epsg(4326)
 """Longitude and latitude in degrees, as used by GeoJSON."""
 
 _WEB_MERCATOR = 3857
+_EQUAL_AREA = CRS.from_proj4("+proj=cea +ellps=WGS84 +units=m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Grid:
         """
         if self.crs is None:
             return None
-        if self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR:
+        if self._on_ellipsoid:
             return self._ground_gsd_m()
         if not self.crs.is_projected:
             return None
@@ -125,6 +128,45 @@ class Grid:
             x, y = self._from_crs(x, y, crs)
         a, b, c, d, e, f = tuple(~self.transform)[:6]
         return a * x + b * y + c, d * x + e * y + f
+
+    @property
+    def _on_ellipsoid(self) -> bool:
+        """Whether metres are measured on the ellipsoid, not in the plane of the CRS."""
+        return self.crs is not None and (
+            self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR
+        )
+
+    @property
+    def anchor(self) -> tuple[int, int]:
+        """Column and row of the first pixel, counted from the origin of the CRS.
+
+        Cuts of one mosaic that lie on its pixels agree on them. (0, 0) without a CRS.
+        """
+        if self.crs is None:
+            return 0, 0
+        x, y = self.to_pixel(0, 0)
+        return -round(x), -round(y)
+
+    def cell_areas_m2(self, window: Window) -> NDArray[np.float64] | None:
+        """Square metres of a pixel in each row (h,) of a window; None without a CRS.
+
+        A projected CRS gives its own plane. In a geographic CRS, and in Web Mercator, cells are
+        measured on the ellipsoid, at the window's middle column.
+        """
+        if self.gsd_m is None:
+            return None
+        height = int(window.height)
+        if not self._on_ellipsoid:
+            return np.full(height, self.gsd_m**2)
+        row = window.row_off + np.arange(height)
+        left = np.full(height, window.col_off + (window.width - 1) / 2)
+        corners = [self.to_map(left + dx, row + dy) for dx, dy in ((0, 0), (1, 0), (1, 1), (0, 1))]
+        # in an equal-area projection a small cell's corners span its area
+        to_plane = transformer(self.crs, _EQUAL_AREA)
+        x, y = np.moveaxis(np.array([to_plane.transform(*corner) for corner in corners]), 1, 0)
+        turned = x * np.roll(y, -1, axis=0) - np.roll(x, -1, axis=0) * y
+        areas: NDArray[np.float64] = np.abs(turned.sum(axis=0)) / 2
+        return areas
 
     def for_window(self, window: Window) -> "Grid":
         """Grid of a window of whole pixels, which may reach outside this grid."""
