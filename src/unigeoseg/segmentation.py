@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
-from scipy import ndimage
 
+from unigeoseg.geo.files import MASK_SUFFIXES, check_output
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.mask import components
-from unigeoseg.geo.vector import (
-    MASK_SUFFIXES,
-    Feature,
-    check_output,
-    polygonise,
-    write_mask,
-    write_vectors,
-)
+from unigeoseg.geo.mask_writer import write_mask
+from unigeoseg.geo.regions import Region, RegionFinder
+from unigeoseg.geo.vector import Feature, Value
+from unigeoseg.geo.vector_writer import write_vectors
 from unigeoseg.prompt import Prompt
 
 
@@ -56,18 +51,11 @@ class Segmentation:
         Properties: instruction, score (the region's mean), confidence, area_m2 (None without a
         CRS), area_px, and the answer if there is one.
         """
-        labels = components(self.mask)
-        found = []
-        for label, rows_columns in enumerate(_slices(labels), start=1):
-            here = labels[rows_columns] == label
-            area_px = int(here.sum())
-            if area_px < min_area_px:
-                continue
-            window = Window.from_slices(*rows_columns)
-            part = self.grid.for_window(window)
-            for geometry in polygonise(here, part):
-                found.append(Feature(geometry, self._properties(here, rows_columns, part)))
-        return found
+        grid = self.grid
+        finder = RegionFinder(grid, 0, grid.width, min_area_px=min_area_px)
+        whole = Window(0, 0, grid.width, grid.height)
+        regions = [*finder.add(whole, self.mask.astype(np.uint8), self.score), *finder.finish()]
+        return [Feature(region.geometry, self._properties(region)) for region in regions]
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the mask (.tif) or its regions (.geojson, .json, .gpkg), by suffix.
@@ -78,19 +66,14 @@ class Segmentation:
         check_output(Path(path), overwrite)
         write(Path(path), [self])
 
-    def _properties(
-        self, here: NDArray[np.bool_], place: tuple[slice, slice], part: Grid
-    ) -> dict[str, str | int | float | None]:
-        area_px, gsd_m = int(here.sum()), part.gsd_m
-        answer: dict[str, str | int | float | None] = (
-            {} if self.answer is None else {"answer": self.answer}
-        )
+    def _properties(self, region: Region) -> dict[str, Value]:
+        answer: dict[str, Value] = {} if self.answer is None else {"answer": self.answer}
         return answer | {
             "instruction": self.prompt.instruction(self.grid.width, self.grid.height),
-            "score": round(float(self.score[place][here].mean()), 4),
+            "score": round(region.score, 4),
             "confidence": round(self.confidence, 4),
-            "area_px": area_px,
-            "area_m2": None if gsd_m is None else round(area_px * gsd_m**2, 3),
+            "area_px": region.area_px,
+            "area_m2": None if region.area_m2 is None else round(region.area_m2, 3),
         }
 
 
@@ -105,8 +88,3 @@ def write(path: Path, found: Sequence[Segmentation]) -> None:
     else:
         features = [feature for each in found for feature in each.features()]
         write_vectors(path, features, found[0].grid)
-
-
-def _slices(labels: NDArray[np.int32]) -> list[tuple[slice, slice]]:
-    found: list[tuple[slice, slice]] = ndimage.find_objects(labels)
-    return found

@@ -39,7 +39,7 @@ class ViewConfig:
             window; 0 where it takes any multiple of 32.
     """
 
-    tile: int = 512
+    tile: int = 1024
     overlap: int = 128
     whole: int = 1280
     smallest: int = 256

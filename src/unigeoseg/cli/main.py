@@ -84,8 +84,8 @@ def segment(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment a scene by text, points or boxes; the masks lie where the scene lies."""
+    from unigeoseg.geo.files import check_output
     from unigeoseg.geo.raster import open_scene
-    from unigeoseg.geo.vector import check_output
     from unigeoseg.segment import Segmenter
     from unigeoseg.segmentation import write
 

@@ -1,7 +1,7 @@
 """Arrays as the source of a scene."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,6 @@ class ArrayReader:
 
     pixels: NDArray[Any]
     valid: NDArray[np.bool_] | None
-    overviews: ClassVar[bool] = False
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> "ArrayReader":
@@ -55,6 +54,11 @@ class ArrayReader:
     def shape(self) -> tuple[int, int]:
         """Rows and columns, (H, W)."""
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
+
+    @property
+    def overviews(self) -> bool:
+        """Whether a decimated read of the whole is cheap: memory is."""
+        return True
 
     def read(
         self, window: Window, shape: tuple[int, int]

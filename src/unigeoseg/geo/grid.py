@@ -7,6 +7,7 @@ longitude then latitude, whatever the axis order of the CRS's authority.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from affine import Affine
@@ -29,6 +30,7 @@ WGS84 = CRS.from_epsg(4326)
 """Longitude and latitude in degrees, as used by GeoJSON."""
 
 _WEB_MERCATOR = 3857
+_ELLIPSOID = Geod(ellps="WGS84")
 _EQUAL_AREA = CRS.from_proj4("+proj=cea +ellps=WGS84 +units=m")
 
 
@@ -147,6 +149,19 @@ class Grid:
         x, y = self.to_pixel(0, 0)
         return -round(x), -round(y)
 
+    def metres_per_unit(self, x: float, y: float) -> tuple[float, float] | None:
+        """Metres of one unit of the CRS to the right and up, at a place in map coordinates.
+
+        None without a CRS that has metres.
+        """
+        if self.crs is None or self.gsd_m is None:
+            return None
+        if not self._on_ellipsoid:
+            factor = float(self.crs.linear_units_factor[1])
+            return factor, factor
+        step = math.sqrt(abs(self.transform.determinant))
+        return self._ground_m(x, y, step, 0) / step, self._ground_m(x, y, 0, step) / step
+
     def cell_areas_m2(self, window: Window) -> NDArray[np.float64] | None:
         """Square metres of a pixel in each row (h,) of a window; None without a CRS.
 
@@ -160,7 +175,8 @@ class Grid:
             return np.full(height, self.gsd_m**2)
         row = window.row_off + np.arange(height)
         left = np.full(height, window.col_off + (window.width - 1) / 2)
-        corners = [self.to_map(left + dx, row + dy) for dx, dy in ((0, 0), (1, 0), (1, 1), (0, 1))]
+        around = ((0, 0), (1, 0), (1, 1), (0, 1))
+        corners = [self.transform @ (left + dx, row + dy) for dx, dy in around]
         # in an equal-area projection a small cell's corners span its area
         to_plane = transformer(self.crs, _EQUAL_AREA)
         x, y = np.moveaxis(np.array([to_plane.transform(*corner) for corner in corners]), 1, 0)
@@ -199,15 +215,15 @@ class Grid:
 
     def _ground_gsd_m(self) -> float:
         """Geometric mean of one pixel's two steps on the ellipsoid, at the centre."""
-        x, y = self.width / 2, self.height / 2
+        x, y = self.to_map(self.width / 2, self.height / 2)
+        a, b, _, d, e, _ = tuple(self.transform)[:6]
+        return math.sqrt(self._ground_m(x, y, a, d) * self._ground_m(x, y, b, e))
+
+    def _ground_m(self, x: float, y: float, dx: float, dy: float) -> float:
+        """Metres on the ellipsoid of a step (dx, dy) from (x, y), all in CRS units."""
         to_degrees = transformer(self.crs, WGS84)
-        lon, lat = to_degrees.transform(*self.to_map(x, y))
-        geod = Geod(ellps="WGS84")
-        steps = [
-            geod.inv(lon, lat, *to_degrees.transform(*self.to_map(x + dx, y + dy)))[2]
-            for dx, dy in ((1, 0), (0, 1))
-        ]
-        return math.sqrt(steps[0] * steps[1])
+        here, there = to_degrees.transform(x, y), to_degrees.transform(x + dx, y + dy)
+        return float(_ELLIPSOID.inv(*here, *there)[2])
 
 
 def parse_crs(text: str) -> CRS:
@@ -227,6 +243,7 @@ def parse_crs(text: str) -> CRS:
     return crs
 
 
+@lru_cache(maxsize=16)
 def transformer(source: CRS, target: CRS) -> Transformer:
     """Map coordinates of one CRS to another, x before y in both."""
     return Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)

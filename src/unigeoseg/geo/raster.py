@@ -73,8 +73,10 @@ class Raster:
 class Reader(Protocol):
     """What a scene needs from its source."""
 
-    overviews: bool
-    """Whether a decimated read of the whole is cheap."""
+    @property
+    def overviews(self) -> bool:
+        """Whether a decimated read of the whole is cheap."""
+        ...
 
     def read(
         self, window: Window, shape: tuple[int, int]
@@ -207,7 +209,6 @@ class _FileReader:
         self._palette = None if bands else palette(dataset)
         self._bands = rgb_bands(dataset, bands)
         self._step = (dataset.width / grid.width, dataset.height / grid.height)
-        self.overviews = bool(dataset.overviews(self._bands[0]))
 
     def read(
         self, window: Window, shape: tuple[int, int]
@@ -241,6 +242,11 @@ class _FileReader:
     def close(self) -> None:
         """See `Reader.close`."""
         self._dataset.close()
+
+    @property
+    def overviews(self) -> bool:
+        """See `Reader.overviews`."""
+        return bool(self._dataset.overviews(self._bands[0]))
 
     def _source(self, window: Window) -> Window:
         """Where a window of the scene's grid lies in the file, which may have finer pixels."""

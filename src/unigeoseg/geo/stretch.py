@@ -90,10 +90,10 @@ class Stretch:
         if pixels.dtype == np.uint8 and self == Stretch():
             return pixels
         # integers of 16 bits are exact in float32
-        kind = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+        kind: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
         low = np.asarray(self.low, kind)[:, None, None]
         high = np.asarray(self.high, kind)[:, None, None]
-        unit = np.nan_to_num((pixels.astype(kind) - low) / (high - low), nan=0.0)
+        unit: NDArray[Any] = np.nan_to_num((pixels.astype(kind) - low) / (high - low), nan=0.0)
         return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
 
 
