@@ -15,7 +15,7 @@ from unigeoseg.geo.stretch import Stretch
 from unigeoseg.prompt import Point, Prompt
 from unigeoseg.stream.area import Area
 from unigeoseg.stream.clock import Clock
-from unigeoseg.survey import Wish, class_prompts, survey
+from unigeoseg.survey import Wish, survey
 from unigeoseg.views import ViewConfig
 
 VIEWS = ViewConfig(tile=64, overlap=16, whole=64, smallest=64)
@@ -117,7 +117,7 @@ def test_the_stretch_is_kept_in_the_tags_and_read_back(tmp_path):
 
 def test_classes_are_labels_of_one_map(tmp_path):
     path, out = mosaic(tmp_path), tmp_path / "classes.tif"
-    prompts = class_prompts("roof, water ,road")
+    prompts = [Prompt.from_text(name) for name in ("roof", "water", "road")]
     wish = Wish(prompts=prompts, paths=[out], classes=True, **outputs_at(0.0))
     with open_scene(path) as scene:
         found = survey(tiny_segmenter(VIEWS), scene, wish)

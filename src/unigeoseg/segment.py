@@ -31,12 +31,11 @@ from unigeoseg.model.network import (
 from unigeoseg.model.processor import Processor
 from unigeoseg.model.store import weights_directory
 from unigeoseg.model.tall import hasten
-from unigeoseg.prompt import Box, Point, Prompt
+from unigeoseg.prompt import Box, Prompt, PromptLike, as_prompt
 from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import View, ViewConfig, plan_views, show
 
 SceneLike = Scene | str | PathLike[str] | NDArray[np.generic]
-PromptLike = Prompt | str | Point | Box | Sequence[Point]
 Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all."""
 
@@ -200,11 +199,7 @@ class Session:
             PromptError: If a prompt is empty or off the scene, or there is none.
             OptionError: If words are asked of a network that has none.
         """
-        if answer and not self._segmenter.speaks:
-            raise OptionError(
-                f"the model {self._segmenter.network.config.name!r} gives masks and no words; "
-                "leave out the answer, or use the model 'base'"
-            )
+        self._check_speech(answer)
         grid = self.scene.grid
         asked = [as_prompt(prompt).clipped(grid.width, grid.height) for prompt in prompts]
         if not asked:
@@ -232,6 +227,40 @@ class Session:
             )
             for prompt, blender, seen in zip(asked, blenders, looks, strict=True)
         ]
+
+    def closeup(self, prompt: PromptLike, *, answer: bool = False) -> Segmentation:
+        """Segment one target on the grid of the one window that was looked at.
+
+        For points and boxes on scenes of any size: no array of the scene's size is made. The
+        result's prompt is in pixels of its window.
+
+        Raises:
+            PromptError: As `segment`, or if the prompt is a text that needs several views.
+            OptionError: As `segment`.
+        """
+        self._check_speech(answer)
+        grid = self.scene.grid
+        asked = as_prompt(prompt).clipped(grid.width, grid.height)
+        views = self._views(asked)
+        if len(views) > 1:
+            raise PromptError("a text is answered over the whole scene; give points or a box")
+        view, window = views[0], views[0].window
+        (score,), (confidence,) = self._look(view, [asked])
+        look = _Look(view, confidence, int((score > 0.5).sum()))
+        return Segmentation(
+            asked.shifted(-window.col_off, -window.row_off),
+            grid.for_window(window),
+            score,
+            confidence,
+            answer=self._answer(asked, [look]) if answer else None,
+        )
+
+    def _check_speech(self, answer: bool) -> None:
+        if answer and not self._segmenter.speaks:
+            raise OptionError(
+                f"the model {self._segmenter.network.config.name!r} gives masks and no words; "
+                "leave out the answer, or use the model 'base'"
+            )
 
     def _views(self, prompt: Prompt) -> list[View]:
         """Where to look for a prompt; clicks are first looked at from afar, to learn a scale."""
@@ -290,26 +319,6 @@ class Session:
         if len(self._encoded) > self._KEPT:
             self._encoded.popitem(last=False)
         return self._encoded[view]
-
-
-def as_prompt(prompt: PromptLike) -> Prompt:
-    """A `Prompt` from what users may give instead.
-
-    Raises:
-        PromptError: If it is something else, or empty.
-    """
-    if isinstance(prompt, Prompt):
-        return prompt
-    if isinstance(prompt, str):
-        return Prompt.from_text(prompt)
-    if isinstance(prompt, Box):
-        return Prompt.from_box(prompt)
-    points = [prompt] if isinstance(prompt, Point) else prompt
-    if isinstance(points, Sequence) and all(isinstance(point, Point) for point in points):
-        return Prompt.from_points(points)
-    raise PromptError(
-        f"a prompt is a text, a Prompt, a Box, a Point or points, got {type(prompt).__name__}"
-    )
 
 
 def _open(scene: SceneLike) -> Scene:

@@ -13,7 +13,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.errors import OptionError, PromptError
+from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import has_data
 from unigeoseg.geo.raster import Raster, Scene
@@ -125,18 +125,6 @@ def survey(
             wish.prompts, outputs.pixels, eyes.confidences(), strict=True
         )
     ]
-
-
-def class_prompts(text: str) -> list[Prompt]:
-    """Prompts of "building,road,river".
-
-    Raises:
-        OptionError: If a name is empty or comes twice.
-    """
-    names = [" ".join(part.split()) for part in text.split(",")]
-    if not all(names) or len(set(names)) < len(names):
-        raise OptionError(f"the classes are {text!r}; give different names, such as building,road")
-    return [Prompt.from_text(name, Task.REFERRING) for name in names]
 
 
 class _Eyes:

@@ -176,7 +176,9 @@ class Grid:
         row = window.row_off + np.arange(height)
         left = np.full(height, window.col_off + (window.width - 1) / 2)
         around = ((0, 0), (1, 0), (1, 1), (0, 1))
-        corners = [self.transform @ (left + dx, row + dy) for dx, dy in around]
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        pixels = [(left + dx, row + dy) for dx, dy in around]
+        corners = [(a * x + b * y + c, d * x + e * y + f) for x, y in pixels]
         # in an equal-area projection a small cell's corners span its area
         to_plane = transformer(self.crs, _EQUAL_AREA)
         x, y = np.moveaxis(np.array([to_plane.transform(*corner) for corner in corners]), 1, 0)

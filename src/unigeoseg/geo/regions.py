@@ -5,7 +5,7 @@ pixels on both sides of it. A region is given out as soon as no later block can 
 only the regions that cross the present row of blocks are held.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,20 @@ class Region:
     area_px: int
     area_m2: float | None
     score: float
+
+
+def merged(regions: Sequence[Region]) -> Region:
+    """Regions of one label, at least one, as a single one of several parts."""
+    area_px = sum(region.area_px for region in regions)
+    metres = [region.area_m2 for region in regions if region.area_m2 is not None]
+    outlines = [region.geometry for region in regions]
+    return Region(
+        joined([part for each in outlines for part in getattr(each, "geoms", [each])]),
+        regions[0].label,
+        area_px,
+        sum(metres) if metres else None,
+        sum(region.score * region.area_px for region in regions) / area_px,
+    )
 
 
 @dataclass(slots=True)

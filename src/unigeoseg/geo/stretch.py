@@ -4,10 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 
 from unigeoseg.errors import OptionError
 
@@ -72,6 +75,24 @@ class Stretch:
         return cls(_triple(triple[::2]), _triple(triple[1::2]))
 
     @classmethod
+    def read(cls, text: str) -> "Stretch":
+        """From numbers as in `parse`, or from the tags of a raster that was written by us.
+
+        Raises:
+            OptionError: If it is neither.
+        """
+        if not Path(text).is_file():
+            return cls.parse(text)
+        try:
+            with rasterio.open(text) as dataset:
+                found = cls.from_tags(dataset.tags())
+        except RasterioError as error:
+            raise OptionError(f"no stretch can be read from {text}: {error}") from error
+        if found is None:
+            raise OptionError(f"{text} has no tag {TAG}; give a mask that was written by unigeoseg")
+        return found
+
+    @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> "Stretch | None":
         """What `text` has put into the tags of an output; None if it is not there.
 
@@ -94,7 +115,8 @@ class Stretch:
         low = np.asarray(self.low, kind)[:, None, None]
         high = np.asarray(self.high, kind)[:, None, None]
         unit: NDArray[Any] = np.nan_to_num((pixels.astype(kind) - low) / (high - low), nan=0.0)
-        return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+        scaled: NDArray[np.uint8] = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+        return scaled
 
 
 def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -76,9 +76,18 @@ def outline(labels: NDArray[np.int32], left: int, top: int) -> Iterator[tuple[in
 
 def to_map(geometry: Geometry, grid: Grid) -> Geometry:
     """A geometry in pixels of a grid, in its map coordinates."""
-    a, b, c, d, e, f = tuple(grid.transform)[:6]
-    moved: Geometry = affine_transform(geometry, (a, b, d, e, c, f))
+    moved: Geometry = _moved(geometry, grid.transform)
     return moved
+
+
+def to_pixels(geometry: shapely.Geometry, grid: Grid) -> shapely.Geometry:
+    """A geometry in map coordinates of a grid, in its pixels."""
+    return _moved(geometry, ~grid.transform)
+
+
+def _moved(geometry: shapely.Geometry, transform: Affine) -> shapely.Geometry:
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return affine_transform(geometry, (a, b, d, e, c, f))
 
 
 def _valid(outline: Polygon) -> Geometry:

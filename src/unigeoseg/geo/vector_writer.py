@@ -158,28 +158,25 @@ def _geoparquet(path: Path, crs: CRS | None) -> Iterator[Add]:
         raise MissingExtraError("GeoParquet", "parquet") from error
 
     writer: Any = None
-    box = np.array([np.inf, np.inf, -np.inf, -np.inf])
+    geo = {"geo": json.dumps(_geo(crs))}
 
     def add(features: Sequence[Feature]) -> None:
         nonlocal writer
         names, columns, shapes = _table(features)
         columns = [pa.array(column, from_pandas=True) for column in columns]
-        table = pa.table([pa.array(shapes, pa.binary()), *columns], ["geometry", *names])
+        arrays = [pa.array(shapes, pa.binary()), *columns]
+        table = pa.table(arrays, ["geometry", *names], metadata=geo)
         if writer is None:
             writer = parquet.ParquetWriter(path, table.schema, compression="zstd")
         writer.write_table(table.cast(writer.schema))
-        for feature in features:
-            x0, y0, x1, y1 = feature.geometry.bounds
-            box[:] = [min(box[0], x0), min(box[1], y0), max(box[2], x1), max(box[3], y1)]
 
     yield add
     if writer is None:
-        writer = parquet.ParquetWriter(path, pa.schema([("geometry", pa.binary())]))
-    writer.add_key_value_metadata({"geo": json.dumps(_geo(crs, box))})
+        writer = parquet.ParquetWriter(path, pa.schema([("geometry", pa.binary())], geo))
     writer.close()
 
 
-def _geo(crs: CRS | None, box: NDArray[np.float64]) -> dict[str, Any]:
+def _geo(crs: CRS | None) -> dict[str, Any]:
     """The file's "geo" metadata."""
     column: dict[str, Any] = {
         "encoding": "WKB",
@@ -187,8 +184,6 @@ def _geo(crs: CRS | None, box: NDArray[np.float64]) -> dict[str, Any]:
         "crs": None if crs is None else pyproj.CRS.from_wkt(crs.to_wkt()).to_json_dict(),
         "orientation": "counterclockwise",
     }
-    if np.isfinite(box).all():
-        column["bbox"] = box.tolist()
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 

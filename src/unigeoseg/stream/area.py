@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyogrio
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
-from rasterio.crs import CRS
 from rasterio.features import geometry_mask
-from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from unigeoseg.errors import AreaError
-from unigeoseg.geo.grid import Grid, transformer
+from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.vector_reader import read_shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +39,20 @@ class Area:
         Raises:
             AreaError: If it cannot be read, has no polygon, or lies off the scene.
         """
-        shape, crs = _read(Path(path))
-        if grid.crs is None:
-            raise AreaError(
-                f"{path} cannot be laid on a raster without a CRS; leave the area out, or give the "
-                "raster a CRS"
-            )
-        move, back = transformer(crs, grid.crs), ~grid.transform
-
-        def project(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.column_stack(back @ move.transform(xy[:, 0], xy[:, 1]))
-
-        placed = shapely.transform(shape.segmentize(_longest(shape)), project)
-        finite = bool(np.isfinite(shapely.get_coordinates(placed)).all())
-        inside = placed.buffer(0).intersection(shapely.box(0, 0, *grid.shape[::-1]))
-        if not finite or inside.area == 0:
+        polygons = [
+            part.buffer(0)
+            for shape in read_shapes(path, grid)
+            for part in getattr(shape.geometry, "geoms", [shape.geometry])
+            if part.geom_type == "Polygon"
+        ]
+        if not polygons:
+            raise AreaError(f"{path} has no polygon; draw the area as one")
+        scene = shapely.box(0, 0, grid.width, grid.height)
+        inside = shapely.union_all(polygons).intersection(scene)
+        if inside.area == 0:
             raise AreaError(
                 f"{path} does not overlap the scene, which spans {_rounded(grid.bounds)} in "
-                f"{grid.crs}; check the area and its CRS ({crs})"
+                f"{grid.crs}; check the area and its CRS"
             )
         x0, y0, x1, y1 = inside.bounds
         left, top = int(np.floor(x0)), int(np.floor(y0))
@@ -83,34 +77,6 @@ class Area:
         move = Affine.translation(window.col_off, window.row_off)
         inside: NDArray[np.bool_] = geometry_mask([self.shape], size, move, invert=True)
         return inside
-
-
-def _read(path: Path) -> tuple[shapely.Geometry, CRS]:
-    """All polygons of a file as one geometry, and their CRS (longitude and latitude if unsaid)."""
-    if not path.exists():
-        raise AreaError(f"{path} does not exist; give a file with a polygon")
-    try:
-        meta, _, shapes, _ = pyogrio.raw.read(path, columns=[])
-    except (DataSourceError, DataLayerError) as error:
-        reason = str(error).splitlines()[0]
-        raise AreaError(f"{path} is not a readable file of vectors ({reason})") from error
-    polygons = [
-        part
-        for shape in shapely.from_wkb(shapes)
-        if shape is not None
-        for part in getattr(shape, "geoms", [shape])
-        if part.geom_type == "Polygon" and not part.is_empty
-    ]
-    if not polygons:
-        raise AreaError(f"{path} has no polygon; draw the area as one")
-    crs = CRS.from_user_input(meta["crs"]) if meta["crs"] else CRS.from_epsg(4326)
-    return shapely.union_all([polygon.buffer(0) for polygon in polygons]), crs
-
-
-def _longest(shape: shapely.Geometry) -> float:
-    """Longest edge that stays straight: edges bend when they move to another CRS."""
-    x0, y0, x1, y1 = shape.bounds
-    return float(max(x1 - x0, y1 - y0)) / 64
 
 
 def _box(window: Window) -> shapely.Polygon:

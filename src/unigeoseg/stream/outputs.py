@@ -11,12 +11,11 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.windows import Window
-from shapely.geometry import MultiPolygon
 
 from unigeoseg.geo.files import MASK_SUFFIXES
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import MaskWriter, mask_writer
-from unigeoseg.geo.regions import Region, RegionFinder
+from unigeoseg.geo.regions import Region, RegionFinder, merged
 from unigeoseg.geo.vector import Feature, Value
 from unigeoseg.geo.vector_writer import Add, vector_writer
 from unigeoseg.stream.area import Area
@@ -186,16 +185,5 @@ def open_outputs(order: Order, clock: Clock) -> Iterator[Outputs]:
 
 def _per_label(regions: Sequence[Region]) -> list[Region]:
     """The regions of each label as one."""
-    found = []
-    for label in sorted({region.label for region in regions}):
-        same = [region for region in regions if region.label == label]
-        area_px = sum(region.area_px for region in same)
-        metres = [region.area_m2 for region in same if region.area_m2 is not None]
-        shapes = [
-            part for each in same for part in getattr(each.geometry, "geoms", [each.geometry])
-        ]
-        score = sum(region.score * region.area_px for region in same) / area_px
-        found.append(
-            Region(MultiPolygon(shapes), label, area_px, sum(metres) if metres else None, score)
-        )
-    return found
+    labels = sorted({region.label for region in regions})
+    return [merged([region for region in regions if region.label == label]) for label in labels]
