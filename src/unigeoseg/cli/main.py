@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from unigeoseg.cli import bench
+from unigeoseg.cli.batch import batch
 from unigeoseg.cli.console import say, say_steps
+from unigeoseg.cli.process import tune
 from unigeoseg.cli.segment import segment
 from unigeoseg.errors import UniGeoSegError
 
@@ -26,12 +28,14 @@ app = typer.Typer(
 )
 app.add_typer(bench.app, name="bench")
 app.command()(segment)
+app.command()(batch)
 
 USAGE_ERROR = 2
 
 
 def main() -> None:
     """Run the command line; an error of ours gives one line and exit code 2."""
+    tune()
     say_steps()
     try:
         app()

@@ -106,7 +106,8 @@ def _of_sensor(dataset: DatasetReader, sensor: str) -> tuple[int, ...]:
 def _named(dataset: DatasetReader) -> dict[str, int]:
     """Band numbers by their plain names; of two with one name, the first."""
     described = list(enumerate(dataset.descriptions, start=1))
-    return {_plain(name): band for band, name in reversed(described) if name}
+    names = {_plain(name): band for band, name in reversed(described) if name}
+    return dict(sorted(names.items(), key=lambda item: item[1]))
 
 
 def _plain(name: str) -> str:

@@ -90,6 +90,6 @@ def _parts(path: Path) -> list[Path]:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """Temporary files of `path` that a killed process has left."""
+    """Temporary files of `path`, whatever its suffix, that a killed process has left."""
     marks = "[0-9a-f]" * 8
     return list(path.parent.glob(f".{glob.escape(path.stem)}-{marks}.*"))

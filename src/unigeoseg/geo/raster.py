@@ -15,7 +15,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -225,7 +225,9 @@ class _FileReader:
         size = (len(bands), *shape)
         try:
             pixels = self._dataset.read(bands, window=window, out_shape=size, resampling=resampling)
-            valid = self._dataset.read_masks(bands, window=window, out_shape=size).any(axis=0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NodataShadowWarning)  # nodata goes before alpha
+                valid = self._dataset.read_masks(bands, window=window, out_shape=size).any(axis=0)
         except (RasterioError, OSError) as error:
             raise RasterUnreadableError(
                 f"{self._dataset.name} is damaged: {_reason(error)}; get the file again"
@@ -298,7 +300,15 @@ def _grid(dataset: DatasetReader) -> Grid:
             f"{dataset.name} is placed by ground control points alone; warp it first: "
             "gdalwarp -t_srs EPSG:... in.tif out.tif"
         )
-    return Grid(dataset.width, dataset.height, dataset.transform, dataset.crs or None)
+    grid = Grid(dataset.width, dataset.height, dataset.transform, dataset.crs or None)
+    left, bottom, right, top = grid.bounds
+    on_earth = -360 <= left <= right <= 540 and -90.5 <= bottom <= top <= 90.5
+    if grid.crs is not None and grid.crs.is_geographic and not on_earth:
+        raise GridMismatchError(
+            f"{dataset.name} is said to be in degrees ({grid.crs}) but reaches from ({left:.6g}, "
+            f"{bottom:.6g}) to ({right:.6g}, {top:.6g}); give it its right CRS (gdal_edit -a_srs)"
+        )
+    return grid
 
 
 def _coarser(grid: Grid, gsd_m: float | None) -> Grid:

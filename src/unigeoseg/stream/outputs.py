@@ -125,7 +125,7 @@ class _Outlines:
         )
         self._describe, self._add, self._instances = order.describe, add, config.instances
         per_unit = grid.metres_per_unit(*grid.to_map(grid.width / 2, grid.height / 2))
-        self._tolerance = config.simplify_m / (float(np.sqrt(np.prod(per_unit or 1.0))))
+        self._tolerance = config.simplify_m / float(np.sqrt(np.prod(per_unit or 1.0)))
         # neighbours are simplified together, and labels are whole only at the end
         self._at_end = bool(config.simplify_m) or not config.instances
         self._waiting: list[Region] = []

@@ -81,11 +81,12 @@ class Sweep:
         for done, (window, raster) in enumerate(tiles, start=1):
             if raster is None:
                 size = int(window.height), int(window.width)
-                yield np.zeros((self.prompts, *size), np.float32)
+                score = np.zeros((self.prompts, *size), np.float32)
             else:
-                yield look(window, raster)
+                score = look(window, raster)
             if progress:
                 progress(done, count)
+            yield score
 
     def _give(self, take: Take, window: Window, block: NDArray[np.float32]) -> None:
         inside = self.area.clip(window)
