@@ -13,8 +13,8 @@ import unigeoseg
 
 ROOT = Path(unigeoseg.__file__).parent
 LAYERS = (
-    *("errors hub geo prompt sample data model views segmentation".split()),
-    *("segment bench train serve cli".split()),
+    *("errors hub geo prompt sample data model views segmentation stream".split()),
+    *("segment survey batch bench train serve cli".split()),
 )
 PUBLIC = {
     "Box",
@@ -93,6 +93,7 @@ def test_each_layer_keeps_to_its_libraries():
     assert not {"torch", "numpy", "rasterio"} & libraries("hub")
     assert "torch" not in libraries("geo")
     assert "torch" not in libraries("data")
+    assert "torch" not in libraries("stream")
     assert "rasterio" not in libraries("model")
 
 

@@ -6,6 +6,7 @@
     |- PromptError                 what was asked cannot be used
     |  |- EmptyInstructionError    a text task without text
     |  |- PromptOutsideRasterError points or a box beyond the pixels
+    |  |- AreaError                an area that is no polygon, or is off the scene
     |  |- UnknownCrsError          a CRS that PROJ does not know
     |  `- NoGeoreferenceError      map coordinates on a raster without CRS
     |- RasterError                 the scene cannot be used
@@ -54,6 +55,10 @@ class EmptyInstructionError(PromptError):
 
 class PromptOutsideRasterError(PromptError):
     """A point or a box lies outside the raster."""
+
+
+class AreaError(PromptError):
+    """The area in which results are wanted cannot be used."""
 
 
 class UnknownCrsError(PromptError):

@@ -8,10 +8,10 @@ text back.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from unigeoseg.errors import (
     EmptyInstructionError,
@@ -297,6 +297,30 @@ class Prompt:
                 "an interactive prompt needs a box or a point on the region, got "
                 f"{len(self.points)} points to leave out; add one"
             )
+
+
+PromptLike: TypeAlias = Prompt | str | Point | Box | Sequence[Point]
+"""What users may give for a prompt."""
+
+
+def as_prompt(prompt: PromptLike) -> Prompt:
+    """A `Prompt` from what users may give instead.
+
+    Raises:
+        PromptError: If it is something else, or empty.
+    """
+    if isinstance(prompt, Prompt):
+        return prompt
+    if isinstance(prompt, str):
+        return Prompt.from_text(prompt)
+    if isinstance(prompt, Box):
+        return Prompt.from_box(prompt)
+    points = [prompt] if isinstance(prompt, Point) else prompt
+    if isinstance(points, Sequence) and all(isinstance(point, Point) for point in points):
+        return Prompt.from_points(points)
+    raise PromptError(
+        f"a prompt is a text, a Prompt, a Box, a Point or points, got {type(prompt).__name__}"
+    )
 
 
 def _check_finite(what: str, *numbers: float) -> None:

@@ -22,16 +22,20 @@ from unigeoseg.geo.tile import Blender
 from unigeoseg.model import checkpoint
 from unigeoseg.model.causal import of_prompts
 from unigeoseg.model.chat import ChatProcessor
-from unigeoseg.model.network import ImageFeatures, PromptInputs, UniGeoSegNetwork
+from unigeoseg.model.network import (
+    ImageFeatures,
+    PromptInputs,
+    SegmentationOutput,
+    UniGeoSegNetwork,
+)
 from unigeoseg.model.processor import Processor
 from unigeoseg.model.store import weights_directory
 from unigeoseg.model.tall import hasten
-from unigeoseg.prompt import Box, Point, Prompt
+from unigeoseg.prompt import Box, Prompt, PromptLike, as_prompt
 from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import View, ViewConfig, plan_views, show
 
 SceneLike = Scene | str | PathLike[str] | NDArray[np.generic]
-PromptLike = Prompt | str | Point | Box | Sequence[Point]
 Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all."""
 
@@ -129,9 +133,27 @@ class Segmenter:
 
     def encode(self, images: NDArray[np.uint8]) -> ImageFeatures:
         """Encode images (B, 3, H, W) uint8, of a size that the network takes, for any prompts."""
-        values = self.processor.pixel_values(images).to(self.dtype)
-        features = self.network.encode(values)
+        with torch.inference_mode():
+            values = self.processor.pixel_values(images).to(self.dtype)
+            features = self.network.encode(values)
         return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
+
+    def decode(
+        self, features: ImageFeatures, view: View, prompts: Sequence[Prompt]
+    ) -> SegmentationOutput:
+        """What the network says of prompts, in pixels of the scene, on an encoded view."""
+        with torch.inference_mode():
+            return self.network.decode(features, self.inputs(view, prompts))
+
+    def inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
+        """Prompts, in pixels of the scene, as the network reads them on a view."""
+        window = view.window
+        seen = [
+            prompt.shifted(-window.col_off, -window.row_off).clipped(window.width, window.height)
+            for prompt in prompts
+        ]
+        size = (int(window.height), int(window.width))
+        return self.processor.prompts(seen, [0] * len(seen), size)
 
     def open(self, scene: SceneLike) -> "Session":
         """Open a scene for several prompts; what is encoded for one serves the next."""
@@ -177,11 +199,7 @@ class Session:
             PromptError: If a prompt is empty or off the scene, or there is none.
             OptionError: If words are asked of a network that has none.
         """
-        if answer and not self._segmenter.speaks:
-            raise OptionError(
-                f"the model {self._segmenter.network.config.name!r} gives masks and no words; "
-                "leave out the answer, or use the model 'base'"
-            )
+        self._check_speech(answer)
         grid = self.scene.grid
         asked = [as_prompt(prompt).clipped(grid.width, grid.height) for prompt in prompts]
         if not asked:
@@ -210,6 +228,40 @@ class Session:
             for prompt, blender, seen in zip(asked, blenders, looks, strict=True)
         ]
 
+    def closeup(self, prompt: PromptLike, *, answer: bool = False) -> Segmentation:
+        """Segment one target on the grid of the one window that was looked at.
+
+        For points and boxes on scenes of any size: no array of the scene's size is made. The
+        result's prompt is in pixels of its window.
+
+        Raises:
+            PromptError: As `segment`, or if the prompt is a text that needs several views.
+            OptionError: As `segment`.
+        """
+        self._check_speech(answer)
+        grid = self.scene.grid
+        asked = as_prompt(prompt).clipped(grid.width, grid.height)
+        views = self._views(asked)
+        if len(views) > 1:
+            raise PromptError("a text is answered over the whole scene; give points or a box")
+        view, window = views[0], views[0].window
+        (score,), (confidence,) = self._look(view, [asked])
+        look = _Look(view, confidence, int((score > 0.5).sum()))
+        return Segmentation(
+            asked.shifted(-window.col_off, -window.row_off),
+            grid.for_window(window),
+            score,
+            confidence,
+            answer=self._answer(asked, [look]) if answer else None,
+        )
+
+    def _check_speech(self, answer: bool) -> None:
+        if answer and not self._segmenter.speaks:
+            raise OptionError(
+                f"the model {self._segmenter.network.config.name!r} gives masks and no words; "
+                "leave out the answer, or use the model 'base'"
+            )
+
     def _views(self, prompt: Prompt) -> list[View]:
         """Where to look for a prompt; clicks are first looked at from afar, to learn a scale."""
         config, grid = self._segmenter.views, self.scene.grid
@@ -237,25 +289,11 @@ class Session:
     ) -> tuple[list[NDArray[np.float32]], list[float]]:
         """Scores (h, w) of each prompt on the view's window, and how sure the network is."""
         features, valid = self._encode(view)
-        inputs = self._inputs(view, prompts)
-        with torch.inference_mode():
-            output = self._segmenter.network.decode(features, inputs)
+        output = self._segmenter.decode(features, view, prompts)
         if output.context:  # the language model has read the image and need not again
             read = replace(features, context=of_prompts(output.context, [0]))
             self._encoded[view] = read, valid
-        logits = output.logits.float().numpy()
-        scores = [_score(view.restore(each), valid) for each in logits]
-        return scores, output.score_logits.float().sigmoid().tolist()
-
-    def _inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
-        """Prompts as the network reads them on a view."""
-        window = view.window
-        seen = [
-            prompt.shifted(-window.col_off, -window.row_off).clipped(window.width, window.height)
-            for prompt in prompts
-        ]
-        size = (int(window.height), int(window.width))
-        return self._segmenter.processor.prompts(seen, [0] * len(seen), size)
+        return scores_of(output, view, valid)
 
     def _answer(self, prompt: Prompt, looks: "list[_Look]") -> str:
         """What the network says of the view that shows the most of the target."""
@@ -265,7 +303,7 @@ class Session:
             return NO_TARGET
         assert isinstance(processor, ChatProcessor), "asked of networks that speak"
         features, _ = self._encode(best.view)
-        inputs = self._inputs(best.view, [prompt])
+        inputs = self._segmenter.inputs(best.view, [prompt])
         with torch.inference_mode():
             (reply,) = self._segmenter.network.answer(features, inputs, processor.style)
         return processor.words(reply)
@@ -276,38 +314,11 @@ class Session:
             self._encoded.move_to_end(view)
             return self._encoded[view]
         segmenter, native = self._segmenter, self.scene.read(view.window)
-        if view.letterbox:
-            pixels = show(native.array, view)
-        elif native.grid.shape == view.shape:
-            pixels = native.array
-        else:
-            pixels = self.scene.read(view.window, shape=view.shape).array
-        with torch.inference_mode():
-            features = segmenter.encode(pixels[None])
+        features = segmenter.encode(show(native.array, view)[None])
         self._encoded[view] = features, has_data(native.valid)
         if len(self._encoded) > self._KEPT:
             self._encoded.popitem(last=False)
         return self._encoded[view]
-
-
-def as_prompt(prompt: PromptLike) -> Prompt:
-    """A `Prompt` from what users may give instead.
-
-    Raises:
-        PromptError: If it is something else, or empty.
-    """
-    if isinstance(prompt, Prompt):
-        return prompt
-    if isinstance(prompt, str):
-        return Prompt.from_text(prompt)
-    if isinstance(prompt, Box):
-        return Prompt.from_box(prompt)
-    points = [prompt] if isinstance(prompt, Point) else prompt
-    if isinstance(points, Sequence) and all(isinstance(point, Point) for point in points):
-        return Prompt.from_points(points)
-    raise PromptError(
-        f"a prompt is a text, a Prompt, a Box, a Point or points, got {type(prompt).__name__}"
-    )
 
 
 def _open(scene: SceneLike) -> Scene:
@@ -316,6 +327,21 @@ def _open(scene: SceneLike) -> Scene:
     if isinstance(scene, np.ndarray):
         return scene_from_array(scene)
     return open_scene(Path(scene))
+
+
+def scores_of(
+    output: SegmentationOutput, view: View, valid: NDArray[np.bool_]
+) -> tuple[list[NDArray[np.float32]], list[float]]:
+    """Scores (h, w) in [0, 1] of each prompt on a view's window, and how sure the network is.
+
+    Args:
+        output: Of the prompts on the view.
+        view: The view.
+        valid: (h, w), where the window has data; scores are 0 elsewhere.
+    """
+    logits = output.logits.float().numpy()
+    scores = [_score(view.restore(each), valid) for each in logits]
+    return scores, output.score_logits.float().sigmoid().tolist()
 
 
 def _score(logits: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

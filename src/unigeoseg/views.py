@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from unigeoseg.geo.array import resize
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.tile import plan_tiles
+from unigeoseg.geo.tile import TilePlan
 from unigeoseg.model.processor import letterbox, letterbox_place
 from unigeoseg.prompt import Prompt, Task
 
@@ -38,7 +39,7 @@ class ViewConfig:
             window; 0 where it takes any multiple of 32.
     """
 
-    tile: int = 512
+    tile: int = 1024
     overlap: int = 128
     whole: int = 1280
     smallest: int = 256
@@ -86,9 +87,11 @@ class View:
 
 
 def show(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """Put a window's pixels (3, h, w) in the middle of the square (3, H, W) that is seen."""
-    square = letterbox(np.ascontiguousarray(pixels.transpose(1, 2, 0)), view.shape[0])
-    return np.ascontiguousarray(square.transpose(2, 0, 1))
+    """What the network sees (3, H, W) of a window's pixels (3, h, w)."""
+    if view.letterbox:
+        square = letterbox(np.ascontiguousarray(pixels.transpose(1, 2, 0)), view.shape[0])
+        return np.ascontiguousarray(square.transpose(2, 0, 1))
+    return pixels if pixels.shape[1:] == view.shape else resize(pixels, view.shape)
 
 
 def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
@@ -96,11 +99,17 @@ def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
     whole = max(grid.shape) <= config.whole
     if prompt.task is Task.INTERACTIVE and not (whole and config.square):
         return [_view_round(prompt, grid, config)]
-    if whole:
-        windows = [Window(0, 0, grid.width, grid.height)]
-    else:
-        windows = plan_tiles(grid.width, grid.height, config.tile, config.overlap)
-    return [_view(window, config) for window in windows]
+    return [view_of(window, config) for window in plan_scene(grid, config).windows()]
+
+
+def plan_scene(grid: Grid, config: ViewConfig) -> TilePlan:
+    """The tiles in which all of a scene is seen; a single one if it is small.
+
+    They lie at the same places of the ground in every cut of one mosaic, but for the outermost.
+    """
+    if max(grid.shape) <= config.whole:
+        return TilePlan.of(grid.width, grid.height, max(grid.shape), 0)
+    return TilePlan.of(grid.width, grid.height, config.tile, config.overlap, anchor=grid.anchor)
 
 
 def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
@@ -120,7 +129,7 @@ def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
     top = _start((min(ys) + max(ys)) / 2, height, grid.height)
     window = Window(left, top, width, height)
     if config.square:
-        return _view(window, config)
+        return view_of(window, config)
     scale = config.side / max(width, height)
     return View(window, (_multiple(height * scale), _multiple(width * scale)))
 
@@ -129,7 +138,7 @@ def _start(centre: float, side: int, length: int) -> int:
     return round(min(max(centre - side / 2, 0), length - side))
 
 
-def _view(window: Window, config: ViewConfig) -> View:
+def view_of(window: Window, config: ViewConfig) -> View:
     """How a whole scene or a tile is seen."""
     if config.square:
         return View(window, (config.square, config.square), letterbox=True)

@@ -124,7 +124,7 @@ def test_unusable_scenes(monkeypatch, model, tmp_path, capsys, *, name, message)
         (["--point", "1,1", "--crs", "nonsense"], "nonsense"),
         (["--point", "5,5", "--box", "1,1,9,9", "--box", "20,20,40,40"], "several boxes"),
         (["the roof", "--bands", "9,9,9"], "9"),
-        (["the roof", "--bands", "red"], "--bands is 'red'"),
+        (["the roof", "--bands", "red"], "no band named 'red'"),
         (["roof " * 300], "shorten it"),
     ],
 )

@@ -12,7 +12,8 @@ from unigeoseg.errors import (
     RasterUnreadableError,
 )
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.raster import Raster, Stretch, open_scene, scene_from_array
+from unigeoseg.geo.raster import Raster, open_scene, scene_from_array
+from unigeoseg.geo.stretch import Stretch
 
 GREY, RED, GREEN, BLUE, ALPHA = (
     ColorInterp.gray,

@@ -20,10 +20,13 @@ from unigeoseg.errors import (
     OutputFormatError,
     OutputUnwritableError,
 )
+from unigeoseg.geo.files import check_output
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components
+from unigeoseg.geo.mask_writer import write_mask
 from unigeoseg.geo.raster import open_scene
-from unigeoseg.geo.vector import Feature, check_output, polygonise, write_mask, write_vectors
+from unigeoseg.geo.vector import Feature, polygonise
+from unigeoseg.geo.vector_writer import write_vectors
 
 GRID = Grid(64, 64, scenes.UTM50, CRS.from_epsg(32650))
 PLAIN = Grid.of_image(64, 64)
@@ -177,8 +180,8 @@ def test_a_directory_that_vanished_is_an_output_error(tmp_path):
 
 def test_outputs_are_checked_before_any_work(tmp_path):
     check_output(tmp_path / "new.TIF")
-    with pytest.raises(OutputFormatError, match=r"ends in \.shp; give one of \.tif, \.tiff, "):
-        check_output(tmp_path / "new.shp")
+    with pytest.raises(OutputFormatError, match=r"ends in \.docx; give one of \.tif, \.tiff, "):
+        check_output(tmp_path / "new.docx")
     with pytest.raises(OutputFormatError, match="no suffix"):
         check_output(tmp_path / "new")
     there = tmp_path / "there.gpkg"
@@ -196,5 +199,7 @@ def test_outputs_are_checked_before_any_work(tmp_path):
 def test_writers_know_their_own_suffixes(tmp_path):
     with pytest.raises(OutputFormatError, match=r"\.tif, \.tiff$"):
         write_mask(tmp_path / "mask.gpkg", roof_mask(), GRID)
-    with pytest.raises(OutputFormatError, match=r"\.geojson, \.json, \.gpkg$"):
+    with pytest.raises(
+        OutputFormatError, match=r"\.geojson, \.json, \.gpkg, \.parquet, \.fgb, \.shp$"
+    ):
         write_vectors(tmp_path / "mask.tif", [], GRID)

@@ -1,6 +1,7 @@
 """unigeoseg bench: run, score and compare systems on suites; scores and times of our own."""
 
 import resource
+import tempfile
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unigeoseg.cli import open_bench, suites
-from unigeoseg.cli.console import MODEL_HELP, progress
+from unigeoseg.cli.console import MODEL_HELP, counter, progress
 from unigeoseg.data.split import Split
 
 
@@ -81,6 +82,56 @@ def speed(
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     typer.echo(f"{loaded.dtype}, {torch.get_num_threads()} threads, peak memory {peak:.1f} GiB")
+
+
+@app.command("scene")
+def scene(
+    path: Annotated[Path | None, typer.Argument(help="A scene; one is made without it.")] = None,
+    text: Annotated[str, typer.Argument(help="What is asked.")] = "the buildings",
+    *,
+    mpx: Annotated[float, typer.Option(min=0.01, help="Size of the scene that is made.")] = 100,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers alone.")] = False,
+) -> None:
+    """Time a whole scene by text, stage by stage, with its peak memory."""
+    from unigeoseg.bench import scene as bench
+    from unigeoseg.segment import Segmenter
+
+    with tempfile.TemporaryDirectory() as folder:
+        if path is None:
+            path = Path(folder) / "scene.tif"
+            bench.synthetic(path, mpx)
+        segmenter = Segmenter.from_pretrained(model)
+        with progress("tiles") as bar:
+            timing = bench.time_scene(segmenter, path, text, counter(bar))
+    if as_json:
+        typer.echo(bench.as_json(timing))
+    else:
+        typer.echo(bench.table(timing))
+        typer.echo(f"{timing.megapixels:.0f} Mpx, peak memory {timing.peak_mib:.0f} MiB")
+
+
+@app.command("memory")
+def memory(
+    *,
+    mpx: Annotated[
+        list[float] | None, typer.Option(help="Sizes of scenes; 10, 100 and 1000 without it.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Draw the curve as this image.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="What is asked.")] = "the buildings",
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+) -> None:
+    """Peak memory over the size of scenes, each in a process of its own."""
+    from unigeoseg.bench.scene import curve_table, draw_curve, memory_curve
+
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = mpx or [10, 100, 1000]
+        timings = memory_curve(sizes, Path(folder), model=model, text=text)
+    typer.echo(curve_table(timings))
+    if output:
+        draw_curve(timings, output)
 
 
 @app.command("parity")

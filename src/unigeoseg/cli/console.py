@@ -35,13 +35,14 @@ def say_steps() -> None:
 
 def progress(what: str) -> Progress:
     """A bar that counts `what`; it leaves no trace when done. A context manager."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    named = TextColumn("{task.description}")
+    columns = (TextColumn(what), named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True)
 
 
-def counter(bar: Progress) -> Callable[[int, int], None]:
-    """A callback for `bar` that takes how many are done and how many there are."""
-    line = bar.add_task("", total=None)
+def counter(bar: Progress, name: str = "") -> Callable[[int, int], None]:
+    """A callback for `bar` that takes how many are done and how many there are; a line of it."""
+    line = bar.add_task(name, total=None)
 
     def update(done: int, total: int) -> None:
         bar.update(line, completed=done, total=total)

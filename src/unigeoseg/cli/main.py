@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 
 from unigeoseg.cli import bench, data
-from unigeoseg.cli.console import MODEL_HELP, counter, progress, say, say_steps
-from unigeoseg.cli.prompts import Asked, parse_bands
-from unigeoseg.errors import OptionError, OutputExistsError, UniGeoSegError
-from unigeoseg.prompt import Task
+from unigeoseg.cli.batch import batch
+from unigeoseg.cli.console import say, say_steps
+from unigeoseg.cli.process import tune
+from unigeoseg.cli.segment import segment
+from unigeoseg.errors import UniGeoSegError
 
 app = typer.Typer(
     name="unigeoseg",
@@ -27,101 +28,21 @@ app = typer.Typer(
 )
 app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
+app.command()(segment)
+app.command()(batch)
 
 USAGE_ERROR = 2
 
 
 def main() -> None:
     """Run the command line; an error of ours gives one line and exit code 2."""
+    tune()
     say_steps()
     try:
         app()
     except UniGeoSegError as error:
         say(f"error: {error}")
         sys.exit(USAGE_ERROR)
-
-
-@app.command()
-def segment(
-    scene: Annotated[str, typer.Argument(help="A raster: GeoTIFF, JPEG, anything GDAL opens.")],
-    text: Annotated[
-        str | None, typer.Argument(help='What to segment: "the storage tanks", or a question.')
-    ] = None,
-    *,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option("-o", "--output", help="Result by suffix: .tif, .geojson, .gpkg. Repeatable."),
-    ] = None,
-    point: Annotated[
-        list[str] | None, typer.Option(help="On the target. Repeatable.", metavar="X,Y")
-    ] = None,
-    not_point: Annotated[
-        list[str] | None, typer.Option(help="Off the target. Repeatable.", metavar="X,Y")
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        typer.Option(help="Round one target. Repeatable.", metavar="X0,Y0,X1,Y1"),
-    ] = None,
-    crs: Annotated[
-        str | None,
-        typer.Option(
-            help="What coordinates are in, such as EPSG:4326, or 'scene' for the scene's own "
-            "CRS. Without it they are pixels."
-        ),
-    ] = None,
-    bands: Annotated[
-        str | None, typer.Option(help="Bands shown as red,green,blue, from 1.", metavar="R,G,B")
-    ] = None,
-    task: Annotated[
-        Task | None, typer.Option(help="Read the text as a phrase or as a question.")
-    ] = None,
-    threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
-    ] = 0.5,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
-    answer: Annotated[
-        bool, typer.Option(help="Also say in words what was found; for models that speak.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
-) -> None:
-    """Segment a scene by text, points or boxes; the masks lie where the scene lies."""
-    from unigeoseg.geo.raster import open_scene
-    from unigeoseg.geo.vector import check_output
-    from unigeoseg.segment import Segmenter
-    from unigeoseg.segmentation import write
-
-    began = time.perf_counter()
-    if not output:
-        raise OptionError("no output was named: give -o mask.tif, -o out.geojson or -o out.gpkg")
-    for path in output:
-        if path.resolve() == Path(scene).resolve():
-            raise OutputExistsError(f"the output {path} is the scene itself: name another file")
-        check_output(path, overwrite)
-    asked = Asked(
-        text=text,
-        points=point or (),
-        not_points=not_point or (),
-        boxes=box or (),
-        crs=crs,
-        task=task,
-    )
-    with open_scene(scene, parse_bands(bands)) as opened:
-        prompts = asked.prompts(opened.grid)
-        if not opened.grid.georeferenced:
-            say(f"{scene} has no georeference: results are in pixel coordinates")
-        segmenter = Segmenter.from_pretrained(model)
-        with progress("views") as bar, segmenter.open(opened) as session:
-            found = session.segment(prompts, answer=answer, progress=counter(bar))
-    found = [replace(each, threshold=threshold) for each in found]
-    for path in output:
-        write(path, found)
-    for each in found:
-        words = each.prompt.instruction(each.grid.width, each.grid.height)
-        say(f"{words} {each.mask.mean():.1%} of the scene, confidence {each.confidence:.2f}")
-        if each.answer is not None:
-            say(f"answer: {each.answer}")
-    written = ", ".join(str(path) for path in output)
-    say(f"wrote {written} in {time.perf_counter() - began:.1f} s")
 
 
 @app.command()

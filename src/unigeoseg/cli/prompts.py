@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unigeoseg.errors import OptionError, PromptError
 from unigeoseg.geo.grid import Grid, parse_crs
 from unigeoseg.prompt import Box, Point, Prompt, Task
+
+if TYPE_CHECKING:
+    from unigeoseg.geo.vector import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,8 @@ class Asked:
         boxes: "X0,Y0,X1,Y1", each round a target of its own.
         crs: None if coordinates are pixels, "scene" if they are in the scene's CRS, or a CRS.
         task: How to read the text; guessed without it.
+        file: Points and boxes, see `stream.places`.
+        classes: "A,B,...": texts of one map of labels.
     """
 
     text: str | None = None
@@ -27,22 +34,46 @@ class Asked:
     boxes: Sequence[str] = ()
     crs: str | None = None
     task: Task | None = None
+    file: Path | None = None
+    classes: str | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether places are asked about, not texts."""
+        return bool(self.points or self.not_points or self.boxes or self.file)
 
     def prompts(self, grid: Grid) -> list[Prompt]:
-        """One prompt for the text, one for the points, or one per box, on the scene's `grid`.
+        """Prompts for the text or classes, the points, each box or each feature, on a `grid`.
 
         Raises:
             PromptError: If nothing was asked, or what was asked does not go together.
             OptionError: If numbers are malformed.
         """
-        drawn = bool(self.points or self.not_points or self.boxes)
-        if self.text is not None and drawn:
+        texts = self.text is not None or self.classes is not None
+        if texts and self.drawn:
             raise PromptError("both a text and coordinates were given: give one of them")
+        if self.text is not None and self.classes is not None:
+            raise PromptError("both a text and --classes were given: give one of them")
         if self.text is not None:
             return [Prompt.from_text(self.text, self.task)]
-        if not drawn:
-            raise PromptError("nothing was asked for: give a text, --point or --box")
-        return self._drawn(grid)
+        if self.classes is not None:
+            return class_prompts(self.classes)
+        if not self.drawn:
+            raise PromptError("nothing was asked for: give a text, --point, --box or --prompts")
+        return [prompt for prompt, _ in self.places(grid)] if self.file else self._drawn(grid)
+
+    def places(self, grid: Grid) -> list[tuple[Prompt, dict[str, "Value"]]]:
+        """Prompts of the file, with what it says of each.
+
+        Raises:
+            PromptError: If there are other coordinates too, or they cannot be used.
+        """
+        from unigeoseg.stream.places import read_places
+
+        if self.points or self.not_points or self.boxes:
+            raise PromptError("both --prompts and coordinates were given: give one of them")
+        assert self.file is not None, "asked when there is one"
+        return read_places(self.file, grid)
 
     def _drawn(self, grid: Grid) -> list[Prompt]:
         points = [self._point(each, grid, positive=True) for each in self.points]
@@ -87,16 +118,21 @@ def _numbers(text: str, form: str, *, example: str) -> list[float]:
     return numbers
 
 
-def parse_bands(text: str | None) -> list[int] | None:
-    """Band numbers from "3,2,1" or "4".
-
-    Raises:
-        OptionError: If they are not whole numbers.
-    """
+def parse_bands(text: str | None) -> list[int | str] | None:
+    """Band numbers and names from "3,2,1", "4", "B04,B03,B02" or "sentinel-2"."""
     if text is None:
         return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        message = f"--bands is {text!r}, expected numbers from 1, such as 3,2,1 or 4"
-        raise OptionError(message) from None
+    parts = [part.strip() for part in text.split(",")]
+    return [int(part) if part.lstrip("-").isdecimal() else part for part in parts]
+
+
+def class_prompts(text: str) -> list[Prompt]:
+    """Prompts of "building,road,river".
+
+    Raises:
+        OptionError: If a name is empty or comes twice.
+    """
+    names = [" ".join(part.split()) for part in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise OptionError(f"the classes are {text!r}; give different names, such as building,road")
+    return [Prompt.from_text(name, Task.REFERRING) for name in names]

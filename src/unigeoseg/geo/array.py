@@ -55,6 +55,11 @@ class ArrayReader:
         """Rows and columns, (H, W)."""
         return int(self.pixels.shape[1]), int(self.pixels.shape[2])
 
+    @property
+    def overviews(self) -> bool:
+        """Whether a decimated read of the whole is cheap: memory is."""
+        return True
+
     def read(
         self, window: Window, shape: tuple[int, int]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -68,14 +73,14 @@ class ArrayReader:
             valid = valid & np.isfinite(pixels).all(axis=0)
         if valid.shape == shape:
             return pixels, valid
-        return _resize(pixels, shape), _resize(valid[None].astype(np.uint8), shape)[0] > 0
+        return resize(pixels, shape), resize(valid[None].astype(np.uint8), shape)[0] > 0
 
     def close(self) -> None:
         """Nothing to release: the array belongs to the caller."""
 
 
-def _resize(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Resample (C, H, W), averaging when it shrinks, in the same type."""
+def resize(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Resample (C, H, W) to `shape` (h, w), averaging when it shrinks, in the same type."""
     shrinks = shape[0] <= pixels.shape[1] and shape[1] <= pixels.shape[2]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     kind = np.uint8 if pixels.dtype == np.uint8 else np.float32

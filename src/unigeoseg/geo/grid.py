@@ -7,8 +7,11 @@ longitude then latitude, whatever the axis order of the CRS's authority.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
@@ -27,6 +30,8 @@ WGS84 = CRS.from_epsg(4326)
 """Longitude and latitude in degrees, as used by GeoJSON."""
 
 _WEB_MERCATOR = 3857
+_ELLIPSOID = Geod(ellps="WGS84")
+_EQUAL_AREA = CRS.from_proj4("+proj=cea +ellps=WGS84 +units=m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Grid:
         """
         if self.crs is None:
             return None
-        if self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR:
+        if self._on_ellipsoid:
             return self._ground_gsd_m()
         if not self.crs.is_projected:
             return None
@@ -125,6 +130,61 @@ class Grid:
             x, y = self._from_crs(x, y, crs)
         a, b, c, d, e, f = tuple(~self.transform)[:6]
         return a * x + b * y + c, d * x + e * y + f
+
+    @property
+    def _on_ellipsoid(self) -> bool:
+        """Whether metres are measured on the ellipsoid, not in the plane of the CRS."""
+        return self.crs is not None and (
+            self.crs.is_geographic or self.crs.to_epsg() == _WEB_MERCATOR
+        )
+
+    @property
+    def anchor(self) -> tuple[int, int]:
+        """Column and row of the first pixel, counted from the origin of the CRS.
+
+        Cuts of one mosaic that lie on its pixels agree on them. (0, 0) without a CRS.
+        """
+        if self.crs is None:
+            return 0, 0
+        x, y = self.to_pixel(0, 0)
+        return -round(x), -round(y)
+
+    def metres_per_unit(self, x: float, y: float) -> tuple[float, float] | None:
+        """Metres of one unit of the CRS to the right and up, at a place in map coordinates.
+
+        None without a CRS that has metres.
+        """
+        if self.crs is None or self.gsd_m is None:
+            return None
+        if not self._on_ellipsoid:
+            factor = float(self.crs.linear_units_factor[1])
+            return factor, factor
+        step = math.sqrt(abs(self.transform.determinant))
+        return self._ground_m(x, y, step, 0) / step, self._ground_m(x, y, 0, step) / step
+
+    def cell_areas_m2(self, window: Window) -> NDArray[np.float64] | None:
+        """Square metres of a pixel in each row (h,) of a window; None without a CRS.
+
+        A projected CRS gives its own plane. In a geographic CRS, and in Web Mercator, cells are
+        measured on the ellipsoid, at the window's middle column.
+        """
+        if self.gsd_m is None:
+            return None
+        height = int(window.height)
+        if not self._on_ellipsoid:
+            return np.full(height, self.gsd_m**2)
+        row = window.row_off + np.arange(height)
+        left = np.full(height, window.col_off + (window.width - 1) / 2)
+        around = ((0, 0), (1, 0), (1, 1), (0, 1))
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        pixels = [(left + dx, row + dy) for dx, dy in around]
+        corners = [(a * x + b * y + c, d * x + e * y + f) for x, y in pixels]
+        # in an equal-area projection a small cell's corners span its area
+        to_plane = transformer(self.crs, _EQUAL_AREA)
+        x, y = np.moveaxis(np.array([to_plane.transform(*corner) for corner in corners]), 1, 0)
+        turned = x * np.roll(y, -1, axis=0) - np.roll(x, -1, axis=0) * y
+        areas: NDArray[np.float64] = np.abs(turned.sum(axis=0)) / 2
+        return areas
 
     def for_window(self, window: Window) -> "Grid":
         """Grid of a window of whole pixels, which may reach outside this grid."""
@@ -157,15 +217,15 @@ class Grid:
 
     def _ground_gsd_m(self) -> float:
         """Geometric mean of one pixel's two steps on the ellipsoid, at the centre."""
-        x, y = self.width / 2, self.height / 2
+        x, y = self.to_map(self.width / 2, self.height / 2)
+        a, b, _, d, e, _ = tuple(self.transform)[:6]
+        return math.sqrt(self._ground_m(x, y, a, d) * self._ground_m(x, y, b, e))
+
+    def _ground_m(self, x: float, y: float, dx: float, dy: float) -> float:
+        """Metres on the ellipsoid of a step (dx, dy) from (x, y), all in CRS units."""
         to_degrees = transformer(self.crs, WGS84)
-        lon, lat = to_degrees.transform(*self.to_map(x, y))
-        geod = Geod(ellps="WGS84")
-        steps = [
-            geod.inv(lon, lat, *to_degrees.transform(*self.to_map(x + dx, y + dy)))[2]
-            for dx, dy in ((1, 0), (0, 1))
-        ]
-        return math.sqrt(steps[0] * steps[1])
+        here, there = to_degrees.transform(x, y), to_degrees.transform(x + dx, y + dy)
+        return float(_ELLIPSOID.inv(*here, *there)[2])
 
 
 def parse_crs(text: str) -> CRS:
@@ -185,6 +245,7 @@ def parse_crs(text: str) -> CRS:
     return crs
 
 
+@lru_cache(maxsize=16)
 def transformer(source: CRS, target: CRS) -> Transformer:
     """Map coordinates of one CRS to another, x before y in both."""
     return Transformer.from_crs(source.to_wkt(), target.to_wkt(), always_xy=True)

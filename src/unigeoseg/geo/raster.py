@@ -1,19 +1,11 @@
 """Scenes: any raster or array, read window by window as 8-bit RGB on its grid.
 
-Which bands become red, green and blue:
-
-1. the `bands` asked for (1-based; three of them, or one that is repeated);
-2. else the bands whose colour interpretation is red, green and blue, if all three are there;
-3. else the first three bands, alpha never counted;
-4. else, with one or two bands, the first, repeated.
-
-A palette is expanded to its colours. Pixels of 8 bits are left as they are; every other type
-is stretched once per scene, see `Stretch`.
+`bands` says which bands are shown. A palette is expanded to its colours. Pixels of 8 bits are left
+as they are; every other type is stretched once per scene, see `Stretch`.
 """
 
-import math
+import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,24 +14,31 @@ from typing import Any, Protocol
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.enums import Resampling
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from unigeoseg.errors import (
-    BandsError,
     EmptyRasterError,
     GridMismatchError,
+    NoGeoreferenceError,
+    OptionError,
     RasterNotFoundError,
     RasterUnreadableError,
 )
 from unigeoseg.geo.array import ArrayReader
+from unigeoseg.geo.bands import Bands, palette, rgb_bands
 from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.tile import plan_tiles
 
 _LOOK = 1024
 """Longest side, in pixels, of the decimated read that the stretch is taken from."""
+_DECIMATED = 4096 * 4096
+"""Larger scenes without overviews are sampled instead: decimating reads every pixel."""
+_SAMPLES, _SAMPLE = 16, 64
+"""Rows and columns of samples, and the side of one in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,44 +70,13 @@ class Raster:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The values of the scene that become 0 and 255, one pair per band.
-
-    Attributes:
-        low: Values of red, green and blue that become 0.
-        high: Values that become 255, each above its low.
-    """
-
-    low: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    high: tuple[float, float, float] = (255.0, 255.0, 255.0)
-
-    @classmethod
-    def of(cls, pixels: NDArray[Any], valid: NDArray[np.bool_]) -> "Stretch":
-        """The 2nd and 98th percentiles of the valid pixels, per band.
-
-        Args:
-            pixels: (3, h, w) of any real type; uint8 gives the identity.
-            valid: (h, w) bool, with at least one True unless the pixels are uint8.
-        """
-        if pixels.dtype == np.uint8:
-            return cls()
-        low, high = np.percentile(pixels[:, valid].astype(np.float64), (2, 98), axis=1)
-        high = np.where(high > low, high, low + 1)
-        return cls(_triple(low), _triple(high))
-
-    def apply(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        """Stretch pixels (3, h, w) to uint8, cut at both ends; NaN becomes 0."""
-        if pixels.dtype == np.uint8 and self == Stretch():
-            return pixels
-        low = np.asarray(self.low, np.float64)[:, None, None]
-        high = np.asarray(self.high, np.float64)[:, None, None]
-        unit = np.nan_to_num((pixels.astype(np.float64) - low) / (high - low), nan=0.0)
-        return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
-
-
 class Reader(Protocol):
     """What a scene needs from its source."""
+
+    @property
+    def overviews(self) -> bool:
+        """Whether a decimated read of the whole is cheap."""
+        ...
 
     def read(
         self, window: Window, shape: tuple[int, int]
@@ -132,11 +100,14 @@ class Scene:
         stretch: How its values become 8 bits, the same in every window.
     """
 
-    def __init__(self, name: str, grid: Grid, reader: Reader) -> None:
+    def __init__(
+        self, name: str, grid: Grid, reader: Reader, stretch: Stretch | None = None
+    ) -> None:
         self.name = name
         self.grid = grid
         self._reader = reader
-        self.stretch = Stretch.of(*self._look())
+        looked = Stretch.of(*self._look())
+        self.stretch = stretch or looked
 
     def read(self, window: Window | None = None, *, shape: tuple[int, int] | None = None) -> Raster:
         """Read a window as RGB.
@@ -201,15 +172,27 @@ class Scene:
         return self.stretch.apply(pixels), valid
 
     def _look(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels and validity that speak for the scene, with a valid pixel among them."""
-        scale = min(1.0, _LOOK / max(self.grid.shape))
-        height, width = (max(1, round(side * scale)) for side in self.grid.shape)
-        whole = Window(0, 0, self.grid.width, self.grid.height)
-        pixels, valid = self._reader.read(whole, (height, width))
+        """Pixels (3, 1, n) and validity (1, n) that speak for the scene, with a valid one.
+
+        They depend on the scene alone, not on what of it is asked for, and are read in bounded
+        time: decimated where that is cheap, else as small windows spread over the scene.
+        """
+        height, width = self.grid.shape
+        whole = Window(0, 0, width, height)
+        scale = min(1.0, _LOOK / max(height, width))
+        if height * width <= _DECIMATED or self._reader.overviews:
+            shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+            parts = [self._reader.read(whole, shape)]
+        else:
+            parts = [
+                self._reader.read(window, (window.height, window.width))
+                for window in _samples(width, height)
+            ]
+        valid = np.concatenate([valid.reshape(1, -1) for _, valid in parts], axis=1)
         if valid.any():
-            return pixels, valid
-        # A few valid pixels can slip through a decimated read: look everywhere once.
-        for window in plan_tiles(self.grid.width, self.grid.height, 2 * _LOOK, 0):
+            return np.concatenate([pixels.reshape(3, 1, -1) for pixels, _ in parts], axis=2), valid
+        # A few valid pixels can slip through such a look: look everywhere once.
+        for window in plan_tiles(width, height, 2 * _LOOK, 0):
             pixels, valid = self._reader.read(window, (window.height, window.width))
             if valid.any():
                 return pixels, valid
@@ -221,15 +204,17 @@ class Scene:
 class _FileReader:
     """Reads the chosen bands of an open rasterio dataset."""
 
-    def __init__(self, dataset: DatasetReader, bands: Sequence[int] | None) -> None:
+    def __init__(self, dataset: DatasetReader, bands: Bands | None, grid: Grid) -> None:
         self._dataset = dataset
-        self._palette = None if bands else _palette(dataset)
-        self._bands = _rgb_bands(dataset, bands)
+        self._palette = None if bands else palette(dataset)
+        self._bands = rgb_bands(dataset, bands)
+        self._step = (dataset.width / grid.width, dataset.height / grid.height)
 
     def read(
         self, window: Window, shape: tuple[int, int]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """See `Reader.read`."""
+        window = self._source(window)
         if shape == (window.height, window.width) or self._palette is not None:
             resampling = Resampling.nearest
         elif shape[0] <= window.height and shape[1] <= window.width:
@@ -240,7 +225,9 @@ class _FileReader:
         size = (len(bands), *shape)
         try:
             pixels = self._dataset.read(bands, window=window, out_shape=size, resampling=resampling)
-            valid = self._dataset.read_masks(bands, window=window, out_shape=size).any(axis=0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NodataShadowWarning)  # nodata goes before alpha
+                valid = self._dataset.read_masks(bands, window=window, out_shape=size).any(axis=0)
         except (RasterioError, OSError) as error:
             raise RasterUnreadableError(
                 f"{self._dataset.name} is damaged: {_reason(error)}; get the file again"
@@ -258,29 +245,86 @@ class _FileReader:
         """See `Reader.close`."""
         self._dataset.close()
 
+    @property
+    def overviews(self) -> bool:
+        """See `Reader.overviews`."""
+        return bool(self._dataset.overviews(self._bands[0]))
 
-def open_scene(path: str | Path, bands: Sequence[int] | None = None) -> Scene:
+    def _source(self, window: Window) -> Window:
+        """Where a window of the scene's grid lies in the file, which may have finer pixels."""
+        x, y = self._step
+        if x == 1 == y:
+            return window
+        return Window(window.col_off * x, window.row_off * y, window.width * x, window.height * y)
+
+
+def open_scene(
+    path: str | Path,
+    bands: Bands | None = None,
+    *,
+    stretch: Stretch | None = None,
+    gsd_m: float | None = None,
+) -> Scene:
     """Open any raster that GDAL reads, with or without georeference.
 
     Args:
-        path: A file, or anything rasterio opens (``/vsizip/...``, ``s3://...``).
-        bands: One or three 1-based band numbers for red, green and blue; None to choose as
-            the module says.
+        path: A file, a URL, or anything rasterio opens (``/vsizip/...``, ``s3://...``).
+        bands: One or three band numbers or names for red, green and blue, or a sensor; None to
+            choose, as the module `bands` says.
+        stretch: Of another scene, to be used here; None to measure this one.
+        gsd_m: Metres per pixel of a coarser grid to see the scene on; its pixels are averages,
+            read from overviews where the file has them.
 
     Raises:
         RasterNotFoundError: If there is no such file.
         RasterUnreadableError: If it is not a raster, or is damaged.
         EmptyRasterError: If it has no pixel, or none that is valid.
         BandsError: If the bands are not there.
+        OptionError: If the GSD is finer than the scene's own.
+        NoGeoreferenceError: If a GSD is given and the scene's own is not known.
     """
     dataset = _open(path)
     try:
-        reader = _FileReader(dataset, bands)
-        grid = Grid(dataset.width, dataset.height, dataset.transform, dataset.crs or None)
-        return Scene(Path(path).name, grid, reader)
+        grid = _coarser(_grid(dataset), gsd_m)
+        reader = _FileReader(dataset, bands, grid)
+        return Scene(Path(path).name, grid, reader, stretch)
     except BaseException:
         dataset.close()
         raise
+
+
+def _grid(dataset: DatasetReader) -> Grid:
+    located = dataset.crs or not dataset.transform.is_identity
+    if not located and dataset.gcps[0]:
+        raise GridMismatchError(
+            f"{dataset.name} is placed by ground control points alone; warp it first: "
+            "gdalwarp -t_srs EPSG:... in.tif out.tif"
+        )
+    grid = Grid(dataset.width, dataset.height, dataset.transform, dataset.crs or None)
+    left, bottom, right, top = grid.bounds
+    on_earth = -360 <= left <= right <= 540 and -90.5 <= bottom <= top <= 90.5
+    if grid.crs is not None and grid.crs.is_geographic and not on_earth:
+        raise GridMismatchError(
+            f"{dataset.name} is said to be in degrees ({grid.crs}) but reaches from ({left:.6g}, "
+            f"{bottom:.6g}) to ({right:.6g}, {top:.6g}); give it its right CRS (gdal_edit -a_srs)"
+        )
+    return grid
+
+
+def _coarser(grid: Grid, gsd_m: float | None) -> Grid:
+    if gsd_m is None:
+        return grid
+    if grid.gsd_m is None:
+        raise NoGeoreferenceError(
+            "a GSD was asked for but the raster has no CRS to measure metres in; leave it out"
+        )
+    factor = gsd_m / grid.gsd_m
+    if not factor >= 1:
+        raise OptionError(
+            f"the GSD asked for is {gsd_m} m; the scene has {grid.gsd_m:.3g} m and is not "
+            "enlarged: ask for that or more"
+        )
+    return grid.resized(max(1, round(grid.width / factor)), max(1, round(grid.height / factor)))
 
 
 def scene_from_array(
@@ -309,7 +353,7 @@ def scene_from_array(
 
 
 def _open(path: str | Path) -> DatasetReader:
-    text = str(path)
+    text = os.fspath(path)
     if "://" not in text and not text.startswith("/vsi") and not Path(text).exists():
         raise RasterNotFoundError(f"{text} does not exist; check the path of the scene")
     try:
@@ -323,45 +367,14 @@ def _open(path: str | Path) -> DatasetReader:
         ) from error
 
 
-def _rgb_bands(dataset: DatasetReader, bands: Sequence[int] | None) -> tuple[int, ...]:
-    """Three 1-based bands, by the rules in the module's docstring."""
-    if bands:
-        return _checked_bands(dataset, bands)
-    meaning = dataset.colorinterp
-    colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if all(colour in meaning for colour in colours):
-        return tuple(meaning.index(colour) + 1 for colour in colours)
-    usable = [i for i, what in enumerate(meaning, start=1) if what != ColorInterp.alpha]
-    if not usable:
-        inner = f"; open one of its subdatasets: {dataset.subdatasets[0]}, ..."
-        raise BandsError(
-            f"{dataset.name} has no band with pixels{inner if dataset.subdatasets else ''}"
-        )
-    return tuple(usable[:3]) if len(usable) >= 3 else (usable[0],) * 3
-
-
-def _checked_bands(dataset: DatasetReader, bands: Sequence[int]) -> tuple[int, ...]:
-    if len(bands) not in (1, 3):
-        raise BandsError(
-            f"got {len(bands)} bands {list(bands)}; give three (red, green, blue) or one"
-        )
-    missing = [band for band in bands if not 1 <= band <= dataset.count]
-    if missing:
-        raise BandsError(
-            f"{dataset.name} has no band {missing[0]}; bands are counted from 1 to {dataset.count}"
-        )
-    return tuple(bands) * (3 // len(bands))
-
-
-def _palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
-    """Colours (4, N) uint8 RGBA of a palette image; None for any other."""
-    if ColorInterp.palette not in dataset.colorinterp[:1]:
-        return None
-    colours = dataset.colormap(1)
-    table = np.zeros((4, max(colours) + 1), np.uint8)
-    for index, colour in colours.items():
-        table[:, index] = colour
-    return table
+def _samples(width: int, height: int) -> list[Window]:
+    """Small windows spread evenly over a scene, row by row."""
+    columns, rows = (
+        np.linspace(0, max(side - _SAMPLE, 0), _SAMPLES).astype(int).tolist()
+        for side in (width, height)
+    )
+    size = min(_SAMPLE, width), min(_SAMPLE, height)
+    return [Window(x, y, *size) for y in rows for x in columns]
 
 
 def _whole(window: Window) -> Window:
@@ -377,12 +390,6 @@ def _clip(window: Window, grid: Grid) -> Window:
         for end, start, size in ((x + width, x0, grid.width), (y + height, y0, grid.height))
     )
     return Window(x0, y0, x1 - x0, y1 - y0)
-
-
-def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    assert math.isfinite(red + green + blue), "a stretch is taken from finite pixels"
-    return red, green, blue
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,97 @@
+"""unigeoseg batch: one question to many scenes."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
+from unigeoseg.cli.prompts import Asked, parse_bands
+from unigeoseg.cli.segment import BANDS_HELP, STRETCH_HELP, SUFFIX_HELP, named_crs
+from unigeoseg.errors import OptionError
+from unigeoseg.prompt import Task
+
+
+class EngineName(StrEnum):
+    """What does the scenes."""
+
+    HERE = "here"
+    RAY = "ray"
+
+
+def batch(
+    scenes: Annotated[str, typer.Argument(help='A pattern in quotes: "scenes/*.tif".')],
+    text: Annotated[str | None, typer.Argument(help="What to segment.")] = None,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of results.")],
+    suffix: Annotated[
+        list[str] | None, typer.Option(help=f"Files per scene: {SUFFIX_HELP}. Repeatable.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Several texts, one map of labels.", metavar="A,B,...")
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help=BANDS_HELP, metavar="R,G,B")] = None,
+    stretch: Annotated[str | None, typer.Option(help=STRETCH_HELP)] = None,
+    task: Annotated[
+        Task | None, typer.Option(help="Read the text as a phrase or as a question.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
+    ] = 0.5,
+    to_crs: Annotated[str | None, typer.Option(help="One CRS for all outlines.")] = None,
+    min_area: Annotated[
+        float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
+    ] = 0.0,
+    simplify: Annotated[float, typer.Option(min=0.0, help="Metres outlines may be off.")] = 0.0,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    engine: Annotated[EngineName, typer.Option(help="This process, or a Ray cluster.")] = (
+        EngineName.HERE
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Of the engine ray.")] = 2,
+) -> None:
+    """Segment many scenes by text; start it again and it goes on where it stopped."""
+    from unigeoseg.batch import FAILED, Batch, here, on_ray, run, scenes_of
+    from unigeoseg.geo.grid import Grid
+    from unigeoseg.geo.stretch import Stretch
+    from unigeoseg.stream.outputs import OutputConfig
+
+    asked = Asked(text=text, classes=classes, task=task)
+    config = OutputConfig(
+        threshold=threshold,
+        crs=named_crs(to_crs),
+        min_area_m2=min_area,
+        simplify_m=simplify,
+    )
+    job = Batch(
+        prompts=asked.prompts(Grid.of_image(1, 1)),
+        folder=output,
+        suffixes=_suffixes(suffix or [".tif"]),
+        model=model,
+        outputs=config,
+        classes=classes is not None,
+        stretch=None if stretch is None else Stretch.read(stretch),
+        bands=parse_bands(bands),
+    )
+    paths = scenes_of([scenes])
+    with progress("tiles") as bar:
+        chosen = here(lambda scene: counter(bar, scene.name))
+        entries = run(job, paths, on_ray(workers) if engine is EngineName.RAY else chosen)
+    failed = [entry for entry in entries if entry.state == FAILED]
+    for entry in failed:
+        say(f"failed: {entry.scene}: {entry.error}")
+    say(f"{len(entries) - len(failed)} of {len(entries)} scenes are done in {output}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _suffixes(names: list[str]) -> list[str]:
+    """Suffixes with their dot, each once."""
+    from unigeoseg.geo.files import MASK_SUFFIXES, VECTOR_SUFFIXES
+
+    found = [name if name.startswith(".") else f".{name}" for name in names]
+    known = MASK_SUFFIXES + VECTOR_SUFFIXES
+    for name in found:
+        if name not in known:
+            raise OptionError(f"--suffix is {name}; give one of {', '.join(known)}")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,158 @@
+"""unigeoseg segment on larger scenes and with files beside them."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+from rasterio.crs import CRS
+
+import scenes
+from networks import save_tiny
+from unigeoseg.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """1400 x 40 pixels: more than one view, in EPSG:32650 at 0.5 m."""
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 40, 1400), dtype=np.uint8)
+    return scenes.write(tmp_path / "big.tif", pixels, crs="EPSG:32650", transform=scenes.UTM50)
+
+
+def segment(monkeypatch, model: Path, *arguments: object) -> int:
+    line = ["unigeoseg", "segment", *map(str, arguments), "--model", str(model)]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+def geojson(path: Path, *features: dict) -> Path:
+    rows = [{"type": "Feature", **feature} for feature in features]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": rows}))
+    return path
+
+
+def lonlat(*pixels: tuple[float, float]) -> list[list[float]]:
+    """Pixels of `UTM50` in degrees."""
+    from unigeoseg.geo.grid import WGS84, transformer
+
+    move = transformer(CRS.from_epsg(32650), WGS84)
+    return [list(move.transform(500_000 + x / 2, 4_400_000 - y / 2)) for x, y in pixels]
+
+
+def polygon(*pixels: tuple[float, float]) -> dict:
+    ring = lonlat(*pixels, pixels[0])
+    return {"geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+
+
+def test_a_large_scene_is_written_in_every_format(monkeypatch, model, big, tmp_path, capsys):
+    out = [tmp_path / f"out.{suffix}" for suffix in "tif geojson gpkg parquet fgb shp".split()]
+    options = [part for path in out for part in ("-o", path)]
+    assert segment(monkeypatch, model, big, "roof", "--threshold", 0.1, *options) == 0
+    with rasterio.open(out[0]) as written:
+        assert written.shape == (40, 1400)
+        assert written.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+    counts = {path.suffix: pyogrio.read_info(path)["features"] for path in (*out[1:3], *out[4:])}
+    assert len(set(counts.values())) == 1 and counts[".gpkg"] >= 1
+    row = json.loads(out[1].read_text())["features"][0]["properties"]
+    assert row["instruction"] == "roof" and row["area_m2"] > 0 and row["length_m"] > 0
+    assert {"score", "model", "date", "area_px"} <= set(row)
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(out[3])
+    meta = json.loads(table.schema.metadata[b"geo"])
+    assert meta["version"] == "1.1.0"
+    assert meta["columns"]["geometry"]["crs"]["id"]["code"] == 32650
+    assert table.num_rows == counts[".gpkg"]
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_outlines_in_another_crs(monkeypatch, model, big, tmp_path, capsys):
+    out = tmp_path / "out.gpkg"
+    options = ["--threshold", 0.1, "--to-crs", "EPSG:3857", "-o", out]
+    assert segment(monkeypatch, model, big, "roof", *options) == 0
+    info = pyogrio.read_info(out)
+    assert info["crs"] == "EPSG:3857"
+    assert info["total_bounds"][0] == pytest.approx(117 * 111_319.49, rel=1e-3)
+
+
+def test_only_inside_an_area(monkeypatch, model, big, tmp_path, capsys):
+    aoi = geojson(tmp_path / "aoi.geojson", polygon((100, 5), (300, 5), (300, 35), (100, 35)))
+    out = tmp_path / "out.tif"
+    options = ["--threshold", 0, "--aoi", aoi, "-o", out]
+    assert segment(monkeypatch, model, big, "roof", *options) == 0
+    with rasterio.open(out) as written:
+        assert written.width in (200, 201, 202) and written.height in (30, 31, 32)
+        assert written.transform.c == pytest.approx(500_050, abs=0.6)
+        assert written.read(1)[2:-2, 2:-2].all()
+
+
+def test_areas_that_cannot_be_used(monkeypatch, model, big, photo_scene, tmp_path, *, capsys):
+    far = geojson(tmp_path / "far.geojson", polygon((5000, 5), (5100, 5), (5100, 35)))
+    point = {"type": "Point", "coordinates": lonlat((10, 10))[0]}
+    dot = geojson(tmp_path / "dot.geojson", {"geometry": point, "properties": {}})
+    broken = tmp_path / "broken.geojson"
+    broken.write_text("{")
+    for scene, aoi, message in (
+        (big, far, "does not overlap the scene"),
+        (big, dot, "has no polygon"),
+        (big, broken, "not a readable file of vectors"),
+        (big, tmp_path / "none.geojson", "does not exist"),
+        (photo_scene, dot, "without a CRS"),
+    ):
+        options = ["roof", "--aoi", aoi, "-o", tmp_path / "out.tif"]
+        assert segment(monkeypatch, model, scene, *options) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_prompts_of_a_file_keep_their_properties(monkeypatch, model, big, tmp_path, capsys):
+    point = {"type": "Point", "coordinates": lonlat((700.5, 20.5))[0]}
+    box = polygon((900, 5), (940, 5), (940, 30), (900, 30)) | {"properties": {"id": 8, "score": 3}}
+    places = geojson(tmp_path / "places.geojson", {"geometry": point, "properties": {"id": 7}}, box)
+    out = tmp_path / "out.geojson"
+    options = ["--prompts", places, "--threshold", 0.0, "-o", out, "-o", tmp_path / "out.tif"]
+    assert segment(monkeypatch, model, big, *options) == 0
+    rows = [each["properties"] for each in json.loads(out.read_text())["features"]]
+    assert [row["id"] for row in rows] == [7, 8]
+    assert rows[1]["prompt_score"] == 3 and 0 <= rows[1]["score"] <= 1
+    with rasterio.open(tmp_path / "out.tif") as written:
+        mask = written.read(1)
+    assert mask.shape == (40, 1400) and 0 < mask.sum() <= sum(row["area_px"] for row in rows)
+
+
+def test_options_that_do_not_go_together(monkeypatch, model, big, tmp_path, capsys):
+    places = geojson(tmp_path / "places.geojson", polygon((0, 0), (9, 0), (9, 9)))
+    for options, message in (
+        (["roof", "--classes", "roof,road"], "both a text and --classes"),
+        (["--classes", "roof,,road"], "give different names"),
+        (["--classes", "roof,roof"], "give different names"),
+        (["--point", "5,5", "--simplify", "2"], "go with texts"),
+        (["--prompts", places, "--point", "5,5"], "both --prompts and coordinates"),
+        (["roof", "--gsd", "0.1"], "is not enlarged"),
+        (["roof", "--gsd", "nan"], "is not enlarged"),
+        (["roof", "--stretch", "5,1"], "low before high"),
+        (["roof", "--stretch", "5"], "give LOW,HIGH"),
+        (["roof", "--stretch", big], "has no tag"),
+        (["roof", "--bands", "landsat"], "landsat has 7 or 8"),
+        (["roof", "--to-crs", "nonsense"], "not a known CRS"),
+    ):
+        assert segment(monkeypatch, model, big, *options, "-o", tmp_path / "out.tif") == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out.tif").exists()
+
+
+def test_a_coarser_look(monkeypatch, model, big, tmp_path, capsys):
+    out = tmp_path / "out.tif"
+    assert segment(monkeypatch, model, big, "roof", "--gsd", 2, "-o", out) == 0
+    with rasterio.open(out) as written:
+        assert written.shape == (10, 350)
+        assert written.transform.a == 2

@@ -1,0 +1,154 @@
+"""Many scenes: resumed after a kill, and no failure stops the others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+import scenes
+from networks import save_tiny
+from unigeoseg.batch import (
+    DONE,
+    FAILED,
+    MANIFEST,
+    Batch,
+    here,
+    on_ray,
+    read_manifest,
+    run,
+    scenes_of,
+)
+from unigeoseg.errors import OptionError
+from unigeoseg.prompt import Prompt
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four scenes, the second of them damaged."""
+    (tmp_path / "scenes").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        pixels = rng.integers(0, 255, (3, 60, 80), dtype=np.uint8)
+        path = tmp_path / "scenes" / f"{number}.tif"
+        degrees = Affine(1e-5, 0, 117, 0, -1e-5, 39)
+        place = ("EPSG:4326", degrees) if number == 3 else ("EPSG:32650", scenes.UTM50)
+        scenes.write(path, pixels, crs=place[0], transform=place[1])
+    damaged = tmp_path / "scenes" / "1.tif"
+    damaged.write_bytes(damaged.read_bytes()[:9000])
+    return tmp_path
+
+
+def job(folder: Path, model: Path, text: str = "the roof") -> Batch:
+    prompts, suffixes = [Prompt.from_text(text)], [".tif", ".gpkg"]
+    return Batch(prompts=prompts, folder=folder / "out", suffixes=suffixes, model=str(model))
+
+
+def all_scenes(folder: Path) -> list[Path]:
+    return scenes_of([str(folder / "scenes" / "*.tif")])
+
+
+def silent(scene: Path) -> None:
+    return None
+
+
+def test_a_failure_is_told_and_stops_nothing(folder, model):
+    entries = run(job(folder, model), all_scenes(folder), here(silent))
+    assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
+    assert "damaged" in entries[1].error and len(entries[1].error.splitlines()) == 1
+    names = {path.name for path in (folder / "out").iterdir()}
+    assert names == {MANIFEST} | {f"{n}{suffix}" for n in (0, 2, 3) for suffix in (".tif", ".gpkg")}
+
+
+def test_what_is_done_is_not_done_again(folder, model):
+    first = run(job(folder, model), all_scenes(folder), here(silent))
+    (folder / "out" / "2.tif").unlink()  # lost since
+    done: list[Path] = []
+    again = run(job(folder, model), all_scenes(folder), here(done.append))
+    assert [path.name for path in done] == ["1.tif", "2.tif"]
+    assert [entry.state for entry in again] == [entry.state for entry in first]
+    assert (folder / "out" / "2.tif").exists()
+    other = run(job(folder, model, "water"), all_scenes(folder), here(done.append))
+    assert len(done) == 6 and len(other) == 4
+
+
+def test_a_line_cut_short_is_as_if_it_were_not_there(folder, model):
+    run(job(folder, model), all_scenes(folder)[:1], here(silent))
+    manifest = folder / "out" / MANIFEST
+    manifest.write_bytes(manifest.read_bytes()[:-20])
+    assert list(read_manifest(manifest)) == []
+    (entry,) = run(job(folder, model), all_scenes(folder)[:1], here(silent))
+    assert entry.state == DONE
+    assert [each.scene for each in read_manifest(manifest)] == [entry.scene]
+
+
+def test_a_killed_run_goes_on_and_leaves_no_half_files(folder, model):
+    """Kill -9 in the middle of the third scene, then start again."""
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from unigeoseg.batch import Batch, here, run, scenes_of\n"
+        "from unigeoseg.prompt import Prompt\n"
+        "folder, model = Path(sys.argv[1]), sys.argv[2]\n"
+        "def deadly(scene):\n"
+        "    def kill(done, count):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return kill if scene.name == '2.tif' else None\n"
+        "job = Batch(prompts=[Prompt.from_text('the roof')], folder=folder / 'out',\n"
+        "            suffixes=['.tif', '.gpkg'], model=model)\n"
+        "run(job, scenes_of([str(folder / 'scenes' / '*.tif')]), here(deadly))\n"
+    )
+    source = str(Path(sys.modules["unigeoseg"].__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(model)],
+        env=os.environ | {"PYTHONPATH": source},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    out = folder / "out"
+    left = [path.name for path in out.iterdir() if path.name.startswith(".")]
+    assert left and not (out / "2.tif").exists()
+    again: list[Path] = []
+    entries = run(job(folder, model), all_scenes(folder), here(again.append))
+    assert [path.name for path in again] == ["1.tif", "2.tif", "3.tif"]
+    assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    for number in (0, 2, 3):
+        with rasterio.open(out / f"{number}.tif") as written:
+            assert written.read(1).shape == (60, 80)
+
+
+def test_what_cannot_be_a_batch(folder, model, tmp_path):
+    with pytest.raises(OptionError, match="no file matches"):
+        scenes_of([str(tmp_path / "none" / "*.tif")])
+    (tmp_path / "scenes" / "sub").mkdir()
+    scenes.roof(tmp_path / "scenes" / "sub").rename(tmp_path / "scenes" / "sub" / "0.tif")
+    with pytest.raises(OptionError, match="several scenes are named '0'"):
+        scenes_of([str(tmp_path / "scenes" / "**" / "*.tif")])
+    onto = Batch(prompts=[Prompt.from_text("x")], folder=folder / "scenes", model=str(model))
+    with pytest.raises(OptionError, match="would be replaced by its result"):
+        run(onto, all_scenes(folder), here(silent))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_over_ray_it_is_the_same(folder, model):
+    ray = pytest.importorskip("ray")
+    try:
+        entries = run(job(folder, model), all_scenes(folder), on_ray(2))
+    finally:
+        ray.shutdown()
+    assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
+    lines = (folder / "out" / MANIFEST).read_text().splitlines()
+    assert sorted(json.loads(line)["scene"] for line in lines) == list(map(str, all_scenes(folder)))

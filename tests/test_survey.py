@@ -1,0 +1,149 @@
+"""Whole scenes by text, with a tiny network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.windows import Window
+
+import scenes
+from networks import tiny_segmenter
+from unigeoseg.errors import PromptError
+from unigeoseg.geo.raster import open_scene, scene_from_array
+from unigeoseg.geo.stretch import Stretch
+from unigeoseg.prompt import Point, Prompt
+from unigeoseg.stream.area import Area
+from unigeoseg.stream.clock import Clock
+from unigeoseg.survey import Wish, survey
+from unigeoseg.views import ViewConfig
+
+VIEWS = ViewConfig(tile=64, overlap=16, whole=64, smallest=64)
+TEXT = Prompt.from_text("the roof")
+
+
+def mosaic(folder: Path) -> Path:
+    """250 x 230 pixels of 16 bits, some without data."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(100, 4000, (3, 230, 250)).astype(np.uint16)
+    pixels[:, :30, :30] = 0
+    return scenes.write(
+        folder / "mosaic.tif", pixels, crs="EPSG:32650", transform=scenes.UTM50, nodata=0
+    )
+
+
+def cut(mosaic: Path, name: str, window: Window) -> Path:
+    with rasterio.open(mosaic) as source, open_scene(mosaic) as scene:
+        grid = scene.grid.for_window(window)
+        return scenes.write(
+            mosaic.with_name(name),
+            source.read(window=window),
+            crs=grid.crs,
+            transform=grid.transform,
+            nodata=0,
+        )
+
+
+def threshold_at(path: Path) -> float:
+    """A threshold that splits the scores of a network that was not trained."""
+    with open_scene(path) as scene, tiny_segmenter(VIEWS).open(scene) as session:
+        return float(np.median(session.segment([TEXT])[0].score))
+
+
+def mask_of(path: Path, wish: dict, stretch: Stretch | None = None) -> np.ndarray:
+    out = path.with_suffix(".mask.tif")
+    with open_scene(path, stretch=stretch) as scene:
+        survey(tiny_segmenter(VIEWS), scene, Wish(prompts=[TEXT], paths=[out], **wish))
+    with rasterio.open(out) as written:
+        return written.read(1)
+
+
+def outputs_at(threshold: float):
+    from unigeoseg.stream.outputs import OutputConfig
+
+    return {"outputs": OutputConfig(threshold=threshold)}
+
+
+def test_a_stream_gives_the_mask_that_memory_gives(tmp_path):
+    path = mosaic(tmp_path)
+    at = threshold_at(path)
+    with open_scene(path) as scene, tiny_segmenter(VIEWS).open(scene) as session:
+        (found,) = session.segment([TEXT])
+    streamed = mask_of(path, outputs_at(at))
+    near = np.abs(found.score - at) < 1e-6  # sums in another order
+    assert ((streamed == (found.score > at)) | near).all() and near.mean() < 0.01
+    assert 0.2 < streamed.mean() < 0.8
+    assert not streamed[:20, :20].any()
+
+
+def test_two_extents_agree_exactly_where_both_are(tmp_path):
+    """The same place gives the same mask: files cut apart, with the mosaic's stretch."""
+    path = mosaic(tmp_path)
+    at = threshold_at(path)
+    with open_scene(path) as scene:
+        stretch = scene.stretch
+    parts = [Window(0, 0, 190, 230), Window(43, 10, 207, 220)]
+    one, two = (
+        mask_of(cut(path, f"part{number}.tif", window), outputs_at(at), stretch)
+        for number, window in enumerate(parts)
+    )
+    margin = 64  # what tiles at a border see
+    common = Window(43 + margin, 10 + margin, 190 - 43 - 2 * margin, 220 - 2 * margin)
+    first = one[common.toslices()]
+    second = two[common.row_off - 10 :, common.col_off - 43 :][: common.height, : common.width]
+    np.testing.assert_array_equal(first, second)
+    assert first.size > 1500 and 0.1 < first.mean() < 0.9
+
+
+def test_two_areas_of_a_scene_agree_exactly(tmp_path):
+    path = mosaic(tmp_path)
+    wish = outputs_at(threshold_at(path))
+    whole = mask_of(path, wish)
+    for window in (Window(20, 30, 100, 90), Window(77, 61, 150, 120)):
+        part = mask_of(path, wish | {"area": Area(window)})
+        np.testing.assert_array_equal(part, whole[window.toslices()])
+
+
+def test_the_stretch_is_kept_in_the_tags_and_read_back(tmp_path):
+    path = mosaic(tmp_path)
+    with open_scene(path) as scene:
+        stretch = scene.stretch
+    mask_of(path, {})
+    with rasterio.open(path.with_suffix(".mask.tif")) as written:
+        tags = written.tags()
+    assert Stretch.from_tags(tags) == stretch
+    assert tags["LABEL_1"] == "the roof"
+
+
+def test_classes_are_labels_of_one_map(tmp_path):
+    path, out = mosaic(tmp_path), tmp_path / "classes.tif"
+    prompts = [Prompt.from_text(name) for name in ("roof", "water", "road")]
+    wish = Wish(prompts=prompts, paths=[out], classes=True, **outputs_at(0.0))
+    with open_scene(path) as scene:
+        found = survey(tiny_segmenter(VIEWS), scene, wish)
+    with rasterio.open(out) as written:
+        labels = written.read(1)
+        assert [written.tags()[f"LABEL_{n}"] for n in (1, 2, 3)] == ["roof", "water", "road"]
+    assert [each.prompt.text for each in found] == ["roof", "water", "road"]
+    assert sum(each.share for each in found) == pytest.approx((labels > 0).mean())
+
+
+def test_tiles_without_data_are_not_looked_at(tmp_path):
+    pixels = np.zeros((230, 250), np.float32)
+    pixels[:] = np.nan
+    pixels[100:140, 100:140] = 3.0
+    segmenter, calls = tiny_segmenter(VIEWS), []
+    segmenter.network.encoder.register_forward_hook(lambda *_: calls.append(1))
+    clock = Clock()
+    with scene_from_array(pixels) as scene:
+        wish = Wish(prompts=[TEXT], paths=[tmp_path / "out.tif"])
+        survey(segmenter, scene, wish, clock=clock)
+    assert 0 < len(calls) <= 4
+    assert clock.seconds["encode"] > 0 and clock.seconds["read"] > 0
+
+
+def test_what_a_stream_cannot_answer_is_refused():
+    with pytest.raises(PromptError, match="points and boxes"):
+        Wish(prompts=[Prompt.from_points([Point(1, 1)])], paths=[])
+    with pytest.raises(PromptError, match="got 0 texts"):
+        Wish(prompts=[], paths=[])
