@@ -156,3 +156,26 @@ def test_a_coarser_look(monkeypatch, model, big, tmp_path, capsys):
     with rasterio.open(out) as written:
         assert written.shape == (10, 350)
         assert written.transform.a == 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 4000), (2000, 1)])
+def test_odd_sizes(monkeypatch, model, tmp_path, capsys, *, shape):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, *shape), dtype=np.uint8)
+    scene = scenes.write(tmp_path / "odd.tif", pixels, crs="EPSG:32650", transform=scenes.UTM50)
+    out, outlines = tmp_path / "out.tif", tmp_path / "out.geojson"
+    options = ["roof", "--threshold", 0.0, "-o", out, "-o", outlines]
+    assert segment(monkeypatch, model, scene, *options) == 0
+    with rasterio.open(out) as written:
+        assert written.shape == shape and written.read(1).all()
+
+
+def test_a_scene_that_is_damaged_far_inside_leaves_nothing(
+    monkeypatch, model, big, tmp_path, capsys
+):
+    content = big.read_bytes()
+    big.write_bytes(content[: len(content) * 2 // 3])
+    out = [tmp_path / "out.tif", tmp_path / "out.gpkg"]
+    options = ["roof", "--stretch", "0,255", "-o", out[0], "-o", out[1]]
+    assert segment(monkeypatch, model, big, *options) == 2
+    assert "damaged" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["big.tif"]
