@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import builds
@@ -134,3 +136,35 @@ def test_a_mistake_is_one_line(arguments, message, places, monkeypatch, capsys):
     assert run(monkeypatch, *(each.format(**places) for each in arguments)) == 2
     said = capsys.readouterr().err.strip()
     assert message in said and said.startswith("error: ") and "\n" not in said
+
+
+def write_boxes(folder: Path) -> Path:
+    """A labelled set of one bright roof with a box and no mask."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    pixels = np.random.default_rng(0).integers(60, 90, (96, 96, 3), dtype=np.uint8)
+    pixels[30:60, 20:60] = 230
+    cv2.imwrite(str(folder / "images" / "roof.png"), pixels)
+    boxes = {
+        "images": [{"id": 1, "file_name": "roof.png", "width": 96, "height": 96}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 30, 40, 30]}],
+        "categories": [{"id": 1, "name": "building"}],
+    }
+    (folder / "masks" / "boxes.json").write_text(json.dumps(boxes))
+    meta = {"classes": {"1": "building"}, "licence": "CC0-1.0"}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder
+
+
+def test_a_system_by_name_turns_boxes_into_masks(monkeypatch, tmp_path: Path, capsys):
+    folder = write_boxes(tmp_path / "roofs")
+    assert (
+        run(monkeypatch, "build", folder, "-o", tmp_path / "out", *BUILD, "--boxes", "grab-cut")
+        == 0
+    )
+    samples = list(Dataset.open(tmp_path / "out").samples(family="box"))
+    assert samples
+    assert all(abs(int(sample.mask().sum()) - 30 * 40) < 60 for sample in samples)
+    other = ("-o", tmp_path / "other", *BUILD, "--boxes", "region-grow")
+    assert run(monkeypatch, "build", folder, *other) == 2
+    assert "region-grow takes no boxes" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,18 +30,14 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
+NO_BOXES = "none"
+
+
 class Judge(StrEnum):
     """Who judges, writes and scores."""
 
     OFFLINE = "offline"
     ONLINE = "online"
-
-
-class Boxes(StrEnum):
-    """Who turns boxes into masks."""
-
-    NANO = "nano"
-    NONE = "none"
 
 
 class Format(StrEnum):
@@ -96,9 +93,12 @@ def build(
     replies: Annotated[
         Path | None, typer.Option(help="Where models' replies are kept; MODELS.replies.")
     ] = None,
-    boxes: Annotated[Boxes, typer.Option(help="Turn boxes into masks with this model.")] = (
-        Boxes.NONE
-    ),
+    boxes: Annotated[
+        str,
+        typer.Option(
+            help="Turn boxes into masks with nano, sam:NAME, sam2:NAME or another system."
+        ),
+    ] = NO_BOXES,
     strict: Annotated[bool, typer.Option(help="Stop at the first image not readable.")] = False,
 ) -> None:
     """Build a dataset, or go on where a build was stopped; the bytes are the same."""
@@ -116,9 +116,9 @@ def build(
         diverse=diverse,
         judge=judge.value,
         models=_digest(judge, models, replies),
-        boxes=boxes.value,
+        boxes=boxes,
     )
-    segmenter = load_nano if boxes is Boxes.NANO else None
+    segmenter = None if boxes == NO_BOXES else partial(load_boxes, boxes)
     kept = replies or (models and models.with_name(f"{models.name}.replies"))
     loader = Loader(seed, models, kept, segmenter)
     job = Job(output, options, loader, strict)
@@ -135,16 +135,27 @@ def build(
     say(f"built in {time.perf_counter() - began:.1f} s")
 
 
-def load_nano() -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
-    """Load Nano as what turns boxes into masks; any worker can call it by name."""
+def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
+    """Load what turns boxes into masks, by a name of `bench.predictors`; any worker can call it.
+
+    Raises:
+        OptionError: If the system takes no boxes.
+    """
     import torch
 
+    from unigeoseg.bench.predictors import predictor
     from unigeoseg.prompt import Prompt
-    from unigeoseg.segment import Segmenter
 
     torch.set_num_threads(1)  # workers share the cores, and sums keep one order
-    segmenter = Segmenter.from_pretrained("nano")
-    return lambda pixels, boxes: segmenter.masks(pixels, [Prompt.from_box(box) for box in boxes])
+    system = predictor(name)
+
+    def masks(pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - as a BoxSegmenter's
+        answers = system(pixels, [Prompt.from_box(box) for box in boxes])
+        if any(answer is None for answer in answers):
+            raise OptionError(f"{name} takes no boxes; name a system that does, such as nano")
+        return [answer.mask for answer in answers if answer is not None]
+
+    return masks
 
 
 def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:

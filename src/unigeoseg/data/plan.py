@@ -35,7 +35,7 @@ class Options:
             questions are kept for (the paper: a tenth); None for all.
         judge: Who judges, writes and scores: "offline" or "online".
         models: SHA-256 of the online judge's configuration, or empty.
-        boxes: Who turns boxes into masks: "nano" or "none".
+        boxes: Name of the system that turns boxes into masks, or "none".
     """
 
     seed: int = 0
