@@ -158,11 +158,9 @@ def write_boxes(folder: Path) -> Path:
 
 def test_a_system_by_name_turns_boxes_into_masks(monkeypatch, tmp_path: Path, capsys):
     folder = write_boxes(tmp_path / "roofs")
-    assert (
-        run(monkeypatch, "build", folder, "-o", tmp_path / "out", *BUILD, "--boxes", "grab-cut")
-        == 0
-    )
-    samples = list(Dataset.open(tmp_path / "out").samples(family="box"))
+    out = tmp_path / "out"
+    assert run(monkeypatch, "build", folder, "-o", out, *BUILD, "--boxes", "grab-cut") == 0
+    samples = list(Dataset.open(out).samples())
     assert samples
     assert all(abs(int(sample.mask().sum()) - 30 * 40) < 60 for sample in samples)
     other = ("-o", tmp_path / "other", *BUILD, "--boxes", "region-grow")
