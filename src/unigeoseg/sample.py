@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from unigeoseg.errors import DataError
 from unigeoseg.geo.mask import Rle, decode
 from unigeoseg.prompt import Box, Point, Prompt, Task
+
+Split = Literal["train", "val", "test"]
+"""What a sample is for; a group of samples is in one split."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,7 @@ class Session:
                 prompt,
                 grid,
                 blender.score(),
-                _overall(seen),
+                overall([(look.confidence, look.area) for look in seen]),
                 answer=self._answer(prompt, seen) if answer else None,
             )
             for prompt, blender, seen in zip(asked, blenders, looks, strict=True)
@@ -349,9 +349,13 @@ def _score(logits: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.
     return np.where(valid, score, 0).astype(np.float32)
 
 
-def _overall(looks: "Sequence[_Look]") -> float:
-    """Mean confidence of the views, by the area found in each; the surest view if nothing is."""
-    area = sum(look.area for look in looks)
+def overall(looks: Sequence[tuple[float, int]]) -> float:
+    """Mean confidence of several looks, by the area found in each; the surest if nothing is.
+
+    Args:
+        looks: Confidence and pixels found of each; without any it is 0.
+    """
+    area = sum(found for _, found in looks)
     if not area:
-        return max(look.confidence for look in looks)
-    return sum(look.confidence * look.area for look in looks) / area
+        return max((confidence for confidence, _ in looks), default=0.0)
+    return sum(confidence * found for confidence, found in looks) / area

@@ -21,7 +21,7 @@ from unigeoseg.geo.regions import Region
 from unigeoseg.geo.stretch import TAG
 from unigeoseg.geo.vector import Value, length_m
 from unigeoseg.prompt import Prompt, Task
-from unigeoseg.segment import Segmenter, scores_of
+from unigeoseg.segment import Segmenter, overall, scores_of
 from unigeoseg.stream.area import Area
 from unigeoseg.stream.clock import Clock
 from unigeoseg.stream.outputs import Order, OutputConfig, open_outputs
@@ -132,9 +132,7 @@ class _Eyes:
 
     def __init__(self, segmenter: Segmenter, prompts: Sequence[Prompt], clock: Clock) -> None:
         self._segmenter, self._prompts, self._clock = segmenter, prompts, clock
-        self._areas = np.zeros(len(prompts))
-        self._sums = np.zeros(len(prompts))
-        self._surest = np.zeros(len(prompts))
+        self._looks: list[list[tuple[float, int]]] = [[] for _ in prompts]
 
     def look(self, window: Window, raster: Raster) -> NDArray[np.float32]:
         """Scores (P, h, w) of a tile."""
@@ -147,16 +145,13 @@ class _Eyes:
         with self._clock("decode"):
             output = self._segmenter.decode(features, view, self._prompts)
             scores, sure = scores_of(output, view, valid)
-        found = np.array([np.count_nonzero(score > 0.5) for score in scores])
-        self._areas += found
-        self._sums += found * sure
-        self._surest = np.maximum(self._surest, sure)
+        for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
+            looks.append((confidence, int(np.count_nonzero(score > 0.5))))
         return np.stack(scores)
 
     def confidences(self) -> list[float]:
-        """Mean confidence of the tiles by the area found in each; the surest if nothing was."""
-        mean = self._sums / np.maximum(self._areas, 1)
-        return [float(each) for each in np.where(self._areas > 0, mean, self._surest)]
+        """Of each prompt over all tiles; see `overall`."""
+        return [overall(looks) for looks in self._looks]
 
 
 def _tags(scene: Scene, wish: Wish, model: str) -> dict[str, str]:

@@ -265,7 +265,9 @@ def test_weights_in_the_older_form(base, network, tmp_path):
     base.files["pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
     pull("base", tmp_path / "first")
     base.status = 503
-    checkpoint.load(pull("base"))
+    loaded, _ = checkpoint.load(pull("base"))
+    expected = network.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
 
 
 def test_a_model_of_ours_without_its_tokenizer(hub, tmp_path):

@@ -6,11 +6,19 @@ from typing import Annotated
 
 import typer
 
-from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
+from unigeoseg.cli.console import counter, progress, say
+from unigeoseg.cli.options import (
+    SUFFIXES,
+    Bands,
+    Classes,
+    Model,
+    Stretch,
+    TextTask,
+    Threshold,
+)
 from unigeoseg.cli.prompts import Asked, parse_bands
-from unigeoseg.cli.segment import BANDS_HELP, STRETCH_HELP, SUFFIX_HELP, named_crs
+from unigeoseg.cli.segment import named_crs
 from unigeoseg.errors import OptionError
-from unigeoseg.prompt import Task
 
 
 class EngineName(StrEnum):
@@ -26,25 +34,19 @@ def batch(
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of results.")],
     suffix: Annotated[
-        list[str] | None, typer.Option(help=f"Files per scene: {SUFFIX_HELP}. Repeatable.")
+        list[str] | None, typer.Option(help=f"Files per scene: {SUFFIXES}. Repeatable.")
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Several texts, one map of labels.", metavar="A,B,...")
-    ] = None,
-    bands: Annotated[str | None, typer.Option(help=BANDS_HELP, metavar="R,G,B")] = None,
-    stretch: Annotated[str | None, typer.Option(help=STRETCH_HELP)] = None,
-    task: Annotated[
-        Task | None, typer.Option(help="Read the text as a phrase or as a question.")
-    ] = None,
-    threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
-    ] = 0.5,
+    classes: Classes = None,
+    bands: Bands = None,
+    stretch: Stretch = None,
+    task: TextTask = None,
+    threshold: Threshold = 0.5,
     to_crs: Annotated[str | None, typer.Option(help="One CRS for all outlines.")] = None,
     min_area: Annotated[
         float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
     ] = 0.0,
     simplify: Annotated[float, typer.Option(min=0.0, help="Metres outlines may be off.")] = 0.0,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    model: Model = "nano",
     engine: Annotated[EngineName, typer.Option(help="This process, or a Ray cluster.")] = (
         EngineName.HERE
     ),

@@ -11,7 +11,7 @@ import typer
 
 from unigeoseg.cli import open_bench, suites
 from unigeoseg.cli.console import MODEL_HELP, counter, progress
-from unigeoseg.data.split import Split
+from unigeoseg.sample import Split
 
 
 class Dtype(StrEnum):

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unigeoseg.cli.console import counter, progress, say
-from unigeoseg.data.split import Split
+from unigeoseg.cli.options import Engine
 from unigeoseg.errors import DataError, OptionError
+from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
     from unigeoseg.data.source import Source
@@ -21,13 +22,6 @@ app = typer.Typer(
     help="Make image-mask-instruction triplets of labelled imagery, and look at them.",
     no_args_is_help=True,
 )
-
-
-class Engine(StrEnum):
-    """Who does the work."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 NO_BOXES = "none"

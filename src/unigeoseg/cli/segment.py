@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
+from unigeoseg.cli.console import counter, progress, say
+from unigeoseg.cli.options import (
+    SUFFIXES,
+    Bands,
+    Classes,
+    Model,
+    Stretch,
+    TextTask,
+    Threshold,
+)
 from unigeoseg.cli.prompts import Asked, parse_bands
 from unigeoseg.errors import OptionError, OutputExistsError
-from unigeoseg.prompt import Task
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -21,10 +29,6 @@ if TYPE_CHECKING:
     from unigeoseg.segment import Segmenter
     from unigeoseg.stream.area import Area
     from unigeoseg.stream.outputs import OutputConfig
-
-BANDS_HELP = "Bands shown as red,green,blue: numbers from 1, names, or a sensor such as sentinel-2."
-STRETCH_HELP = "Values shown as black and white: LOW,HIGH, or a mask of ours to take them from."
-SUFFIX_HELP = ".tif, .geojson, .gpkg, .parquet, .fgb, .shp"
 
 
 def segment(
@@ -37,7 +41,7 @@ def segment(
     *,
     output: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--output", help=f"Result by suffix: {SUFFIX_HELP}. Repeatable."),
+        typer.Option("-o", "--output", help=f"Result by suffix: {SUFFIXES}. Repeatable."),
     ] = None,
     point: Annotated[
         list[str] | None, typer.Option(help="On the target. Repeatable.", metavar="X,Y")
@@ -53,9 +57,7 @@ def segment(
         Path | None,
         typer.Option(help="Points and boxes of a GeoJSON or GeoPackage, a target per feature."),
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Several texts, one map of labels.", metavar="A,B,...")
-    ] = None,
+    classes: Classes = None,
     crs: Annotated[
         str | None,
         typer.Option(
@@ -63,20 +65,16 @@ def segment(
             "CRS. Without it they are pixels."
         ),
     ] = None,
-    bands: Annotated[str | None, typer.Option(help=BANDS_HELP, metavar="R,G,B")] = None,
-    stretch: Annotated[str | None, typer.Option(help=STRETCH_HELP)] = None,
+    bands: Bands = None,
+    stretch: Stretch = None,
     gsd: Annotated[
         float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
     ] = None,
     aoi: Annotated[
         Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")
     ] = None,
-    task: Annotated[
-        Task | None, typer.Option(help="Read the text as a phrase or as a question.")
-    ] = None,
-    threshold: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
-    ] = 0.5,
+    task: TextTask = None,
+    threshold: Threshold = 0.5,
     to_crs: Annotated[
         str | None, typer.Option(help="CRS of outlines; GeoJSON is always EPSG:4326.")
     ] = None,
@@ -89,7 +87,7 @@ def segment(
     simplify: Annotated[
         float, typer.Option(min=0.0, help="Metres that outlines may be off; for texts.")
     ] = 0.0,
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    model: Model = "nano",
     answer: Annotated[
         bool, typer.Option(help="Also say in words what was found; for models that speak.")
     ] = False,

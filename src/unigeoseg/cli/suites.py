@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unigeoseg.cli.console import counter, progress, say
+from unigeoseg.cli.options import Engine
 
 if TYPE_CHECKING:
     from unigeoseg.bench.metrics import Metric
@@ -18,13 +19,6 @@ SYSTEM_HELP = (
     "nano, base, a model directory, owner/name; fill-box, grab-cut, region-grow; sam:DIR, "
     "sam2:DIR, sam3:DIR of transformers; or the URL of a server."
 )
-
-
-class EngineName(StrEnum):
-    """Who does the work."""
-
-    LOCAL = "local"
-    RAY = "ray"
 
 
 class ModeName(StrEnum):
@@ -82,8 +76,8 @@ def run(
     output: Annotated[Path, typer.Option("-o", "--output", help="The file of predictions.")],
     model: Annotated[str, typer.Option(help=SYSTEM_HELP)] = "nano",
     data: Data = None,
-    engine: Annotated[EngineName, typer.Option(help="Processes here, or a Ray cluster.")] = (
-        EngineName.LOCAL
+    engine: Annotated[Engine, typer.Option(help="Processes here, or a Ray cluster.")] = (
+        Engine.LOCAL
     ),
     workers: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 1,
     answer: Annotated[bool, typer.Option(help="Ask models that speak for words.")] = False,

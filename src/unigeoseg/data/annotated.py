@@ -3,6 +3,7 @@
 Coordinates are pixels of the image, x right and first, y down; arrays are rows first.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,11 @@ class LabelledObject:
     x: int
     y: int
     mask: NDArray[np.bool_]
+
+
+def larger_first(objects: Iterable[LabelledObject]) -> list[LabelledObject]:
+    """Objects by area, the largest first; equal ones stay in order."""
+    return sorted(objects, key=lambda item: -int(item.mask.sum()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,19 +61,21 @@ def fill_boxes(
     if not patch.boxes:
         return patch
     upright = [_upright(box, patch.pixels.shape) for box in patch.boxes]
-    masks = segment(patch.pixels, upright) if segment else [None] * len(upright)
+    masks: Sequence[Mask | None] = (
+        segment(patch.pixels, upright) if segment else [None] * len(upright)
+    )
     agreed: list[tuple[int, Mask]] = []
     refused: set[int] = set()
     regions = patch.regions.copy()
     free = regions == 0
     for box, edges, mask in zip(patch.boxes, upright, masks, strict=True):
         missed = _missed(mask, box, edges, agreement)
-        if missed is None and mask is not None:
-            agreed.append((box.category, mask))
-        else:
+        if missed:
             refused.add(box.category)
             regions[_filled(box, free.shape) & free] = UNKNOWN_REGION
-            reject(_rejection(patch, edges, missed or ("no_segmenter", None, None)))
+            reject(_rejection(patch, edges, missed))
+        elif mask is not None:
+            agreed.append((box.category, mask))
     categories = dict(patch.categories)
     for category, mask in sorted(agreed, key=lambda pair: -int(pair[1].sum())):
         region = max(categories, default=0) + 1
@@ -101,10 +103,12 @@ Missed = tuple[str, float | None, float | None]
 
 
 def _missed(mask: Mask | None, box: LabelledBox, edges: Box, agreement: Agreement) -> Missed | None:
-    """The rule that a mask breaks, what was measured, and the limit."""
-    tight = None if mask is None else tight_box(mask)
-    if mask is None or tight is None:
-        return None if mask is None else ("box_empty", 0.0, None)
+    """The rule that a mask breaks, what was measured, and the limit; None if it breaks none."""
+    if mask is None:
+        return "no_segmenter", None, None
+    tight = tight_box(mask)
+    if tight is None:
+        return "box_empty", 0.0, None
     return next(_checks(mask, tight, (box, edges), agreement), None)
 
 

@@ -1,7 +1,7 @@
 """A dataset in the forms that others read: Hugging Face `datasets` and WebDataset tars.
 
-Both hold a record per image: its pixels once, and all that is asked of it. `benchmark` has the
-layout of GeoSeg-Bench.
+Both hold a record per image: its pixels once, and all that is asked of it, without CRS, transform,
+scores and regions. `benchmark` has the layout of GeoSeg-Bench.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Any, get_args
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.files import write_bytes
 from unigeoseg.data.parquet import Row, pa, write_table
-from unigeoseg.data.split import Split
 from unigeoseg.errors import MissingExtraError, OutputExistsError, OutputUnwritableError
+from unigeoseg.sample import Split
 
 _SHARD = 256  # images of a file, some 100 MB
 _OF_IMAGE = ("id", "width", "height", "source", "key", "x", "y", "group", "licence", "gsd_m")

@@ -7,14 +7,14 @@ Of each image and triplet a few words are held in memory; pictures and masks pas
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unigeoseg.data.audit import Seen, split_leaks, twins
 from unigeoseg.data.draft import PUBLISHED
-from unigeoseg.data.ledger import Rejection
+from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.parquet import read_rows
 from unigeoseg.data.plan import Options
 from unigeoseg.data.rows import ledger_rows
@@ -24,7 +24,6 @@ from unigeoseg.data.unit import IMAGE_GROUP
 
 Folders = Sequence[Path]
 _TRIPLET = ("id", "image", "category_id", "source", "family", "writer")
-Note = Callable[[Rejection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def _seen(folders: Folders) -> Iterator[Seen]:
             yield Seen(**row)
 
 
-def _split(images: Sequence[Seen], note: Note) -> list[Seen]:
+def _split(images: Sequence[Seen], note: Reject) -> list[Seen]:
     published: defaultdict[str, set[str]] = defaultdict(set)
     open_groups: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:
@@ -100,7 +99,7 @@ def _split(images: Sequence[Seen], note: Note) -> list[Seen]:
     return kept
 
 
-def _without_twins(images: Sequence[Seen], note: Note) -> list[Seen]:
+def _without_twins(images: Sequence[Seen], note: Reject) -> list[Seen]:
     dropped = set()
     for twin in twins(images):
         dropped.add(twin.dropped.id)
@@ -119,7 +118,7 @@ class _Kept:
     reasoning: bool  # a question that was written here
 
 
-def _triplets(folders: Folders, splits: dict[str, str], note: Note) -> dict[str, _Kept]:
+def _triplets(folders: Folders, splits: dict[str, str], note: Reject) -> dict[str, _Kept]:
     kept: dict[str, _Kept] = {}
     for folder in folders:
         for row in read_rows(folder / "triplets.parquet", _TRIPLET):
@@ -154,7 +153,7 @@ def _by_diversity(folders: Folders, splits: dict[str, str], options: Options) ->
     }
 
 
-def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: Note) -> None:
+def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: Reject) -> None:
     """Drop reasoning questions about images that are not diverse; in place."""
     for each in list(kept.values()):
         if each.reasoning and not diverse[each.image]:
@@ -163,7 +162,7 @@ def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: Note) 
             del kept[each.id]
 
 
-def _capped(kept: dict[str, _Kept], note: Note, *, seed: int, cap: int | None) -> Iterable[str]:
+def _capped(kept: dict[str, _Kept], note: Reject, *, seed: int, cap: int | None) -> Iterable[str]:
     if cap is None:
         return kept
     by_category: defaultdict[int, list[_Kept]] = defaultdict(list)

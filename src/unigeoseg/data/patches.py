@@ -1,6 +1,6 @@
 """Images cut into patches, and their labels into regions (paper section 2, stages 1 and 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import cv2
@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage, LabelledBox, LabelledObject
+from unigeoseg.data.annotated import (
+    UNKNOWN,
+    AnnotatedImage,
+    LabelledBox,
+    LabelledObject,
+    larger_first,
+)
 from unigeoseg.data.boxes import present, without
 from unigeoseg.data.ledger import Reject, Rejection
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
@@ -57,8 +63,9 @@ def cut(
 def _patches(
     image: AnnotatedImage, windows: list[Window], reject: Reject, *, texts: bool
 ) -> Iterator[Patch]:
+    objects = larger_first(image.objects)
     for window in windows:
-        found = _regions(image, window)
+        found = _regions(image, objects, window)
         if found is None:
             reject(_rejection(image, "too_many_regions", _place(window), limit=_MOST_REGIONS))
             continue
@@ -90,24 +97,26 @@ def _grid(grid: Grid | None, window: Window) -> Grid | None:
 Regions = tuple[NDArray[np.uint16], dict[int, int]]
 
 
-def _regions(image: AnnotatedImage, window: Window) -> Regions | None:
+def _regions(
+    image: AnnotatedImage, objects: Sequence[LabelledObject], window: Window
+) -> Regions | None:
     """Region ids (h, w) and their categories; None if there are more than ids.
 
-    Objects are regions as they are, smaller ones over larger ones. Pixels of a class are regions
-    by their 8-connected pieces; where the source tells objects of that class apart, its pixels
-    outside of every object belong to an object that nobody knows.
+    Objects, the image's, larger ones first, are regions as they are, smaller ones over larger ones.
+    Pixels of a class are regions by their 8-connected pieces; where the source tells objects of
+    that class apart, its pixels outside of every object belong to an object that nobody knows.
     """
     regions = np.zeros((window.height, window.width), np.int64)
     categories: dict[int, int] = {}
     if image.classes is not None:
         classes = image.classes[window.toslices()]
-        told_apart = {each.category for each in image.objects}
+        told_apart = {each.category for each in objects}
         for category in present(classes):
             if category == UNKNOWN or category in told_apart:
                 regions[classes == category] = UNKNOWN_REGION
             elif category:
                 _add_pieces(classes == category, category, regions, categories)
-    for each in sorted(image.objects, key=lambda each: -int(each.mask.sum())):
+    for each in objects:
         _draw(each, window, regions, categories)
     if len(categories) > _MOST_REGIONS:
         return None

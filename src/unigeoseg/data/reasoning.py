@@ -7,18 +7,15 @@ or three: context reasoning. The question never names the category; the answer d
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import numpy as np
-
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft, Family
-from unigeoseg.data.language.execute import Executor
-from unigeoseg.data.language.grammar import Speaker
 from unigeoseg.data.language.graph import Node, scene_graph
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import RELATIONS, Facts, about, singles_out
+from unigeoseg.data.language.search import RELATIONS, about, singles_out
 from unigeoseg.data.language.situations import ATTRIBUTE, CONTEXT, situation
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patch import Patch
+from unigeoseg.data.patch_writer import PatchWriter
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.errors import AmbiguousError
 from unigeoseg.prompt import Prompt, Task
@@ -45,31 +42,8 @@ def diversity(patch: Patch) -> int:
     return sum(known[category].target for category in found)
 
 
-class ReasoningWriter:
-    """Writes reasoning questions about one patch.
-
-    Args:
-        patch: The patch.
-        executor: Runs programs on its graph.
-        facts: What can be said of its regions.
-        rng: Draws programs and words.
-        reject: Takes note of questions that give their answer away.
-    """
-
-    def __init__(
-        self,
-        patch: Patch,
-        executor: Executor,
-        facts: Facts,
-        rng: np.random.Generator,
-        reject: Reject,
-    ) -> None:
-        self._patch = patch
-        self._run = executor
-        self._rng = rng
-        self._reject = reject
-        self._facts = facts
-        self._say = Speaker(executor, rng)
+class ReasoningWriter(PatchWriter):
+    """Writes reasoning questions about one patch."""
 
     def write(self, target: Candidate) -> Iterator[Draft]:
         """Questions about a region; none if too many are like it."""

@@ -11,13 +11,11 @@ import numpy as np
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft
-from unigeoseg.data.language.execute import Executor
-from unigeoseg.data.language.grammar import Speaker
 from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import Facts, about, singles_out
-from unigeoseg.data.ledger import Reject, Rejection
-from unigeoseg.data.patch import Patch
+from unigeoseg.data.language.search import about, singles_out
+from unigeoseg.data.ledger import Rejection
+from unigeoseg.data.patch_writer import PatchWriter
 from unigeoseg.prompt import Prompt, Task
 
 WORDS = (6, 25)
@@ -28,31 +26,8 @@ _TRIES = 14  # programs that are run per target
 _WORDINGS = 4  # attempts to say a program within the bounds of length
 
 
-class ReferringWriter:
-    """Writes referring expressions about one patch.
-
-    Args:
-        patch: The patch.
-        executor: Runs programs on its graph.
-        facts: What can be said of its regions.
-        rng: Draws programs and words.
-        reject: Takes note of programs that select something else.
-    """
-
-    def __init__(
-        self,
-        patch: Patch,
-        executor: Executor,
-        facts: Facts,
-        rng: np.random.Generator,
-        reject: Reject,
-    ) -> None:
-        self._patch = patch
-        self._run = executor
-        self._rng = rng
-        self._reject = reject
-        self._facts = facts
-        self._say = Speaker(executor, rng)
+class ReferringWriter(PatchWriter):
+    """Writes referring expressions about one patch."""
 
     def write(self, target: Candidate) -> Iterator[Draft]:
         """Up to three expressions for a region, each by another program."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
@@ -20,10 +19,10 @@ from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.parquet import Writer as FileWriter
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.plan import Options, make_plan
-from unigeoseg.data.rows import IMAGES, TRIPLETS, image_row, triplet_row
+from unigeoseg.data.rows import IMAGES, TRIPLETS
 from unigeoseg.data.source import Source
 from unigeoseg.data.stages import Stages
-from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, samples_of
+from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, write_patch
 from unigeoseg.errors import DataError
 
 REST = "candidates, rules, points and boxes"
@@ -119,10 +118,7 @@ def _write(decoded: Sequence[Patch], stages: Stages, clock: Clock) -> int:
         for patch in decoded:
             scored = list(stages(patch, _ignore))
             with clock.stage("store"):
-                samples = samples_of(patch, scored)
-                if samples:
-                    images.write([image_row(patch, perceptual_hash(patch.pixels))])
-                    triplets.write(triplet_row(sample) for sample in samples)
+                write_patch(patch, scored, images, triplets)
         return triplets.rows
 
 

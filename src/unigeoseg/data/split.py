@@ -3,12 +3,10 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from unigeoseg.data.readers import LabelledImage, groups_of, has_masks, read_set
 from unigeoseg.errors import DataError
-
-Split = Literal["train", "val", "test"]
+from unigeoseg.sample import Split
 
 TEST_SHARE, VAL_SHARE = 0.15, 0.05
 

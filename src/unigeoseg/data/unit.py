@@ -127,10 +127,7 @@ class Job:
 
             for image in read(unit, reject):
                 for patch in patches(image, self.options, tools.segment, reject):
-                    samples = samples_of(patch, tools.instruct(patch, reject))
-                    if samples:
-                        images.write([image_row(patch, perceptual_hash(patch.pixels))])
-                        triplets.write(triplet_row(sample) for sample in samples)
+                    write_patch(patch, tools.instruct(patch, reject), images, triplets)
             return triplets.rows
 
 
@@ -159,6 +156,16 @@ def patches(
     """Stages "patch" and "box": the patches of an image, their boxes turned into regions."""
     for patch in cut(image, reject, size=options.size, stride=options.stride):
         yield fill_boxes(patch, segment, reject)
+
+
+def write_patch(
+    patch: Patch, instructions: Iterable[Scored], images: Writer, triplets: Writer
+) -> None:
+    """Write a patch and its triplets; a patch without any is not written."""
+    samples = samples_of(patch, instructions)
+    if samples:
+        images.write([image_row(patch, perceptual_hash(patch.pixels))])
+        triplets.write(triplet_row(sample) for sample in samples)
 
 
 def samples_of(patch: Patch, instructions: Iterable[Scored]) -> list[Sample]:

@@ -19,11 +19,10 @@ from unigeoseg.data.filters import Rules
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.rows import patch_of, sample_of
 from unigeoseg.data.semantics import NoSelection, select
-from unigeoseg.data.split import Split
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.errors import DataError, PromptError
 from unigeoseg.prompt import Task
-from unigeoseg.sample import Sample
+from unigeoseg.sample import Sample, Split
 
 SHOWN = 20
 """Failures that are kept in words; all are counted."""

@@ -58,7 +58,7 @@ class CausalLanguage(nn.Module):
         Returns:
             Hidden states of the text (P, L, D); those of the image tokens (P, T, D), or the
             tokens themselves where the image is remembered; and what to remember of all that
-            stands before the text, None where gradients are wanted.
+            stands before the text, None where gradients are wanted or nothing new was read.
         """
         length = text_PLD.shape[1]
         sequence = text_PLD * attention_mask.unsqueeze(-1)
@@ -69,8 +69,9 @@ class CausalLanguage(nn.Module):
         if context is None:
             sequence = torch.cat([self._prefix(len(text_PLD)), sequence], dim=1)
         hidden, behind = self._read(sequence, context or (), attention_mask)
-        seen = image_PTD if image_known else hidden[:, first:-length]
-        return hidden[:, -length:], seen, _before(behind, length) or None
+        if image_known:
+            return hidden[:, -length:], image_PTD, None
+        return hidden[:, -length:], hidden[:, first:-length], _before(behind, length) or None
 
     def start(self) -> Context:
         """Read what is said before any image, once; it is true until the weights change."""

@@ -68,7 +68,7 @@ class SegmentationOutput:
         score_logits: (P,), the logit of the mask's expected IoU with what was meant.
         hidden: Hidden states of the text (P, L, D), from which words can be predicted.
         context: What the language model remembers of each prompt's image, for `ImageFeatures`;
-            None where it cannot, or where gradients are wanted.
+            None where it cannot, where gradients are wanted, or where it is known already.
     """
 
     logits: Tensor

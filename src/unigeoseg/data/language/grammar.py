@@ -18,6 +18,7 @@ from unigeoseg.data.language.phrases import (
     ORDINALS,
     WORDINGS,
     Wording,
+    with_names,
 )
 from unigeoseg.data.language.program import Expression
 
@@ -164,7 +165,7 @@ class Speaker:
             self.noun(named) if named.type == "one" else some(self.single(named))
             for named in _references(test)
         ]
-        return phrase.format(**dict(zip("ab", names, strict=False)))
+        return with_names(phrase, names)
 
 
 def _parts(source: Expression) -> tuple[int, list[Expression]]:

@@ -5,6 +5,7 @@ or a noun ("the pond next to the road"); one of `verb` follows "it" or "that" ("
 road"); one of `before` stands before the noun ("the white building").
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -163,3 +164,8 @@ MOST_NORTH_UP = {
     "top": "northernmost",
     "bottom": "southernmost",
 }
+
+
+def with_names(phrase: str, names: Sequence[str]) -> str:
+    """A phrase with names in the places of {a} and {b}; it has none, one or both."""
+    return phrase.format(**dict(zip("ab"[: len(names)], names, strict=True)))

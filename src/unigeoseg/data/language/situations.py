@@ -3,6 +3,7 @@
 from typing import cast
 
 from unigeoseg.data.language.grammar import Speaker
+from unigeoseg.data.language.phrases import with_names
 from unigeoseg.data.language.program import Expression
 
 # by whether facts of the scene are given; `ask` is a question or a phrase without its mark
@@ -72,4 +73,4 @@ def situation(selection: Expression, say: Speaker) -> str | None:
     if needs is None or (selection.operator == "only" and len(named) < len(anchors)):
         return None
     names = [say.noun(part) for part in named]
-    return say.pick(needs).format(**dict(zip("ab", names, strict=False)))
+    return with_names(say.pick(needs), names)

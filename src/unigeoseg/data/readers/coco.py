@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from unigeoseg.data.annotated import LabelledBox, LabelledObject
+from unigeoseg.data.annotated import LabelledBox, LabelledObject, larger_first
 from unigeoseg.data.readers.images import Decoded
 from unigeoseg.data.readers.reading import (
     MAX_INDEX_BYTES,
@@ -17,7 +17,7 @@ from unigeoseg.data.readers.reading import (
     Refused,
     read_json,
 )
-from unigeoseg.data.readers.shapes import box_of, from_rings, from_rle, larger_first, upright
+from unigeoseg.data.readers.shapes import box_of, from_rings, from_rle, upright
 from unigeoseg.data.readers.walk import scene_of
 from unigeoseg.data.source import Index
 from unigeoseg.errors import DataError

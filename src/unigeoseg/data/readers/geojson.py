@@ -11,10 +11,10 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape as parse_shape
 from shapely.geometry.base import BaseGeometry
 
-from unigeoseg.data.annotated import LabelledObject
+from unigeoseg.data.annotated import LabelledObject, larger_first
 from unigeoseg.data.readers.images import Decoded
 from unigeoseg.data.readers.reading import Labels, Reading, Refused, read_json
-from unigeoseg.data.readers.shapes import from_geometry, larger_first
+from unigeoseg.data.readers.shapes import from_geometry
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import WGS84, Grid, parse_crs, transformer
 

@@ -1,7 +1,7 @@
 """Polygons, run-lengths and boxes as objects in pixels of an image."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -144,11 +144,6 @@ def upright(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, flo
         extent = min(x1 - x0, y1 - y0)
         raise Refused("box_extent", f"a box of {x1 - x0} x {y1 - y0} pixels", extent, 0)
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-
-
-def larger_first(objects: Iterable[LabelledObject]) -> list[LabelledObject]:
-    """Objects by area, the largest first; equal ones stay in order."""
-    return sorted(objects, key=lambda item: -int(item.mask.sum()))
 
 
 def drawn(objects: Sequence[LabelledObject | None], shape: Shape) -> NDArray[np.uint16]:

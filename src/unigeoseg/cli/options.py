@@ -1,0 +1,42 @@
+"""Options that several commands have, so that they read and mean the same everywhere."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from unigeoseg.cli.console import MODEL_HELP
+from unigeoseg.prompt import Task
+
+SUFFIXES = ".tif, .geojson, .gpkg, .parquet, .fgb, .shp"
+
+
+class Engine(StrEnum):
+    """Who does the work."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+Classes = Annotated[
+    str | None, typer.Option(help="Several texts, one map of labels.", metavar="A,B,...")
+]
+Bands = Annotated[
+    str | None,
+    typer.Option(
+        help="Bands shown as red,green,blue: numbers from 1, names, or a sensor such as "
+        "sentinel-2.",
+        metavar="R,G,B",
+    ),
+]
+Stretch = Annotated[
+    str | None,
+    typer.Option(
+        help="Values shown as black and white: LOW,HIGH, or a mask of ours to take them from."
+    ),
+]
+TextTask = Annotated[Task | None, typer.Option(help="Read the text as a phrase or as a question.")]
+Threshold = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")
+]
