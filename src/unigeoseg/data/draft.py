@@ -11,8 +11,19 @@ from unigeoseg.prompt import Prompt
 PUBLISHED = "published"
 """The writer of instructions that came with their source."""
 
-Family = Literal["point", "box", "referring", "attribute", "context"]
-"""The four instruction families; interactive is points or a box, reasoning attribute or context."""
+Family = Literal[
+    "point",
+    "box",
+    "referring",
+    "attribute",
+    "context",
+    "category",
+    "described",
+    "question",
+    "absent",
+]
+"""The paper's four instruction families, interactive being points or a box and reasoning attribute
+or context; and those of `kinds`, which mean all of a category or nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from unigeoseg.data.parquet import read_rows
 from unigeoseg.data.plan import Options
 from unigeoseg.data.rows import ledger_rows
 from unigeoseg.data.shards import Shards
-from unigeoseg.data.split import split_groups
+from unigeoseg.data.split import assign
 from unigeoseg.data.unit import IMAGE_GROUP
 
 Folders = Sequence[Path]
@@ -44,8 +44,8 @@ class Choice:
 def choose(folders: Folders, options: Options) -> Choice:
     """Decide what goes on.
 
-    1. Splits: a published split stays; the other groups of a source are ranked by a hash
-       (`split_groups`). Of a group that was published in several splits only the images of one
+    1. Splits: a published split stays; the other groups of a source go where `split.assign` puts
+       them. Of a group that was published in several splits only the images of one
        stay: of test, else of val.
     2. Near-duplicates between groups: one stays (`audit.twins`).
     3. Reasoning questions that were written here stay where a patch is among the `diverse` share
@@ -84,8 +84,8 @@ def _split(images: Sequence[Seen], note: Reject) -> list[Seen]:
             open_groups[image.source].add(image.group)
     drawn = {
         group: split
-        for groups in open_groups.values()
-        for group, split in split_groups(groups - published.keys()).items()
+        for source, groups in open_groups.items()
+        for group, split in assign(source, groups - published.keys()).items()
     }
     settled = split_leaks(published)
     ours = drawn | {group: min(splits) for group, splits in published.items()} | settled

@@ -6,6 +6,7 @@ Source: paper section 2, stage 6: position, neighbours and relations that identi
 from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations, islice
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,16 @@ _WORDINGS = 4  # attempts to say a program within the bounds of length
 
 
 class ReferringWriter(PatchWriter):
-    """Writes referring expressions about one patch."""
+    """Writes referring expressions about one patch.
+
+    Args:
+        common: What all writers of a patch have; see `PatchWriter`.
+        words: Fewest and most words of an expression.
+    """
+
+    def __init__(self, *common: Any, words: tuple[int, int] = WORDS) -> None:  # noqa: ANN401
+        super().__init__(*common)
+        self._words = words
 
     def write(self, target: Candidate) -> Iterator[Draft]:
         """Up to three expressions for a region, each by another program."""
@@ -81,7 +91,7 @@ class ReferringWriter(PatchWriter):
     def _text(self, selection: Expression) -> str:
         for _ in range(_WORDINGS):
             text = self._say.phrase(selection)
-            if WORDS[0] <= len(text.split()) <= WORDS[1]:
+            if self._words[0] <= len(text.split()) <= self._words[1]:
                 return text
         return ""
 

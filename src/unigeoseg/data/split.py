@@ -1,18 +1,32 @@
 """Train, val or test, by group: a group's images show the same scene and stay together."""
 
 import hashlib
-from collections.abc import Iterable
-from pathlib import Path
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
 
-from unigeoseg.data.readers import LabelledImage, groups_of, has_masks, read_set
-from unigeoseg.errors import DataError
 from unigeoseg.sample import Split
 
 TEST_SHARE, VAL_SHARE = 0.15, 0.05
 
 
-def split_groups(groups: Iterable[str]) -> dict[str, Split]:
-    """Assign the groups of one source: a fixed share to test and val, the rest to train.
+def assign(source: str, groups: Iterable[str]) -> dict[str, Split]:
+    """The split of each group of one source.
+
+    Groups of the sources that Nano is trained and tested on are where `splits.json` has them,
+    whatever became of the others; those of any other source are drawn (`draw`).
+
+    Args:
+        source: Name of the source.
+        groups: Names of its groups, with the source's name in front, as images carry them.
+    """
+    drawn = draw(groups)
+    return {group: settled().get(group, split) for group, split in drawn.items()}
+
+
+def draw(groups: Iterable[str]) -> dict[str, Split]:
+    """Draw splits for the groups of one source: a fixed share to test and val, the rest to train.
 
     Groups are ranked by a hash of their name, so the answer is the same on every machine and
     does not depend on the order in which files are listed. A source with a single group trains.
@@ -26,23 +40,13 @@ def split_groups(groups: Iterable[str]) -> dict[str, Split]:
     }
 
 
-def read_split(data: Path, split: Split, *, limit: int | None = None) -> list[LabelledImage]:
-    """Every image of a split, of every set with masks in `data`, in memory.
-
-    Args:
-        data: Folder of sets.
-        split: Which groups.
-        limit: At most so many images of each set, the first by name.
-
-    Raises:
-        DataError: If there is none.
-    """
-    chosen: list[LabelledImage] = []
-    for directory in sorted(path for path in data.glob("*") if has_masks(path)):
-        groups = groups_of(directory)
-        splits = split_groups(groups.values())
-        paths = [path for path, group in groups.items() if splits[group] == split]
-        chosen += read_set(directory, paths[:limit])
-    if not chosen:
-        raise DataError(f"{data} holds no set with masks/*.png in its {split} split")
-    return chosen
+@cache
+def settled() -> Mapping[str, Split]:
+    """Splits that were drawn once for the sources of Nano, by group; read from the package."""
+    text = (files("unigeoseg.data") / "splits.json").read_text("utf-8")
+    return {
+        f"{source}/{name}": split
+        for source, splits in json.loads(text).items()
+        for split, names in splits.items()
+        for name in names
+    }

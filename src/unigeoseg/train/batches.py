@@ -1,26 +1,29 @@
-"""Batches: views of labelled images held in memory, one or several prompts on each.
+"""Batches: views of patches, with the prompts that a step's tasks ask for.
 
-Encoding an image is dear and a prompt is cheap, so each view may carry many prompts. A view is a
-pure function of the seed, the step and its number in the step, so a resumed run goes on exactly,
-and several processes make the batch of one between them.
+Encoding an image is dear and a prompt is cheap, so each view carries many prompts. A batch is a
+pure function of the seed and the step, so a resumed run goes on exactly, and several processes
+make the batch of one between them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from unigeoseg.data.instructions import FAMILIES, Instruction
-from unigeoseg.data.readers import LabelledImage
-from unigeoseg.data.regions import View
-from unigeoseg.errors import OptionError
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.patch import UNKNOWN_REGION, Patch
+from unigeoseg.errors import DataError, OptionError
 from unigeoseg.model.network import PromptInputs
-from unigeoseg.model.processor import Processor, letterbox
-from unigeoseg.prompt import Prompt
+from unigeoseg.model.processor import Processor
+from unigeoseg.prompt import Task
+from unigeoseg.train import crops
 from unigeoseg.train.augment import augment_pixels
+from unigeoseg.train.lessons import Lessons
+from unigeoseg.train.schedule import EVEN, Mix, TaskSampler, pts
+from unigeoseg.train.teacher import FAMILIES, Teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,24 +31,31 @@ class BatchConfig:
     """What a step is made of.
 
     Attributes:
-        image_size: Side of a view in pixels, a multiple of 32.
-        images: Views per step.
-        prompts: Prompts per view.
-        sources: Chance of each set, before normalisation.
-        families: Chance of each instruction family, before normalisation.
-        whole: Share of views that show the whole image, letterboxed.
+        sizes: Sides of views in pixels, multiples of 32; each step has one of them. A step of
+            larger views has fewer, each with more prompts.
+        images: Views of a step of the smallest size.
+        prompts: Prompts on each of those.
+        mix: Share of each task by progress.
+        families: Chance of each kind of instruction within its task.
+        sources: Chance of each source, before normalisation; those that are not named have as
+            many images as they have.
+        never: Categories, by source, that it never shows and does not label.
+        whole: Share of views that show a whole patch.
         focus: Share of the other views that are placed round one object, at its own scale.
-        scale: Smallest and largest magnification of the remaining views.
+        stored: Share of views that show a whole patch upright, with the instructions that others
+            than this program wrote for it, where there are any.
     """
 
-    image_size: int = 256
+    sizes: tuple[int, ...] = (256,)
     images: int = 8
     prompts: int = 8
-    sources: Mapping[str, float]
+    mix: Mix = field(default_factory=lambda: pts(EVEN))
     families: Mapping[str, float]
-    whole: float = 0.0
+    sources: Mapping[str, float] = field(default_factory=dict)
+    never: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    whole: float = 0.3
     focus: float = 0.5
-    scale: tuple[float, float] = (0.35, 2.0)
+    stored: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +83,7 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The batch on `device`; seeds stay, since points are drawn on the CPU."""
         asked = {
-            field.name: getattr(self.prompts, field.name).to(device)
-            for field in fields(self.prompts)
+            each.name: getattr(self.prompts, each.name).to(device) for each in fields(self.prompts)
         }
         return replace(
             self,
@@ -86,181 +95,183 @@ class Batch:
         )
 
 
+_TRIES = 4  # views that are looked at for one that allows what is wanted
+_LAST_TRIES = 200  # before a task counts as missing from the data
+
+
 class BatchMaker:
     """Makes the batch of any step, or one process's part of it."""
 
     def __init__(
         self,
-        images: Sequence[LabelledImage],
+        lessons: Lessons,
         processor: Processor,
         config: BatchConfig,
         *,
+        steps: int,
         seed: int,
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        """Draw from `images`, whose sources must all have a chance in `config.sources`.
+        """Draw from `lessons`.
 
         Args:
-            images: Labelled images.
+            lessons: Patches and what is written about them.
             processor: Of the network.
             config: What a step is made of.
+            steps: Of the run, by which tasks are scheduled.
             seed: Of all that is drawn.
             part: Which part of a step's views is made here, and of how many equal ones.
 
         Raises:
-            OptionError: If the views of a step cannot be shared equally.
+            OptionError: If the views of a step cannot be shared equally, or a family is unknown.
         """
-        which, parts = part
-        if config.images % parts:
+        self.which, self.parts = part
+        if config.images % self.parts:
             raise OptionError(
-                f"{config.images} images a step cannot be shared by {parts} processes; make the "
-                "number of images a multiple of that of processes"
+                f"{config.images} images a step cannot be shared by {self.parts} processes; make "
+                "the number of images a multiple of that of processes"
             )
-        share = config.images // parts
-        self.views = range(which * share, (which + 1) * share)
-        self.by_source: dict[str, list[LabelledImage]] = {}
-        for image in images:
-            self.by_source.setdefault(image.source, []).append(image)
-        self.processor, self.config, self.seed = processor, config, seed
-        chances = np.array([config.sources[source] for source in self.by_source])
-        self.chances = chances / chances.sum()
+        self.lessons, self.processor, self.config, self.seed = lessons, processor, config, seed
+        self.asks = asks_of(config.families)
+        self.chances = lessons.chances(config.sources)
+        rng = np.random.default_rng(seed)
+        self.sizes = rng.choice(config.sizes, size=steps).tolist()
+        self.tasks = TaskSampler(config.mix, [self._shape(size)[1] for size in self.sizes])
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step; the same for the same step, seed and data."""
+        """The batch of a step; the same for the same step, seed and data.
+
+        Raises:
+            DataError: If no view allows a task.
+        """
+        rng = np.random.default_rng((self.seed, step, self.which))
+        size = self.sizes[step]
         views: list[np.ndarray] = []
-        said: list[tuple[View, Instruction]] = []
-        seeds: list[np.ndarray] = []
-        for index in self.views:
-            rng = np.random.default_rng((self.seed, step, index))
-            pixels, view, chosen = next(self._views_with_prompts(rng))
-            views.append(augment_pixels(pixels, rng))
-            said += [(view, instruction) for instruction in chosen]
-            seeds.append(rng.integers(2**62, size=len(chosen)))
-        size = self.config.image_size
+        said: list[tuple[Patch, Draft]] = []
+        counts: list[int] = []
+        for view, drafts in self._views(step, rng):
+            views.append(augment_pixels(view.pixels, rng))
+            said += [(view, draft) for draft in drafts]
+            counts.append(len(drafts))
         asked, labels = self.processor.lessons(
-            [instruction.prompt for _, instruction in said],
-            [instruction.answer for _, instruction in said],
-            np.repeat(np.arange(len(views)), self.config.prompts).tolist(),
+            [draft.prompt for _, draft in said],
+            [draft.answer for _, draft in said],
+            np.repeat(np.arange(len(views)), counts).tolist(),
             (size, size),
         )
         return Batch(
             pixel_values=self.processor.pixel_values(np.stack(views).transpose(0, 3, 1, 2)),
             prompts=asked,
-            truth=torch.from_numpy(np.stack([instruction.mask for _, instruction in said])),
-            valid=torch.from_numpy(np.stack([view.valid for view, _ in said])),
+            truth=torch.from_numpy(np.stack([draft.mask for _, draft in said])),
+            valid=torch.from_numpy(np.stack([v.regions != UNKNOWN_REGION for v, _ in said])),
             labels=labels,
-            seeds=torch.from_numpy(np.concatenate(seeds)),
-            families=tuple(instruction.family for _, instruction in said),
+            seeds=torch.from_numpy(rng.integers(2**62, size=len(said))),
+            families=tuple(draft.family for _, draft in said),
         )
 
-    def _views_with_prompts(
-        self, rng: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, View, list[Instruction]]]:
-        """Views that give as many prompts as a view carries."""
-        while True:
-            pixels, view = self._view(rng)
-            chosen = draw_instructions(
-                view, self.config.families, self.config.prompts, rng, self.processor.takes
-            )
-            if len(chosen) == self.config.prompts:
-                yield pixels, view, chosen
+    def _shape(self, size: int) -> tuple[int, int]:
+        """Views and prompts of a step of one size, in all processes together.
 
-    def _view(self, rng: np.random.Generator) -> tuple[np.ndarray, View]:
-        names = list(self.by_source)
-        pool = self.by_source[names[int(rng.choice(len(names), p=self.chances))]]
-        image = pool[int(rng.integers(len(pool)))]
+        Views fall with the square of the side, which is what they cost; prompts with the side,
+        since a larger view holds more to ask for.
+        """
+        scale = size / min(self.config.sizes)
+        each = max(1, round(self.config.images / self.parts / scale**2))
+        prompts = round(self.config.images * self.config.prompts / scale)
+        return each * self.parts, max(prompts, each * self.parts)
+
+    def _views(self, step: int, rng: np.random.Generator) -> Iterator[tuple[Patch, list[Draft]]]:
+        """This process's views of a step, with the prompts that the schedule has for them."""
+        size = self.sizes[step]
+        views, prompts = self._shape(size)
+        tasks = list(Counter(self.tasks.counts(step)).elements())
+        # dealt alike in every process
+        dealt = np.random.default_rng((self.seed, step)).permutation(prompts)
+        first, last = views * self.which // self.parts, views * (self.which + 1) // self.parts
+        left: Counter[Task] = Counter()
+        for index in range(first, last):
+            hand = dealt[prompts * index // views : prompts * (index + 1) // views]
+            left.update(tasks[at] for at in hand)
+            view, drafts = self._fitting(left, size, rng, tries=_TRIES)
+            left.subtract(draft.prompt.task for draft in drafts)
+            yield view, drafts
+        while +left:  # what none of these views allowed
+            view, drafts = self._fitting(left, size, rng, tries=_LAST_TRIES)
+            left.subtract(draft.prompt.task for draft in drafts)
+            if not drafts:
+                raise DataError(
+                    f"none of {_LAST_TRIES} views allowed a {next(iter(+left))} prompt; give data "
+                    "that has some, or leave the task out of the mix"
+                )
+            yield view, drafts
+
+    def _fitting(
+        self, left: Counter[Task], size: int, rng: np.random.Generator, *, tries: int
+    ) -> tuple[Patch, list[Draft]]:
+        """A view that allows what is left to ask, or the one of several that allows most."""
+        best: tuple[Patch, list[Draft]] | None = None
+        for _ in range(tries):
+            found = self._tried(left, size, rng)
+            if best is None or len(found[1]) > len(best[1]):
+                best = found
+            if len(best[1]) == (+left).total():
+                break
+        assert best is not None
+        return best
+
+    def _tried(
+        self, left: Counter[Task], size: int, rng: np.random.Generator
+    ) -> tuple[Patch, list[Draft]]:
+        number = int(rng.choice(len(self.chances), p=self.chances))
+        patch = self.lessons.patches[number]
+        if self.lessons.written(number) and rng.random() < self.config.stored:
+            view = crops.crop(patch, crops.whole(patch), size)
+            return view, self.lessons.drafts(number, left, size, rng)
+        view = crops.crop(patch, self._window(patch, size, rng), size, int(rng.integers(8)))
+        teacher = Teacher(view, rng, self.config.never.get(patch.source, ()))
+        drafts = [
+            draft
+            for task, count in sorted((+left).items())
+            for draft in _asked(teacher, *self.asks[task], count, rng)
+            if self.processor.takes(draft.prompt)
+        ]
+        return view, drafts
+
+    def _window(self, patch: Patch, size: int, rng: np.random.Generator) -> crops.Window:
         if rng.random() < self.config.whole:
-            window = (0, 0, image.regions.shape[1], image.regions.shape[0])
-        else:
-            focused = bool(image.categories) and rng.random() < self.config.focus
-            x, y, side = self._round_object(image, rng) if focused else self._anywhere(image, rng)
-            window = (x, y, side, side)
-        return cut_view(image, window, self.config.image_size, int(rng.integers(8)))
-
-    def _anywhere(self, image: LabelledImage, rng: np.random.Generator) -> tuple[int, int, int]:
-        height, width = image.regions.shape
-        low, high = np.log(self.config.scale)
-        side = round(self.config.image_size / float(np.exp(rng.uniform(low, high))))
-        side = max(min(side, height, width), 64)
-        return (
-            int(rng.integers(width - side + 1)),
-            int(rng.integers(height - side + 1)),
-            side,
-        )
-
-    def _round_object(self, image: LabelledImage, rng: np.random.Generator) -> tuple[int, int, int]:
-        height, width = image.regions.shape
-        key = list(image.categories)[int(rng.integers(len(image.categories)))]
-        rows, columns = np.nonzero(image.regions == key)
-        if not len(rows):
-            return self._anywhere(image, rng)
-        extent = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
-        side = round(extent * float(np.exp(rng.uniform(np.log(1.2), np.log(6)))))
-        side = max(min(side, height, width), 48)
-        slack = max(side - extent, 0) / 2 + 1
-        x = (columns.min() + columns.max() - side) / 2 + rng.uniform(-slack, slack)
-        y = (rows.min() + rows.max() - side) / 2 + rng.uniform(-slack, slack)
-        return int(np.clip(x, 0, width - side)), int(np.clip(y, 0, height - side)), side
+            return crops.whole(patch)
+        focused = rng.random() < self.config.focus
+        return (crops.round_object if focused else crops.anywhere)(patch, size, rng)
 
 
-def cut_view(
-    image: LabelledImage, window: tuple[int, int, int, int], size: int, symmetry: int
-) -> tuple[np.ndarray, View]:
-    """Cut a window, letterbox it, and turn or flip it by one of the eight symmetries.
+Asks = Mapping[Task, tuple[list[str], np.ndarray]]
+"""Kinds of instruction of each task, and the chance of each."""
 
-    What the letterbox adds is background, where nothing is to be found.
 
-    Args:
-        image: Whole image.
-        window: Left column, top row, width and height, in pixels, inside the image.
-        size: Side of the view in pixels.
-        symmetry: 0 to 7: a quarter turn count, and from 4 on a flip before it.
+def asks_of(families: Mapping[str, float]) -> Asks:
+    """Families by task.
 
-    Returns:
-        Pixels (size, size, 3) uint8 and the view of what is labelled.
+    Raises:
+        OptionError: If a family is unknown.
     """
-    x, y, width, height = window
-    pixels = image.pixels[y : y + height, x : x + width]
-    regions = image.regions[y : y + height, x : x + width]
-    smooth = cv2.INTER_AREA if max(width, height) > size else cv2.INTER_LINEAR
-    pixels = letterbox(pixels, size, interpolation=smooth)
-    regions = letterbox(regions, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    if symmetry >= 4:
-        pixels, regions = pixels[:, ::-1], regions[:, ::-1]
-    pixels, regions = np.rot90(pixels, symmetry % 4), np.rot90(regions, symmetry % 4)
-    view = View(
-        regions=np.ascontiguousarray(regions),
-        categories=image.categories,
-        labelled=image.labelled,
-        source=image.source,
-    )
-    return np.ascontiguousarray(pixels), view
+    unknown = sorted(set(families) - set(FAMILIES))
+    if unknown:
+        raise OptionError(f"there is no family {unknown[0]!r}; name some of {list(FAMILIES)}")
+    asks = {}
+    for task in Task:
+        names = [name for name in families if FAMILIES[name] is task]
+        chances = np.array([families[name] for name in names])
+        asks[task] = names, chances / max(chances.sum(), 1e-9)
+    return asks
 
 
-def draw_instructions(
-    view: View,
-    families: Mapping[str, float],
-    count: int,
-    rng: np.random.Generator,
-    takes: Callable[[Prompt], bool],
-) -> list[Instruction]:
-    """Draw up to `count` instructions; fewer if the view does not give them in reasonable time.
-
-    Args:
-        view: What is labelled.
-        families: Chance of each family, before normalisation.
-        count: How many.
-        rng: Draws.
-        takes: Whether the network can answer a prompt; others are not given.
-    """
-    names = list(families)
-    chances = np.array([families[name] for name in names])
-    drawn: list[Instruction] = []
-    for _ in range(4 * count):
-        family = names[int(rng.choice(len(names), p=chances / chances.sum()))]
-        instruction = FAMILIES[family](view, rng)
-        if instruction is not None and takes(instruction.prompt):
-            drawn.append(instruction)
-        if len(drawn) == count:
-            break
-    return drawn
+def _asked(
+    teacher: Teacher, names: list[str], chances: np.ndarray, count: int, rng: np.random.Generator
+) -> Iterator[Draft]:
+    """Up to `count` instructions of one task; of another family where the drawn one has none."""
+    for _ in range(count):
+        drawn = rng.choice(len(names), size=len(names), replace=False, p=chances) if names else ()
+        draft = next(filter(None, (teacher.ask(names[at]) for at in drawn)), None)
+        if draft is None:
+            return
+        yield draft

@@ -40,7 +40,7 @@ def items(folder: Folder) -> list[Item]:
     return [
         Item(
             key=f"images/{name}",
-            group=scene_of(folder, name, f"images/{name}"),
+            group=scene_of(folder, name, Path(name).stem),
             label=f"masks/{Path(name).stem}.png" if masks else "",
         )
         for name in names

@@ -1,0 +1,123 @@
+"""Instructions for all of a category at once: by its name, by a question, or with nothing to find.
+
+The paper's triplets mean one region each. Who asks for "the buildings" means every one of them, and
+who asks for what is not there has to be told so; a model learns both from these.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from unigeoseg.data.draft import Draft, Family
+from unigeoseg.data.language.execute import confusable
+from unigeoseg.data.patch import UNKNOWN_REGION, Patch
+from unigeoseg.data.taxonomy import leaks, taxonomy
+from unigeoseg.prompt import Prompt, Task
+
+WRITER = "kinds/1"
+"""Name that the drafts carry."""
+
+_LEAST_PX = 40  # fewer pixels of a category are not asked for
+_REQUESTS = ("{}", "the {}", "the {}", "all {}", "all the {}", "segment the {}", "find {}")
+
+
+def whole_categories(patch: Patch) -> list[int]:
+    """Categories of which everything in the patch is known, and enough is there.
+
+    A category that the source labels nowhere else, or that could be taken for another one in the
+    patch (a broader one, a near-duplicate), has no certain whole.
+    """
+    sizes = np.bincount(patch.regions.ravel(), minlength=1)
+    found: dict[int, int] = {}
+    for region, category in patch.categories.items():
+        if region < len(sizes):
+            found[category] = found.get(category, 0) + int(sizes[region])
+    return [
+        category
+        for category, area in sorted(found.items())
+        if area >= _LEAST_PX
+        and taxonomy()[category].target
+        and category in patch.labelled
+        and not any(other != category and _alike(category, other) for other in found)
+    ]
+
+
+def missing_categories(patch: Patch, never: Iterable[int] = ()) -> list[int]:
+    """Categories that are certainly not in the patch; none where some of it is unknown.
+
+    Args:
+        patch: The patch.
+        never: Categories that its source never shows, though it does not label them.
+    """
+    if (patch.regions == UNKNOWN_REGION).any():
+        return []
+    shown = set(patch.categories.values())
+    return [
+        category
+        for category in sorted({*patch.labelled, *never})
+        if taxonomy()[category].target
+        and not any(_alike(category, other) for other in shown)
+    ]
+
+
+def _alike(asked: int, found: int) -> bool:
+    """Whether a region of one category might answer to the name of another."""
+    return confusable(asked, found) is not False
+
+
+def named(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
+    """All of a category by one of its names; nothing if the patch has none."""
+    return _draft("category", patch, category, _request(category, rng), Task.REFERRING)
+
+
+def asked(patch: Patch, category: int, rng: np.random.Generator) -> Draft | None:
+    """All of a category by a question that does not name it; None if its questions do."""
+    return _unnamed("question", patch, category, rng, Task.REASONING)
+
+
+def described(patch: Patch, category: int, rng: np.random.Generator) -> Draft | None:
+    """The same by a phrase that reads as a reference; None if there is none."""
+    return _unnamed("described", patch, category, rng, Task.REFERRING)
+
+
+def _unnamed(
+    family: Family, patch: Patch, category: int, rng: np.random.Generator, task: Task
+) -> Draft | None:
+    entry = taxonomy()[category]
+    plain = [
+        text
+        for text in entry.questions
+        if leaks(text, entry) is None
+        and (task is Task.REASONING or Prompt.from_text(text).task is task)
+    ]
+    if not plain:
+        return None
+    return _draft(family, patch, category, plain[int(rng.integers(len(plain)))], task)
+
+
+def _request(category: int, rng: np.random.Generator) -> str:
+    entry = taxonomy()[category]
+    names = (*entry.plural, entry.label)
+    name = names[int(rng.integers(len(names)))]
+    return _REQUESTS[int(rng.integers(len(_REQUESTS)))].format(name)
+
+
+def _draft(family: Family, patch: Patch, category: int, text: str, task: Task) -> Draft:
+    entry = taxonomy()[category]
+    regions = tuple(sorted(r for r, each in patch.categories.items() if each == category))
+    answer = ""
+    if task is Task.REASONING:
+        answer = (
+            f"The target region belongs to {entry.label}, and the reason is that {entry.reason}."
+            if regions
+            else "There is no such region in the image."
+        )
+    return Draft(
+        family=family if regions else "absent",
+        prompt=Prompt.from_text(text, task),
+        regions=regions,
+        mask=np.isin(patch.regions, np.array(regions, patch.regions.dtype)),
+        category=category,
+        writer=WRITER,
+        answer=answer,
+    )

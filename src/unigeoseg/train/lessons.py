@@ -1,0 +1,112 @@
+"""What a training learns from: the patches of datasets, and what others wrote about them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.draft import Draft
+from unigeoseg.data.interactive import WRITER as POINTS_AND_BOXES
+from unigeoseg.data.offline import OfflineWriter
+from unigeoseg.data.rows import sample_of
+from unigeoseg.errors import OptionError
+from unigeoseg.model.processor import letterbox, letterbox_place
+from unigeoseg.prompt import Task
+from unigeoseg.sample import Sample, Split
+from unigeoseg.train.cache import PatchCache
+
+_OURS = frozenset({OfflineWriter.name, POINTS_AND_BOXES})
+"""Writers that write anew for every view, so that what they wrote before is not needed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lessons:
+    """Patches of one split and the instructions that no program can write again.
+
+    Attributes:
+        patches: The patches.
+        told: Instructions of others, by the number of the patch.
+    """
+
+    patches: PatchCache
+    told: Mapping[int, Sequence[Sample]]
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], split: Split, cache: Path) -> "Lessons":
+        """Read the datasets in `paths`; decoded patches are kept in the folder `cache`.
+
+        Raises:
+            DataError: If one is no whole dataset, is damaged, or none has images of the split.
+            OutputUnwritableError: If the disk has no room for the decoded patches.
+        """
+        datasets = [Dataset.open(path) for path in paths]
+        patches = PatchCache.of(datasets, split, cache)
+        numbers = {image: number for number, image in enumerate(patches.ids)}
+        told: defaultdict[int, list[Sample]] = defaultdict(list)
+        for dataset in datasets:
+            for row in dataset.rows(split=split):
+                if row["writer"] not in _OURS:
+                    told[numbers[row["image"]]].append(sample_of(row))
+        return cls(patches, dict(told))
+
+    def __len__(self) -> int:
+        """Number of patches."""
+        return len(self.patches)
+
+    def chances(self, sources: Mapping[str, float]) -> np.ndarray:
+        """Chance of each patch (N,): by source as said, alike within a source.
+
+        Args:
+            sources: Chance of each source, before normalisation; without any, all patches alike.
+
+        Raises:
+            OptionError: If a source of the data has no chance.
+        """
+        counts = Counter(patch.source for patch in self.patches.patches)
+        missing = sorted(set(counts) - set(sources)) if sources else []
+        if missing:
+            raise OptionError(f"the recipe names no chance for {missing}; add them to sources")
+        weights = np.array(
+            [
+                sources[patch.source] / counts[patch.source] if sources else 1.0
+                for patch in self.patches.patches
+            ]
+        )
+        return weights / weights.sum()
+
+    def written(self, number: int) -> bool:
+        """Whether others wrote about a patch."""
+        return number in self.told
+
+    def drafts(
+        self, number: int, wanted: Mapping[Task, int], size: int, rng: np.random.Generator
+    ) -> list[Draft]:
+        """What others wrote about a patch, seen whole in a square of `size`: as much as wanted."""
+        samples = self.told[number]
+        left, drafts = Counter(wanted), []
+        for at in rng.permutation(len(samples)).tolist():
+            sample = samples[at]
+            if left[sample.prompt.task] > 0:
+                left[sample.prompt.task] -= 1
+                drafts.append(_shown(sample, size))
+        return drafts
+
+
+def _shown(sample: Sample, size: int) -> Draft:
+    """A sample as a draft on its patch fitted into a square."""
+    rows, columns = letterbox_place(sample.height, sample.width, size)
+    scale = (columns.stop - columns.start) / sample.width
+    mask = letterbox(sample.mask().astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return Draft(
+        family=sample.family,  # type: ignore[arg-type]
+        prompt=sample.prompt.scaled(scale, scale).shifted(columns.start, rows.start),
+        regions=(),
+        mask=mask.astype(np.bool_),
+        category=sample.category_id,
+        writer=sample.writer,
+        answer=sample.answer,
+    )
