@@ -6,6 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from unigeoseg.data.loader import Loader
+from unigeoseg.data.pipeline import build
+from unigeoseg.data.plan import Options
+from unigeoseg.data.readers import recognise
+from unigeoseg.data.unit import Job
+
 ROOFS = ((10, 8, 30, 24), (70, 60, 110, 100), (20, 80, 34, 90))
 """Roofs of every image: x0, y0, x1, y1 in pixels."""
 
@@ -16,7 +22,9 @@ def write_set(folder: Path, *, images: int = 6, side: int = 128) -> Path:
     (folder / "masks").mkdir()
     rng = np.random.default_rng(0)
     for index in range(images):
-        pixels = rng.integers(50, 90, (side, side, 3), dtype=np.uint8)
+        # ground that differs from image to image, so that none is taken for a copy of another
+        ground = rng.integers(20, 140, (4, 4, 3), dtype=np.uint8)
+        pixels = cv2.resize(ground, (side, side), interpolation=cv2.INTER_NEAREST)
         mask = np.zeros((side, side), np.uint8)
         for x0, y0, x1, y1 in ROOFS:
             pixels[y0:y1, x0:x1] = 210
@@ -33,3 +41,12 @@ def write_set(folder: Path, *, images: int = 6, side: int = 128) -> Path:
     }
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder
+
+
+def write_shards(folder: Path, *, images: int = 6, side: int = 128) -> Path:
+    """Build a dataset of such a set with the engine; most of its images train."""
+    sources = write_set(folder / "sources" / "roofs", images=images, side=side)
+    options = Options()
+    job = Job(folder / "shards", options, Loader(options.seed))
+    build(job, [(recognise(sources), sources)])
+    return folder / "shards"

@@ -4,7 +4,6 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,16 +11,16 @@ import sets
 import tiny_base
 from families import FAMILIES as LANGUAGES
 from families import write_language
+from mixes import only
 from networks import tiny_network, tiny_processor
-from unigeoseg.data.instructions import FAMILIES
-from unigeoseg.data.split import read_split
 from unigeoseg.errors import OptionError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import IGNORED, ChatProcessor
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.prompt import Prompt, Task
+from unigeoseg.prompt import Prompt
 from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.initial import base_from_language
+from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.lora import Adapters
 from unigeoseg.train.losses import Lesson
@@ -30,25 +29,23 @@ from unigeoseg.train.recompute import recompute_layers
 from unigeoseg.train.run import run
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
-SOURCES = {"roofs": 1.0}
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory):
+def lessons(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    sets.write_set(folder / "roofs", images=8)
-    return read_split(folder, "train")
+    return Lessons.of([sets.write_shards(folder, images=8)], "train", folder / "cache")
 
 
 def recipe(variant: str = "paper") -> TrainConfig:
-    return base_tiny(replace(tiny_base.config(), variant=variant), SOURCES)
+    return base_tiny(replace(tiny_base.config(), variant=variant))
 
 
-def make(images, config: TrainConfig) -> tuple[Trainer, BatchMaker]:
+def make(lessons, config: TrainConfig) -> tuple[Trainer, BatchMaker]:
     torch.manual_seed(config.seed)
     network = UniGeoSegNetwork(config.model)
     processor = ChatProcessor(tiny_base.tokenizer(), config.model)
-    maker = BatchMaker(images, processor, config.batch, seed=config.seed)
+    maker = BatchMaker(lessons, processor, config.batch, steps=config.steps, seed=config.seed)
     return Trainer(network, processor, config), maker
 
 
@@ -63,50 +60,35 @@ def gradients(network: UniGeoSegNetwork, config: TrainConfig, batch) -> dict[str
     return {name: grad for name, grad in names if grad is not None}
 
 
-def test_a_batch_has_conversations_with_answers(images):
+def test_a_batch_has_conversations_with_answers(lessons):
     config = recipe()
-    config = replace(
-        config, batch=replace(config.batch, prompts=3, families={"attribute": 1, "box": 1})
-    )
-    _, maker = make(images, config)
+    config = replace(config, batch=replace(only(config.batch, question=1, box=1), prompts=3))
+    _, maker = make(lessons, config)
     batch = maker.batch(1)
     assert batch.pixel_values.shape == (2, 3, 64, 64)
     assert batch.truth.shape == batch.valid.shape == (6, 64, 64)
-    assert set(batch.families) == {"attribute", "box"}
+    assert set(batch.families) == {"question", "box"}
     for family, labels, ids in zip(
         batch.families, batch.labels, batch.prompts.token_ids, strict=True
     ):
         said = maker.processor.tokenizer.decode(labels[labels != IGNORED].tolist())
         said = said.replace(" ", "").replace("\u0120", " ")  # bytes, of which this is the space
-        assert ("The target region belongs to" in said) == (family == "attribute")
+        assert ("The target region belongs to" in said) == (family == "question")
         assert (labels[labels != IGNORED] == ids[labels != IGNORED]).all()
 
 
-def test_points_to_leave_out_are_not_drawn(images):
+def test_points_to_leave_out_are_not_drawn(lessons):
     config = recipe()
-    config = replace(config, batch=replace(config.batch, families={"point": 1}))
-    _, maker = make(images, config)
+    config = replace(config, batch=only(config.batch, point=1))
+    _, maker = make(lessons, config)
     for step in range(20):
         batch = maker.batch(step)
         assert (batch.prompts.coordinates[batch.prompts.present][:, 4] == 1).all()
 
 
-def test_a_whole_view_is_letterboxed(images):
-    config = recipe()
-    config = replace(config, batch=replace(config.batch, whole=1.0, families={"box": 1}))
-    wide = [
-        replace(image, pixels=image.pixels[:64], regions=image.regions[:64]) for image in images
-    ]
-    _, maker = make(wide, config)
-    pixels, view = maker._view(np.random.default_rng(0))
-    dark = (pixels == 0).all(axis=2)
-    assert dark.sum() == 64 * 32
-    assert (view.regions[dark] == 0).all()
-
-
 @pytest.mark.parametrize("variant", ["paper", "released"])
-def test_a_step_trains_all_but_the_encoder(images, variant):
-    trainer, maker = make(images, recipe(variant))
+def test_a_step_trains_all_but_the_encoder(lessons, variant):
+    trainer, maker = make(lessons, recipe(variant))
     before = copy.deepcopy(trainer.network.state_dict())
     seen: set[str] = set()
     for step in range(8):
@@ -126,21 +108,21 @@ def test_a_step_trains_all_but_the_encoder(images, variant):
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
-@pytest.mark.parametrize("family", ["box", "referring", "attribute"])
-def test_every_weight_has_a_gradient_whatever_is_asked(images, variant, family):
+@pytest.mark.parametrize("family", ["box", "referring", "question"])
+def test_every_weight_has_a_gradient_whatever_is_asked(lessons, variant, family):
     # processes that train together wait for each other's gradient of every weight
     config = recipe(variant)
-    config = replace(config, batch=replace(config.batch, families={family: 1}))
-    trainer, maker = make(images, config)
+    config = replace(config, batch=only(config.batch, **{family: 1}))
+    trainer, maker = make(lessons, config)
     trainer.train_step(maker.batch(0))
     trained = [weight for weight in trainer.network.parameters() if weight.requires_grad]
     assert trained and all(weight.grad is not None for weight in trained)
 
 
 @pytest.fixture(scope="module")
-def whole(images) -> tuple[Trainer, list[float], float, float]:
+def whole(lessons) -> tuple[Trainer, list[float], float, float]:
     """Thirty steps: the trainer, each step's loss, and the loss on other batches around them."""
-    trainer, maker = make(images, recipe())
+    trainer, maker = make(lessons, recipe())
     others = [maker.batch(step) for step in range(100, 108)]
 
     def elsewhere() -> float:
@@ -158,13 +140,13 @@ def test_the_loss_falls(whole):
     assert after < 0.9 * before
 
 
-def test_a_resumed_run_is_the_same_run(images, whole, tmp_path: Path):
+def test_a_resumed_run_is_the_same_run(lessons, whole, tmp_path: Path):
     trainer, losses, _, _ = whole
-    first, maker = make(images, recipe())
+    first, maker = make(lessons, recipe())
     for step in range(15):
         first.train_step(maker.batch(step))
     first.save(tmp_path / "run")
-    second, maker = make(images, recipe())
+    second, maker = make(lessons, recipe())
     second.resume(tmp_path / "run")
     assert second.step == 15
     found = [second.train_step(maker.batch(step)).total.item() for step in range(15, 30)]
@@ -173,23 +155,23 @@ def test_a_resumed_run_is_the_same_run(images, whole, tmp_path: Path):
         assert torch.equal(value, second.network.state_dict()[key]), key
 
 
-def test_a_resumed_run_with_adapters_is_the_same_run(images, tmp_path: Path):
+def test_a_resumed_run_with_adapters_is_the_same_run(lessons, tmp_path: Path):
     pytest.importorskip("peft", reason="adapters need the extra 'train'")
     config = replace(recipe(), adapters=Adapters(rank=2))
-    trainer, maker = make(images, config)
+    trainer, maker = make(lessons, config)
     losses = []
     for step in range(4):
         if step == 2:
             trainer.save(tmp_path / "run")
         losses.append(trainer.train_step(maker.batch(step)).total.item())
-    second, _ = make(images, config)
+    second, _ = make(lessons, config)
     second.resume(tmp_path / "run")
     assert [second.train_step(maker.batch(step)).total.item() for step in (2, 3)] == losses[2:]
 
 
-def test_what_is_saved_is_a_model(images, tmp_path: Path):
+def test_what_is_saved_is_a_model(lessons, tmp_path: Path):
     config = replace(recipe(), steps=2, recompute=True)
-    trainer, maker = make(images, config)
+    trainer, maker = make(lessons, config)
     train(trainer, maker, tmp_path)
     network, _ = checkpoint.load(tmp_path / "model")
     batch = maker.batch(0)
@@ -200,9 +182,9 @@ def test_what_is_saved_is_a_model(images, tmp_path: Path):
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
-def test_recomputing_gives_the_same_gradients(images, variant):
+def test_recomputing_gives_the_same_gradients(lessons, variant):
     config = recipe(variant)
-    _, maker = make(images, config)
+    _, maker = make(lessons, config)
     batch = maker.batch(0)
     torch.manual_seed(0)
     plain = UniGeoSegNetwork(config.model).train()
@@ -246,10 +228,10 @@ def test_recomputing_works_for_nano_too():
             torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-5)
 
 
-def test_bfloat16_is_close(images):
+def test_bfloat16_is_close(lessons):
     config = replace(recipe(), half=True)
-    trainer, maker = make(images, config)
-    single, _ = make(images, recipe())
+    trainer, maker = make(lessons, config)
+    single, _ = make(lessons, recipe())
     batch = maker.batch(0)
     found, expected = trainer.train_step(batch), single.train_step(batch)
     assert found.total != expected.total
@@ -257,9 +239,9 @@ def test_bfloat16_is_close(images):
     assert {weight.dtype for weight in trainer.network.parameters()} == {torch.float32}
 
 
-def test_a_part_that_does_not_exist_cannot_be_frozen(images):
+def test_a_part_that_does_not_exist_cannot_be_frozen(lessons):
     with pytest.raises(OptionError, match="no part 'brain'"):
-        make(images, replace(recipe(), frozen=("brain",)))
+        make(lessons, replace(recipe(), frozen=("brain",)))
 
 
 def test_the_rate_is_a_cosine():
@@ -272,24 +254,12 @@ def test_the_rate_is_a_cosine():
 
 
 def test_the_papers_numbers():
-    config = base_paper(SOURCES)
+    config = base_paper()
     assert config.steps * config.batch.images >= 3 * 970_238 > (config.steps - 1) * 16
     assert config.lr == config.language_lr == 1e-4 and config.weight_decay == 0
     assert config.model.variant == "paper" and config.model.image_size == 512
     assert (config.warmup, config.schedule, config.half) == (0.03, "cosine", True)
     assert (config.recompute, config.parallel) == (True, "deepspeed")
-
-
-def test_questions_have_an_answer(images):
-    _, maker = make(images, recipe())
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        _, view = maker._view(rng)
-        for draw in FAMILIES.values():
-            said = draw(view, rng)
-            if said is not None:
-                assert bool(said.answer) == (said.prompt.task is Task.REASONING)
-                assert said.family == "absent" or not said.answer or said.category in said.answer
 
 
 def test_a_run_from_a_pretrained_language_model(tmp_path: Path):
@@ -298,9 +268,9 @@ def test_a_run_from_a_pretrained_language_model(tmp_path: Path):
     words = network.language.model.get_input_embeddings().weight
     assert network.enhance.reasoning.norm.weight.mean().item() == pytest.approx(words.std().item())
     checkpoint.save(tmp_path / "start", network, processor)
-    sets.write_set(tmp_path / "data" / "roofs", images=4)
     config = replace(recipe(), steps=2)
-    run(config, tmp_path / "data", tmp_path / "out", start=tmp_path / "start")
+    shards = sets.write_shards(tmp_path, images=4)
+    run(config, [shards], tmp_path / "out", start=tmp_path / "start")
     trained, _ = checkpoint.load(tmp_path / "out" / "model")
     assert trained.config == network.config
     before, after = network.state_dict(), trained.state_dict()

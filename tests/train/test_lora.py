@@ -11,7 +11,6 @@ import sets
 import tiny_base
 from families import FAMILIES, base_of, write_language
 from networks import tiny_network
-from unigeoseg.data.split import read_split
 from unigeoseg.errors import (
     CheckpointDamagedError,
     CheckpointNotFoundError,
@@ -20,6 +19,7 @@ from unigeoseg.errors import (
 )
 from unigeoseg.model import checkpoint
 from unigeoseg.train.batches import BatchMaker
+from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.lora import Adapters, add_adapters, load_adapters, merged, save_adapters
 from unigeoseg.train.recipes import base_tiny
@@ -31,14 +31,13 @@ ADAPTERS = Adapters(rank=2, alpha=8, dropout=0.0)
 @pytest.fixture(params=sorted(FAMILIES))
 def trained(request, tmp_path):
     """A trainer after three steps, its language model, and weights from before."""
-    sets.write_set(tmp_path / "data" / "roofs", images=4)
     folder = write_language(tmp_path / "language", FAMILIES[request.param])
     network, processor = base_of(folder, "paper")
     before = copy.deepcopy(network)
-    config = replace(base_tiny(network.config, {"roofs": 1.0}), adapters=ADAPTERS)
+    config = replace(base_tiny(network.config), adapters=ADAPTERS)
     trainer = Trainer(network, processor, config)
-    images = read_split(tmp_path / "data", "train")
-    maker = BatchMaker(images, processor, config.batch, seed=0)
+    lessons = Lessons.of([sets.write_shards(tmp_path, images=4)], "train", tmp_path / "cache")
+    maker = BatchMaker(lessons, processor, config.batch, steps=config.steps, seed=0)
     for step in range(3):
         trainer.train_step(maker.batch(step))
     return trainer, before, maker.batch(5)

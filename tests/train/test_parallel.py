@@ -17,6 +17,7 @@ from networks import tiny_processor
 from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.train.batches import BatchMaker
+from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.parallel import deepspeed_plugin, fsdp_plugin
 from unigeoseg.train.recipes import base_paper, base_tiny
@@ -39,7 +40,7 @@ def test_fsdp_spreads_every_repeated_layer(tmp_path, family):
 
 
 def test_deepspeed_is_zero_2():
-    config = base_paper({"roofs": 1.0})
+    config = base_paper()
     settings = deepspeed_plugin(config, 8).deepspeed_config
     assert settings["zero_optimization"]["stage"] == 2
     assert settings["bf16"] == {"enabled": True}
@@ -51,7 +52,7 @@ def test_deepspeed_is_zero_2():
 @no_gpu
 @pytest.mark.parametrize("parallel", ["fsdp", "deepspeed"])
 def test_without_gpus_it_is_said(parallel):
-    config = replace(base_tiny(tiny_base.config(), {"roofs": 1.0}), parallel=parallel)
+    config = replace(base_tiny(tiny_base.config()), parallel=parallel)
     with pytest.raises(OptionError, match=rf"'{parallel}', which needs CUDA GPUs"):
         Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
 
@@ -59,21 +60,22 @@ def test_without_gpus_it_is_said(parallel):
 def test_without_deepspeed_it_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("unigeoseg.train.parallel.find_spec", lambda name: None)
-    config = replace(base_tiny(tiny_base.config(), {"roofs": 1.0}), parallel="deepspeed")
+    config = replace(base_tiny(tiny_base.config()), parallel="deepspeed")
     with pytest.raises(MissingExtraError, match=r"unigeoseg\[deepspeed\]"):
         Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
 
 
 def test_what_is_spread_is_not_averaged():
-    config = replace(base_tiny(tiny_base.config(), {"roofs": 1.0}), parallel="fsdp", average=0.9)
+    config = replace(base_tiny(tiny_base.config()), parallel="fsdp", average=0.9)
     with pytest.raises(OptionError, match="set average to 0"):
         Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
 
 
 def test_images_that_cannot_be_shared_are_refused():
-    config = base_tiny(tiny_base.config(), {"roofs": 1.0})
+    config = base_tiny(tiny_base.config())
+    nothing = Lessons(patches=[], told={})
     with pytest.raises(OptionError, match="2 images a step cannot be shared by 3"):
-        BatchMaker([], tiny_processor(), config.batch, seed=0, part=(0, 3))
+        BatchMaker(nothing, tiny_processor(), config.batch, steps=1, seed=0, part=(0, 3))
 
 
 def run_worker(folder: Path, processes: int, *arguments: str) -> list[dict[str, float]]:

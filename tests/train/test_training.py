@@ -7,20 +7,16 @@ import pytest
 import torch
 
 import sets
+from mixes import only
 from networks import tiny_config, tiny_network, tiny_processor
-from unigeoseg.data.split import read_split
 from unigeoseg.errors import CheckpointError
-from unigeoseg.train.batches import BatchConfig, BatchMaker, cut_view
+from unigeoseg.train.batches import BatchConfig, BatchMaker, asks_of
+from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
-from unigeoseg.train.recipes import TrainConfig, nano
+from unigeoseg.train.recipes import TrainConfig, base_paper, nano
 
-BATCH = BatchConfig(
-    image_size=64,
-    images=2,
-    prompts=3,
-    sources={"roofs": 1.0},
-    families={"box": 0.4, "point": 0.3, "category": 0.3},
-    scale=(0.4, 1.0),
+BATCH = only(
+    BatchConfig(sizes=(64,), images=2, prompts=3, families={}), box=0.4, point=0.3, category=0.3
 )
 CONFIG = TrainConfig(
     model=tiny_config(), batch=BATCH, steps=40, lr=3e-3, encoder_lr=1e-3, decay=0.3, save_every=20
@@ -28,19 +24,20 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture
-def images(tmp_path: Path):
-    sets.write_set(tmp_path / "data" / "roofs", images=8)
-    return read_split(tmp_path / "data", "train")
+def lessons(tmp_path: Path):
+    return Lessons.of([sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache")
 
 
-def make(images, config: TrainConfig = CONFIG) -> tuple[Trainer, BatchMaker]:
+def make(lessons, config: TrainConfig = CONFIG) -> tuple[Trainer, BatchMaker]:
     processor = tiny_processor()
     trainer = Trainer(tiny_network(), processor, config)
-    return trainer, BatchMaker(images, processor, config.batch, seed=config.seed)
+    return trainer, BatchMaker(
+        lessons, processor, config.batch, steps=config.steps, seed=config.seed
+    )
 
 
-def test_a_batch_is_a_function_of_its_step(images):
-    _, maker = make(images)
+def test_a_batch_is_a_function_of_its_step(lessons):
+    _, maker = make(lessons)
     first, again, other = maker.batch(3), maker.batch(3), maker.batch(4)
     assert torch.equal(first.pixel_values, again.pixel_values)
     assert torch.equal(first.truth, again.truth)
@@ -50,29 +47,21 @@ def test_a_batch_is_a_function_of_its_step(images):
     assert first.truth.dtype == first.valid.dtype == torch.bool
 
 
-def test_a_view_turns_pixels_and_labels_alike(images):
-    for symmetry in range(8):
-        pixels, view = cut_view(images[0], (0, 4, 100, 100), 100, symmetry)
-        bright = pixels.min(axis=2) > 150
-        roofs = view.category_mask("building")
-        assert (bright & roofs).sum() / (bright | roofs).sum() > 0.9
-
-
-def test_the_loss_falls(images):
-    trainer, maker = make(images)
+def test_the_loss_falls(lessons):
+    trainer, maker = make(lessons)
     batch = maker.batch(0)
     losses = [trainer.train_step(batch).total.item() for _ in range(25)]
     assert losses[-1] < 0.75 * losses[0]
 
 
-def test_a_resumed_run_is_the_same_run(images, tmp_path: Path):
-    whole, maker = make(images)
+def test_a_resumed_run_is_the_same_run(lessons, tmp_path: Path):
+    whole, maker = make(lessons)
     train(whole, maker, tmp_path / "whole")
-    first, maker = make(images)
+    first, maker = make(lessons)
     for step in range(20):
         first.train_step(maker.batch(step))
     first.save(tmp_path / "cut")
-    second, maker = make(images)
+    second, maker = make(lessons)
     second.resume(tmp_path / "cut")
     assert second.step == 20
     train(second, maker, tmp_path / "cut")
@@ -82,8 +71,8 @@ def test_a_resumed_run_is_the_same_run(images, tmp_path: Path):
         assert torch.equal(value, second.average.state_dict()[key]), key
 
 
-def test_a_state_of_another_configuration_is_refused(images, tmp_path: Path):
-    trainer, _ = make(images)
+def test_a_state_of_another_configuration_is_refused(lessons, tmp_path: Path):
+    trainer, _ = make(lessons)
     trainer.save(tmp_path / "run")
     other = replace(
         CONFIG, model=replace(CONFIG.model, memory=replace(CONFIG.model.memory, slots=9))
@@ -95,16 +84,16 @@ def test_a_state_of_another_configuration_is_refused(images, tmp_path: Path):
         stranger.resume(tmp_path / "run")
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(images):
-    trainer, maker = make(images)
+def test_a_loss_that_is_not_finite_stops_the_run(lessons):
+    trainer, maker = make(lessons)
     with torch.no_grad():
         next(iter(trainer.network.fusion.parameters())).fill_(float("nan"))
     with pytest.raises(CheckpointError, match="loss is nan at step 0"):
         trainer.train_step(maker.batch(0))
 
 
-def test_what_is_frozen_stays(images):
-    trainer, maker = make(images)
+def test_what_is_frozen_stays(lessons):
+    trainer, maker = make(lessons)
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
     trainer.train_step(maker.batch(0))
     after = trainer.network.state_dict()
@@ -122,7 +111,6 @@ def test_the_rate_rises_stays_and_falls():
     assert rates[85] == pytest.approx(0.5) and rates[100] == 0.0
 
 
-def test_the_recipe_covers_what_it_draws_from():
-    from unigeoseg.data.instructions import FAMILIES
-
-    assert set(nano().batch.families) == set(FAMILIES)
+def test_the_recipes_are_whole():
+    for config in (nano(), base_paper()):
+        assert all(chances.size for _, chances in asks_of(config.batch.families).values())

@@ -9,10 +9,11 @@ import torch
 
 import sets
 import tiny_base
-from unigeoseg.data.split import read_split
+from mixes import only
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.train.batches import BatchMaker
+from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.recipes import base_tiny
 
@@ -22,17 +23,16 @@ def main(folder: Path, parallel: str, last: int) -> None:
     model = replace(tiny_base.config(), variant="paper")
     # without dropout, whose draws are each process's own
     model = replace(model, enhance=replace(model.enhance, dropout=0.0))
-    config = base_tiny(model, {"roofs": 1.0})
-    config = replace(
-        config, batch=replace(config.batch, families={"box": 1, "attribute": 1}), parallel=parallel
-    )
+    config = base_tiny(model)
+    config = replace(config, batch=only(config.batch, box=1, question=1), parallel=parallel)
     processor = ChatProcessor(tiny_base.tokenizer(), model)
     torch.manual_seed(0)
     trainer = Trainer(UniGeoSegNetwork(model), processor, config)
     data = folder / f"data{trainer.runner.part[0]}{last}"
-    sets.write_set(data / "roofs", images=8)
-    images = read_split(data, "train")
-    maker = BatchMaker(images, processor, config.batch, seed=0, part=trainer.runner.part)
+    lessons = Lessons.of([sets.write_shards(data, images=8)], "train", data / "cache")
+    maker = BatchMaker(
+        lessons, processor, config.batch, steps=config.steps, seed=0, part=trainer.runner.part
+    )
     if (folder / "run" / "state.pt").exists():
         trainer.resume(folder / "run")
     losses = []

@@ -55,8 +55,7 @@ def missing_categories(patch: Patch, never: Iterable[int] = ()) -> list[int]:
     return [
         category
         for category in sorted({*patch.labelled, *never})
-        if taxonomy()[category].target
-        and not any(_alike(category, other) for other in shown)
+        if taxonomy()[category].target and not any(_alike(category, other) for other in shown)
     ]
 
 

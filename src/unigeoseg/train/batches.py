@@ -95,8 +95,7 @@ class Batch:
         )
 
 
-_TRIES = 4  # views that are looked at for one that allows what is wanted
-_LAST_TRIES = 200  # before a task counts as missing from the data
+_TRIES = 200  # views that are looked at for one that allows what is wanted
 
 
 class BatchMaker:
@@ -142,30 +141,25 @@ class BatchMaker:
         """The batch of a step; the same for the same step, seed and data.
 
         Raises:
-            DataError: If no view allows a task.
+            DataError: If no view allows what is asked.
         """
-        rng = np.random.default_rng((self.seed, step, self.which))
         size = self.sizes[step]
-        views: list[np.ndarray] = []
-        said: list[tuple[Patch, Draft]] = []
-        counts: list[int] = []
-        for view, drafts in self._views(step, rng):
-            views.append(augment_pixels(view.pixels, rng))
-            said += [(view, draft) for draft in drafts]
-            counts.append(len(drafts))
+        drawn = [self._drawn(size, hand, rng) for hand, rng in self._hands(step)]
+        said = [(view, draft) for view, drafts in drawn for draft in drafts]
         asked, labels = self.processor.lessons(
             [draft.prompt for _, draft in said],
             [draft.answer for _, draft in said],
-            np.repeat(np.arange(len(views)), counts).tolist(),
+            np.repeat(np.arange(len(drawn)), [len(drafts) for _, drafts in drawn]).tolist(),
             (size, size),
         )
+        pixels = np.stack([view.pixels for view, _ in drawn])
         return Batch(
-            pixel_values=self.processor.pixel_values(np.stack(views).transpose(0, 3, 1, 2)),
+            pixel_values=self.processor.pixel_values(pixels.transpose(0, 3, 1, 2)),
             prompts=asked,
             truth=torch.from_numpy(np.stack([draft.mask for _, draft in said])),
             valid=torch.from_numpy(np.stack([v.regions != UNKNOWN_REGION for v, _ in said])),
             labels=labels,
-            seeds=torch.from_numpy(rng.integers(2**62, size=len(said))),
+            seeds=torch.from_numpy(self._seeds(step)),
             families=tuple(draft.family for _, draft in said),
         )
 
@@ -180,58 +174,56 @@ class BatchMaker:
         prompts = round(self.config.images * self.config.prompts / scale)
         return each * self.parts, max(prompts, each * self.parts)
 
-    def _views(self, step: int, rng: np.random.Generator) -> Iterator[tuple[Patch, list[Draft]]]:
-        """This process's views of a step, with the prompts that the schedule has for them."""
-        size = self.sizes[step]
-        views, prompts = self._shape(size)
+    def _hands(self, step: int) -> Iterator[tuple[list[Task], np.random.Generator]]:
+        """The tasks of the prompts on each of this process's views, and its own chances."""
         tasks = list(Counter(self.tasks.counts(step)).elements())
-        # dealt alike in every process
-        dealt = np.random.default_rng((self.seed, step)).permutation(prompts)
-        first, last = views * self.which // self.parts, views * (self.which + 1) // self.parts
-        left: Counter[Task] = Counter()
-        for index in range(first, last):
-            hand = dealt[prompts * index // views : prompts * (index + 1) // views]
-            left.update(tasks[at] for at in hand)
-            view, drafts = self._fitting(left, size, rng, tries=_TRIES)
-            left.subtract(draft.prompt.task for draft in drafts)
-            yield view, drafts
-        while +left:  # what none of these views allowed
-            view, drafts = self._fitting(left, size, rng, tries=_LAST_TRIES)
-            left.subtract(draft.prompt.task for draft in drafts)
-            if not drafts:
-                raise DataError(
-                    f"none of {_LAST_TRIES} views allowed a {next(iter(+left))} prompt; give data "
-                    "that has some, or leave the task out of the mix"
-                )
-            yield view, drafts
+        dealt = np.random.default_rng((self.seed, step)).permutation(len(tasks))
+        for view, (first, last) in self._views(step):
+            yield (
+                [tasks[at] for at in dealt[first:last]],
+                np.random.default_rng((self.seed, step, view)),
+            )
 
-    def _fitting(
-        self, left: Counter[Task], size: int, rng: np.random.Generator, *, tries: int
+    def _views(self, step: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Numbers of this process's views, and which of the step's prompts are on each."""
+        views, prompts = self._shape(self.sizes[step])
+        for view in range(views * self.which // self.parts, views * (self.which + 1) // self.parts):
+            yield view, (prompts * view // views, prompts * (view + 1) // views)
+
+    def _seeds(self, step: int) -> np.ndarray:
+        """A number for each prompt (P,), whichever process has it."""
+        _, prompts = self._shape(self.sizes[step])
+        drawn = np.random.default_rng((self.seed, step)).integers(2**62, size=prompts)
+        return np.concatenate([drawn[first:last] for _, (first, last) in self._views(step)])
+
+    def _drawn(
+        self, size: int, hand: list[Task], rng: np.random.Generator
     ) -> tuple[Patch, list[Draft]]:
-        """A view that allows what is left to ask, or the one of several that allows most."""
-        best: tuple[Patch, list[Draft]] | None = None
-        for _ in range(tries):
-            found = self._tried(left, size, rng)
-            if best is None or len(found[1]) > len(best[1]):
-                best = found
-            if len(best[1]) == (+left).total():
-                break
-        assert best is not None
-        return best
+        """A view with prompts of the tasks in `hand`."""
+        wanted = Counter(hand)
+        for _ in range(_TRIES):
+            view, drafts = self._tried(size, wanted, rng)
+            if len(drafts) == len(hand):
+                return replace(view, pixels=augment_pixels(view.pixels, rng)), drafts
+        raise DataError(
+            f"none of {_TRIES} views allowed prompts of {', '.join(wanted)}; give data with more "
+            "to ask for, or leave a task out of the mix"
+        )
 
     def _tried(
-        self, left: Counter[Task], size: int, rng: np.random.Generator
+        self, size: int, wanted: Counter[Task], rng: np.random.Generator
     ) -> tuple[Patch, list[Draft]]:
+        """A view and what of the wanted it allows."""
         number = int(rng.choice(len(self.chances), p=self.chances))
         patch = self.lessons.patches[number]
         if self.lessons.written(number) and rng.random() < self.config.stored:
             view = crops.crop(patch, crops.whole(patch), size)
-            return view, self.lessons.drafts(number, left, size, rng)
+            return view, self.lessons.drafts(number, wanted, size, rng)
         view = crops.crop(patch, self._window(patch, size, rng), size, int(rng.integers(8)))
         teacher = Teacher(view, rng, self.config.never.get(patch.source, ()))
         drafts = [
             draft
-            for task, count in sorted((+left).items())
+            for task, count in sorted(wanted.items())
             for draft in _asked(teacher, *self.asks[task], count, rng)
             if self.processor.takes(draft.prompt)
         ]

@@ -76,7 +76,8 @@ class Lessons:
                 for patch in self.patches.patches
             ]
         )
-        return weights / weights.sum()
+        total: float = weights.sum()
+        return np.asarray(weights / total)
 
     def written(self, number: int) -> bool:
         """Whether others wrote about a patch."""

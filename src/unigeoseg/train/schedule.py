@@ -24,8 +24,9 @@ EVEN: TaskWeights = {task: 1 / len(Task) for task in Task}
 
 
 def task_weights(progress: float, start: TaskWeights = EVEN) -> TaskWeights:
-    """PTS: interactive falls in a line from 1.0 to 0.7 of its start and reasoning takes what it
-    gives up; referring stays.
+    """PTS: interactive falls to 0.7 of its start, reasoning takes what it gives up.
+
+    The fall is a straight line; referring stays.
 
     Args:
         progress: Share of the run that is done, from 0 to 1.

@@ -124,9 +124,7 @@ class Teacher:
 
     @cached_property
     def _objects(self) -> list[Candidate]:
-        return keep(
-            self._view, candidates(self._view, _forget), self._rng, _forget, _RULES
-        )
+        return keep(self._view, candidates(self._view, _forget), self._rng, _forget, _RULES)
 
     @cached_property
     def _by_category(self) -> list[list[Candidate]]:
@@ -165,7 +163,7 @@ class Teacher:
                 for draft in writer.write(describable[at]):
                     told.setdefault(draft.family, []).append(draft)
         for drafts in told.values():
-            self._rng.shuffle(drafts)  # type: ignore[arg-type]
+            self._rng.shuffle(drafts)
         return told
 
 
