@@ -176,10 +176,10 @@ def _instances(path: Path, classes: dict[int, str]) -> dict[str, list[tuple[str,
     return {
         name: [
             (category, item["segmentation"])
-            for item in sorted(coco.annotations[number], key=lambda item: -item["area"])
+            for item in sorted(annotations, key=lambda item: -item["area"])
             if (category := _CATEGORIES.get(labels[item["category_id"]])) and item["segmentation"]
         ]
-        for name, number in coco.images.items()
+        for name, annotations in coco.annotations.items()
     }
 
 

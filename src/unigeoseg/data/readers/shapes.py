@@ -58,7 +58,7 @@ def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  #
         Refused: If the runs do not fill the image.
     """
     counts = rle.get("counts") if isinstance(rle, dict) else None
-    if counts is None or list(rle.get("size") or ()) != list(shape):
+    if counts is None or rle.get("size") != list(shape):
         raise Refused("broken_label", f"run-lengths do not have the image's size {list(shape)}")
     if isinstance(counts, list):
         if not all(isinstance(run, int) and run >= 0 for run in counts) or sum(counts) != (
@@ -176,7 +176,7 @@ def settled(regions: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.
 def _points(ring: Any, shape: Shape) -> NDArray[np.float64]:  # noqa: ANN401 - from a file
     try:
         flat = np.asarray(ring, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise Refused("broken_label", f"a polygon is no list of numbers: {error}") from error
     far = _FAR * max(shape)
     if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not (np.abs(flat) <= far).all():
