@@ -151,7 +151,7 @@ def _cut(colours: NDArray[np.uint8], threshold: int) -> NDArray[np.uint8]:
 def _packed(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """(..., 3) colours as numbers of 24 bits."""
     red, green, blue = (colours[..., band].astype(np.uint32) for band in range(3))
-    packed: NDArray[np.uint32] = red << 16 | green << 8 | blue
+    packed: NDArray[np.uint32] = red << np.uint32(16) | green << np.uint32(8) | blue
     return packed
 
 
