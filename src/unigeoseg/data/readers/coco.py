@@ -60,7 +60,7 @@ def load(path: Path) -> Coco:
 def _load(path: Path, _changed: int, _size: int) -> Coco:
     content = read_json(path, MAX_INDEX_BYTES)
     try:
-        names = {image["id"]: plain_path(image["file_name"]) for image in content["images"]}
+        names = {image["id"]: _file_name(image["file_name"]) for image in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         found: dict[str, list[Annotation]] = {name: [] for name in sorted(names.values())}
         strays = 0
@@ -75,6 +75,12 @@ def _load(path: Path, _changed: int, _size: int) -> Coco:
             "categories and annotations"
         ) from error
     return Coco(names, categories, {key: tuple(value) for key, value in found.items()}, strays)
+
+
+def _file_name(name: Any) -> str:  # noqa: ANN401 - from a file
+    if not isinstance(name, str):
+        raise TypeError(f"file_name {name!r}")
+    return plain_path(name)
 
 
 def index_path(folder: Folder, candidates: Iterable[str]) -> str | None:

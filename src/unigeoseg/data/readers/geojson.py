@@ -18,6 +18,8 @@ from unigeoseg.data.readers.shapes import from_geometry
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import WGS84, Grid, parse_crs, transformer
 
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, ShapelyError)
+
 
 def labels(reading: Reading, image: Decoded) -> Labels:
     """Polygons of the GeoJSON beside an image, as objects.
@@ -45,8 +47,9 @@ def labels(reading: Reading, image: Decoded) -> Labels:
 def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[LabelledObject]:  # noqa: ANN401
     try:
         name = feature["properties"][reading.folder.source.attribute]
-        geometry = parse_shape(feature["geometry"])
-    except (LookupError, TypeError, ValueError, AttributeError, ShapelyError) as error:
+        with np.errstate(invalid="ignore"):  # what is not finite is refused below
+            geometry = parse_shape(feature["geometry"])
+    except _DAMAGE as error:
         attribute = reading.folder.source.attribute
         raise Refused(
             "broken_label", f"expected a polygon and the property {attribute!r}: {error!r}"
@@ -54,7 +57,10 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     category = reading.category(str(name))
     if category is None or not reading.folder.table.targets(category):
         return []
-    found = from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
+    try:
+        found = from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
+    except ShapelyError as error:
+        raise Refused("broken_label", f"its polygon cannot be computed with: {error}") from error
     if found is None:
         raise Refused("outside_image", "nothing of it lies in the image")
     return [found]

@@ -24,6 +24,7 @@ MAX_PATH_BYTES, MAX_NAME_BYTES = 1024, 255
 """Longest path below a source's directory, and longest part of it."""
 
 _SHOWN = 80  # characters of a class name that a message shows
+_DETAIL = 500  # characters of a rejection; a parser's message may quote all of a file
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 Rule = Literal[
@@ -151,8 +152,11 @@ class Reading:
         self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
     ) -> None:
         """Note that something of the item was dropped."""
+        said = " ".join(detail.split())
+        if len(said) > _DETAIL:
+            said = f"{said[:_DETAIL]}..."
         name = self.folder.source.name
-        self.reject(Rejection("read", rule, name, self.item.key, detail, value, limit))
+        self.reject(Rejection("read", rule, name, self.item.key, said, value, limit))
 
     def category(self, name: str) -> int | None:
         """Category of an object's class name; None, and counted, if nobody knows it."""

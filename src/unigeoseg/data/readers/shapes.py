@@ -116,11 +116,11 @@ def box_of(category: int, corners: Sequence[Sequence[float]], shape: Shape) -> L
     Upright boxes are cut at the image's edge; rotated ones that reach over it stay whole.
 
     Raises:
-        Refused: If a corner is not finite, or the box has no extent.
+        Refused: If a corner is not finite and near the image, or the box has no extent.
     """
     points = np.asarray(corners, np.float64)
-    if points.shape != (4, 2) or not np.isfinite(points).all():
-        raise Refused("broken_label", "a box needs four corners of finite coordinates")
+    if points.shape != (4, 2) or not (np.abs(points) <= _FAR * max(shape)).all():
+        raise Refused("broken_label", "a box needs four corners, finite and near the image")
     area = abs(_signed_area(points))
     if area < 1e-6:
         raise Refused("box_extent", "a box has no extent", area, 0)
