@@ -20,6 +20,7 @@ from unigeoseg.data.readers.images import MAX_PIXELS
 from unigeoseg.data.readers.refs import load_refs
 from unigeoseg.errors import DataError
 
+
 def png_of(width: int, height: int) -> bytes:
     """A PNG of a few bytes that says it has that many pixels."""
 

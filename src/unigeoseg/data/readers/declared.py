@@ -3,7 +3,6 @@
 `docs/sources.md` shows one of each kind.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +47,7 @@ _RULES = (
     (r"sequence: file-name prefix", r"[^-_]+"),
     (r"source scene: prefix ([A-Za-z0-9_-]+)", "prefix"),
 )
+_COARSEST = 1e6  # metres per pixel; more is no length on the ground
 _DIGITS = 9  # of a class id; more are a name
 _METRES = re.compile(r"(?:about )?(\d+(?:\.\d+)?) ?m(?: \(.*)?", re.DOTALL)
 
@@ -106,7 +106,7 @@ def labelled_set(directory: Path) -> Source:
 
 def metres(said: Any) -> float | None:  # noqa: ANN401 - from a file
     """Metres per pixel from a number or from "0.5 m", "about 0.5 m (...)"; else None."""
-    if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < math.inf:
+    if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < _COARSEST:
         return float(said)
     match = _METRES.fullmatch(said.split(",")[0]) if isinstance(said, str) else None
     only_one = match is not None and not re.search(r", .*\d+(\.\d+)? m\b", str(said))
@@ -272,6 +272,8 @@ def _bands(path: Path, bands: list[Any]) -> tuple[int, ...]:
 
 def _positive(path: Path, content: Mapping[str, Any]) -> float | None:
     gsd = content.get("gsd_m")
-    if gsd is not None and not 0 < gsd < math.inf:
-        raise DataError(f'{path}: "gsd_m" is {gsd!r}; expected metres per pixel above 0')
+    if gsd is not None and not 0 < gsd < _COARSEST:
+        raise DataError(
+            f'{path}: "gsd_m" is {gsd!r}; expected metres per pixel above 0 and below 1e6'
+        )
     return None if gsd is None else float(gsd)

@@ -38,7 +38,8 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     objects: list[LabelledObject] = []
     for number, feature in enumerate(content["features"], start=1):
         try:
-            objects += _objects(reading, feature, image.grid, crs)
+            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
+                objects += _objects(reading, feature, image.grid, crs)
         except Refused as error:
             reading.note(error.rule, f"feature {number}: {error}", error.value, error.limit)
     return Labels(objects=larger_first(objects))
@@ -47,8 +48,7 @@ def labels(reading: Reading, image: Decoded) -> Labels:
 def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[LabelledObject]:  # noqa: ANN401
     try:
         name = feature["properties"][reading.folder.source.attribute]
-        with np.errstate(invalid="ignore"):  # what is not finite is refused below
-            geometry = parse_shape(feature["geometry"])
+        geometry = parse_shape(feature["geometry"])
     except _DAMAGE as error:
         attribute = reading.folder.source.attribute
         raise Refused(

@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage
 from unigeoseg.data.catalog import by_name
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Reject
 from unigeoseg.data.readers import boxes, coco, geojson, labelled, masks, texts
 from unigeoseg.data.readers.declared import DECLARATION, META, declared, labelled_set
 from unigeoseg.data.readers.images import Decoded, read_image
@@ -74,21 +74,22 @@ class OpenSource:
         """
         return _READERS[self.source.reader].items(self.folder)
 
-    def unmatched(self, reject: Reject) -> None:
-        """Note every declared class that the taxonomy does not know, once."""
-        for name in self.folder.table.unmatched:
-            detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
-            reject(Rejection("read", "unknown_class", self.source.name, "", detail))
+    def note_whole(self, reject: Reject) -> None:
+        """Note what concerns the whole source, once.
 
-    def strays(self, reject: Reject) -> None:
-        """Note how many entries of its indexes have no image.
+        That is every declared class that the taxonomy does not know, and how many entries of its
+        indexes have no image.
 
         Raises:
             DataError: If an index is missing or broken.
         """
+        whole = Reading(self.folder, Item(key="", group=""), reject)
+        for name in self.folder.table.unmatched:
+            detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
+            whole.note("unknown_class", detail)
         strays = _READERS[self.source.reader].strays
         if strays is not None:
-            strays(Reading(self.folder, Item(key="", group=""), reject))
+            strays(whole)
 
     def read(self, item: Item, reject: Reject) -> AnnotatedImage | None:
         """Read one image with its labels.
@@ -153,8 +154,7 @@ def open_source(source: Source | str, directory: str | Path, reject: Reject) -> 
     if not path.is_dir():
         raise DataError(f"{path} is not a directory; give the folder of {row.name}")
     opened = OpenSource(row, path)
-    opened.unmatched(reject)
-    opened.strays(reject)
+    opened.note_whole(reject)
     return opened
 
 
