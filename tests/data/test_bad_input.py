@@ -13,26 +13,12 @@ import numpy as np
 import pytest
 
 import sources
-from unigeoseg.data.annotated import AnnotatedImage
+from reads import Read, read_all, rules
 from unigeoseg.data.catalog import CATALOG
-from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.readers import open_source
 from unigeoseg.data.readers.images import MAX_PIXELS
 from unigeoseg.data.readers.refs import load_refs
-from unigeoseg.data.source import Source
 from unigeoseg.errors import DataError
-
-Read = tuple[list[AnnotatedImage | None], list[Rejection]]
-
-
-def read_all(source: str | Source, root: Path) -> Read:
-    rejected: list[Rejection] = []
-    opened = open_source(source, root, rejected.append)
-    return [opened.read(item, rejected.append) for item in opened.items], rejected
-
-
-def rules(rejected: list[Rejection]) -> list[str]:
-    return [r.rule for r in rejected]
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -160,6 +146,7 @@ BOX_LINES = {
     "no extent": ("box_extent", "5 5 5 5 5 5 5 5 ship 0"),
     "text": ("broken_label", "5 5 x 5 9 9 5 9 ship 0"),
     "short": ("broken_label", "1 2 3"),
+    "far": ("broken_label", "1e300 5 9 5 9 9 5 -1e300 ship 0"),
     "not finite": ("broken_label", "nan 5 9 5 9 9 5 9 ship 0"),
     "class": ("unknown_class", "5 5 9 5 9 9 5 9 flying-saucer 0"),
 }
@@ -220,6 +207,13 @@ ANNOTATIONS = {
     "two points": ("broken_label", {"segmentation": [[1, 1, 5, 5]]}),
     "text": ("broken_label", {"segmentation": [["a"] * 6]}),
     "far": ("broken_label", {"segmentation": [[0, 0, 1e12, 0, 1e12, 1e12]]}),
+    "five numbers for a size": (
+        "broken_label",
+        {"segmentation": {"size": [48, 64, 1, 1, 1], "counts": [3072]}},
+    ),
+    "no size": ("broken_label", {"segmentation": {"size": 48, "counts": [3072]}}),
+    "a number too large": ("broken_label", {"segmentation": [[10**400] * 6]}),
+    "a box too large": ("broken_label", {"bbox": [10**400, 1, 1, 1]}),
     "nested": ("broken_label", {"segmentation": [[[1, 2], [3, 4], [5, 6]]]}),
     "other size": ("broken_label", {"segmentation": {"size": [9, 9], "counts": [81]}}),
     "short runs": ("broken_label", {"segmentation": {"size": [48, 64], "counts": [5]}}),
@@ -270,6 +264,13 @@ def test_a_broken_index_stops_its_source(tmp_path: Path):
         read_all("isaid", tmp_path)
     path.write_text(json.dumps({"images": [{"id": 1, "file_name": "../../x.png"}]} | EMPTY))
     with pytest.raises(DataError, match="leads out of"):
+        read_all("isaid", tmp_path)
+    for name, message in {"a" * 300: "no file name", "\ud800": "Unicode|surrogate"}.items():
+        path.write_text(json.dumps({"images": [{"id": 1, "file_name": name}]} | EMPTY))
+        with pytest.raises(DataError, match=message):
+            read_all("isaid", tmp_path)
+    path.write_text(json.dumps({"images": [{"id": 1, "file_name": 3}]} | EMPTY))
+    with pytest.raises(DataError, match="is no COCO file"):
         read_all("isaid", tmp_path)
     path.unlink()
     with pytest.raises(DataError, match=r"expected train/Annotations/iSAID_train\.json"):

@@ -63,7 +63,7 @@ def test_parse_crs(text):
     assert parse_crs(text) == UTM
 
 
-@pytest.mark.parametrize("text", ["", "EPSG:999999", "utm fifty", "0"])
+@pytest.mark.parametrize("text", ["", "EPSG:999999", "utm fifty", "0", "²", "9" * 5000])
 def test_parse_crs_refuses_unknown_names(text):
     with pytest.raises(UnknownCrsError, match="EPSG:4326"):
         parse_crs(text)

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal, TypeVar
 
 from unigeoseg.data.annotated import UNKNOWN
 from unigeoseg.data.taxonomy import by_name
 from unigeoseg.errors import DataError
+from unigeoseg.sample import Split
+
+K = TypeVar("K")
 
 NOTHING = 0  # category id of pixels that are none of a source's classes
 
@@ -50,16 +50,18 @@ class ClassTable:
     Attributes:
         ids: Category of each id.
         colours: Category of each colour (r, g, b).
-        names: Category of each class name, in plain form.
+        names: Category of each class name, in plain form; None where nobody knows it.
         labelled: Categories that the source labels wherever they occur.
         unmatched: Class names that the taxonomy does not know; they mean UNKNOWN.
+        unmatched_ids: Ids of such classes, with their names.
     """
 
     ids: Mapping[int, int]
     colours: Mapping[tuple[int, int, int], int]
-    names: Mapping[str, int]
+    names: Mapping[str, int | None]
     labelled: frozenset[int]
     unmatched: tuple[str, ...]
+    unmatched_ids: Mapping[int, str]
 
     @classmethod
     def of(cls, classes: Mapping[Code, str], *, ignore_id: int | None = None) -> "ClassTable":
@@ -68,39 +70,34 @@ class ClassTable:
         Raises:
             DataError: If a code is neither an id, a name, nor a colour.
         """
-        ids: dict[int, int] = {}
-        colours: dict[tuple[int, int, int], int] = {}
-        names: dict[str, int] = {}
+        ids: dict[int, int | None] = {}
+        colours: dict[tuple[int, int, int], int | None] = {}
+        names: dict[str, int | None] = {}
+        called: dict[int, str] = {}
         unmatched = []
         for code, text in classes.items():
             name, category = meaning(text)
             if category is None:
                 unmatched.append(name)
-            found = int(UNKNOWN) if category is None else category
-            names[plain(name)] = found
-            _enter(code, found, ids, colours, names)
+            names[plain(name)] = category
+            number = _enter(code, category, ids, colours, names)
+            called |= {} if number is None else {number: name}
+        lost = {number: called[number] for number, category in ids.items() if category is None}
         if ignore_id is not None:
-            ids[ignore_id] = int(UNKNOWN)
-        labelled = frozenset(names.values()) - {NOTHING, int(UNKNOWN)}
-        return cls(ids, colours, names, labelled, tuple(dict.fromkeys(unmatched)))
+            _enter(ignore_id, int(UNKNOWN), ids, colours, names)
+        labelled = frozenset(filter(None, names.values())) - {int(UNKNOWN)}
+        unknown = tuple(dict.fromkeys(unmatched))
+        return cls(_settled(ids), _settled(colours), names, labelled, unknown, lost)
 
     def named(self, name: str) -> int | None:
-        """Category of a class name, by the table, else by the taxonomy; None if unknown."""
-        found = self.names.get(plain(name))
-        return meaning(name)[1] if found is None else found
+        """Category of a class name, by the table, else by the taxonomy; None if nobody knows it."""
+        said = plain(name)
+        return self.names[said] if said in self.names else meaning(name)[1]
 
     @staticmethod
     def targets(category: int) -> bool:
         """Whether an id is a category, neither NOTHING nor UNKNOWN."""
         return category not in (NOTHING, int(UNKNOWN))
-
-    @property
-    def by_id(self) -> NDArray[np.uint16]:
-        """(65536,) uint16: the category of each id, UNKNOWN for ids that are not in the table."""
-        table = np.full(65536, UNKNOWN, np.uint16)
-        for code, category in self.ids.items():
-            table[code] = category
-        return table
 
 
 def plain(name: str) -> str:
@@ -129,25 +126,43 @@ def _hidden(name: str) -> int:
 
 def _enter(
     code: Code,
-    category: int,
-    ids: dict[int, int],
-    colours: dict[tuple[int, int, int], int],
-    names: dict[str, int],
-) -> None:
+    category: int | None,
+    ids: dict[int, int | None],
+    colours: dict[tuple[int, int, int], int | None],
+    names: dict[str, int | None],
+) -> int | None:
+    """Enter what a code means, and return its id if it has one."""
     match code:
         case str():
             names[plain(code)] = category
-        case int() if 0 <= code < 65536:
-            ids[code] = category
-        case (int(red), int(green), int(blue)):
+            return None
+        case (int(red), int(green), int(blue)) if _is_colour(red, green, blue):
             colours[red, green, blue] = category
-        case (int(number), int(red), int(green), int(blue)):
+            return None
+        case int(number) if 0 <= number < 65536:
+            ids[number] = category
+            return number
+        case (int(number), int(red), int(green), int(blue)) if 0 <= number < 65536 and _is_colour(
+            red, green, blue
+        ):
             ids[number] = category
             colours[red, green, blue] = category
+            return number
         case _:
             raise DataError(
                 f"{code!r} is no class code; give an id from 0 to 65535, a name or a colour r, g, b"
             )
+
+
+def _is_colour(*values: int) -> bool:
+    return all(0 <= value < 256 for value in values)
+
+
+def _settled(found: Mapping[K, int | None]) -> dict[K, int]:
+    """A table of codes in which what nobody knows is UNKNOWN."""
+    return {
+        code: int(UNKNOWN) if category is None else category for code, category in found.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +259,7 @@ class Source:
 
 
 _IMAGE_SUFFIX = "(?:jpg|jpeg|png|tif|tiff|bmp|jp2|JPG|JPEG|PNG|TIF|TIFF|BMP|JP2)"
-_SPLITS = MappingProxyType(
+_SPLITS: Mapping[str, Split] = MappingProxyType(
     {
         "train": "train",
         "training": "train",
@@ -253,13 +268,26 @@ _SPLITS = MappingProxyType(
         "validation": "val",
         "test": "test",
         "testing": "test",
+        "testa": "test",  # the two tests of the REFER format
+        "testb": "test",
     }
 )
 
 
-def split_of(word: str) -> str:
-    """The split that "Train", "validation", "testing" and the like name; else empty."""
-    return _SPLITS.get(word.lower(), "")
+def split_of(word: str, where: object) -> Split | Literal[""]:
+    """The split that "Train", "validation", "testing" and the like name; none for no word.
+
+    Args:
+        word: As a folder, a list or a declaration says it.
+        where: The file or folder that says it, for the message.
+
+    Raises:
+        DataError: If the word names none: to guess could put one image into two splits.
+    """
+    said = word.strip().lower()
+    if said and said not in _SPLITS:
+        raise DataError(f"{where}: {word!r} names no split; known are {', '.join(_SPLITS)}")
+    return _SPLITS[said] if said else ""
 
 
 def pattern_of(template: str) -> re.Pattern[str]:

@@ -236,9 +236,9 @@ def parse_crs(text: str) -> CRS:
     """
     try:
         crs = CRS.from_user_input(int(text) if text.strip().isdigit() else text.strip())
-    except CRSError as error:
+    except (CRSError, ValueError, OverflowError) as error:  # int() takes 4,300 digits at most
         raise UnknownCrsError(
-            f"{text!r} is not a known CRS; give an EPSG code such as EPSG:4326 or EPSG:32650"
+            f"{text[:80]!r} is not a known CRS; give an EPSG code such as EPSG:4326 or EPSG:32650"
         ) from error
     if not crs:
         raise UnknownCrsError("the CRS is empty; give an EPSG code such as EPSG:4326")

@@ -10,12 +10,16 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from unigeoseg.data.annotated import LabelledBox
+from unigeoseg.data.readers import masks
 from unigeoseg.data.readers.images import Decoded
-from unigeoseg.data.readers.reading import Labels, Reading, Refused, read_text
+from unigeoseg.data.readers.reading import Folder, Item, Labels, Reading, Refused, read_text
 from unigeoseg.data.readers.shapes import box_of, upright
+from unigeoseg.errors import DataError
 
 Corners = Sequence[Sequence[float]]
 P = ParamSpec("P")
+
+_DIGITS = 9  # of a class id; more are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,22 @@ class Found:
     where: str
     name: str
     corners: Corners | Refused
+
+
+def yolo_items(folder: Folder) -> list[Item]:
+    """The images of the source, by path.
+
+    Raises:
+        DataError: If there is none, or not one has a label file: no file means no box, so a wrong
+            template would make all of them empty.
+    """
+    found = masks.items(folder)
+    if not any(folder.path(item.label).is_file() for item in found):
+        raise DataError(
+            f"{folder.directory} has {len(found)} images and no label file, expected "
+            f"{found[0].label} or the like; check the template"
+        )
+    return found
 
 
 def yolo(reading: Reading, image: Decoded) -> Labels:
@@ -90,9 +110,12 @@ def _category(reading: Reading, name: str) -> int | None:
     table = reading.folder.table
     if not (name.isdecimal() and table.ids):
         return reading.category(name)
-    if int(name) not in table.ids:
-        raise Refused("unknown_id", f"class {name} has no name; declare it", float(name))
-    return table.ids[int(name)]
+    number = int(name) if len(name) <= _DIGITS else -1
+    if number not in table.ids:
+        raise Refused("unknown_id", f"class {name[:_DIGITS]} has no name; declare it", number)
+    if number in table.unmatched_ids:
+        reading.count_unknown(table.unmatched_ids[number])
+    return table.ids[number]
 
 
 def _yolo_boxes(lines: Sequence[str], width: int, height: int) -> Iterator[Found]:

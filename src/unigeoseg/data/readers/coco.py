@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from unigeoseg.data.annotated import LabelledBox, LabelledObject, larger_first
@@ -15,11 +15,12 @@ from unigeoseg.data.readers.reading import (
     Labels,
     Reading,
     Refused,
+    plain_path,
     read_json,
 )
 from unigeoseg.data.readers.shapes import box_of, from_rings, from_rle, upright
 from unigeoseg.data.readers.walk import scene_of
-from unigeoseg.data.source import Index
+from unigeoseg.data.source import Index, split_of
 from unigeoseg.errors import DataError
 
 Annotation = Mapping[str, Any]
@@ -30,14 +31,16 @@ class Coco:
     """A COCO file, by image.
 
     Attributes:
-        images: File name -> id, in the order of names.
+        names: Image id -> file name, as `plain_path` writes it; a file may have several ids.
         categories: Id -> class name; empty if the file has none.
-        annotations: Image id -> its annotations, in the order of the file.
+        annotations: File name -> its annotations, in the order of the file; names in order.
+        strays: How many annotations are of images that the file does not list.
     """
 
-    images: Mapping[str, Any]
+    names: Mapping[Any, str]
     categories: Mapping[int, str]
-    annotations: Mapping[Any, tuple[Annotation, ...]]
+    annotations: Mapping[str, tuple[Annotation, ...]]
+    strays: int
 
 
 def load(path: Path) -> Coco:
@@ -57,23 +60,27 @@ def load(path: Path) -> Coco:
 def _load(path: Path, _changed: int, _size: int) -> Coco:
     content = read_json(path, MAX_INDEX_BYTES)
     try:
-        images: dict[str, Any] = {}
-        first: dict[Any, Any] = {}  # id of an image -> the first id of its file
-        for image in content["images"]:
-            name = PurePosixPath(image["file_name"]).as_posix()
-            first[image["id"]] = images.setdefault(name, image["id"])
+        names = {image["id"]: _file_name(image["file_name"]) for image in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
-        found: dict[Any, list[Annotation]] = {number: [] for number in images.values()}
+        found: dict[str, list[Annotation]] = {name: [] for name in sorted(names.values())}
+        strays = 0
         for annotation in content["annotations"]:
-            number = annotation["image_id"]
-            found.setdefault(first.get(number, number), []).append(annotation)
-    except (KeyError, TypeError, ValueError) as error:
+            name = names.get(annotation["image_id"])
+            strays += name is None
+            if name is not None:
+                found[name].append(annotation)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path} is no COCO file ({error!r} missing or of the wrong type): it needs images, "
             "categories and annotations"
         ) from error
-    ordered = dict(sorted(images.items()))
-    return Coco(ordered, categories, {key: tuple(value) for key, value in found.items()})
+    return Coco(names, categories, {key: tuple(value) for key, value in found.items()}, strays)
+
+
+def _file_name(name: Any) -> str:  # noqa: ANN401 - from a file
+    if not isinstance(name, str):
+        raise TypeError(f"file_name {name!r}")
+    return plain_path(name)
 
 
 def index_path(folder: Folder, candidates: Iterable[str]) -> str | None:
@@ -100,28 +107,61 @@ def items(folder: Folder) -> list[Item]:
     """The images that the source's indexes list, by path.
 
     Raises:
-        DataError: If no index is there, one is broken, or an image lies outside the directory.
+        DataError: If no index is there, one is broken, an image lies outside the directory, or its
+            split is none.
     """
     found = []
     for path, index in indexes(folder):
-        for name in load(folder.path(path)).images:
+        split = split_of(index.split, folder.directory / path)
+        for name in load(folder.path(path)).annotations:
             key = image_key(folder, index, name)
-            found.append(Item(key, scene_of(folder, key, key), index.split, path))
+            found.append(Item(key, scene_of(folder, key, key), split, path))
     return sorted(found, key=lambda item: item.key)
 
 
 def image_key(folder: Folder, index: Index, name: str) -> str:
     """Path of an image that an index names, below the source's directory."""
-    below = f"{index.images}/{name}" if index.images else name
-    return folder.path(below).relative_to(folder.directory).as_posix()
+    key = plain_path(f"{plain_path(index.images)}/{name}" if plain_path(index.images) else name)
+    folder.path(key)
+    return key
+
+
+def entry(reading: Reading) -> tuple[Index, Coco, str]:
+    """The index that lists the item, what it says, and how it calls the item's image.
+
+    Raises:
+        Refused: If it does not list it.
+    """
+    folder, item = reading.folder, reading.item
+    coco = load(reading.label_path)
+    for path, index in indexes(folder):
+        base = plain_path(index.images)
+        name = item.key.removeprefix(f"{base}/" if base else "")
+        if path == item.label and name in coco.annotations:
+            return index, coco, name
+    raise Refused("missing_label", f"{item.label} has no entry for the image")
+
+
+def strays(whole: Reading) -> None:
+    """Note, for each index, how many annotations are of images that it does not list."""
+    for path, _ in indexes(whole.folder):
+        note_strays(whole, path, load(whole.folder.path(path)))
+
+
+def note_strays(whole: Reading, path: str, coco: Coco) -> None:
+    """Note how many annotations of an index are of images that it does not list."""
+    if coco.strays:
+        detail = f"{path} has {coco.strays} annotations of images that it does not list"
+        whole.note("missing_image", detail, coco.strays, 0)
 
 
 def labels(reading: Reading, image: Decoded) -> Labels:
-    """The objects and boxes of an image."""
-    path = reading.label_path
-    coco = load(path)
-    index = next(index for below, index in indexes(reading.folder) if below == reading.item.label)
-    name = reading.item.key.removeprefix(f"{index.images}/" if index.images else "")
+    """The objects and boxes of an image.
+
+    Raises:
+        Refused: If its index has no entry for it.
+    """
+    _, coco, name = entry(reading)
     return gather(reading, coco, name, image.pixels.shape[:2])
 
 
@@ -129,7 +169,7 @@ def gather(reading: Reading, coco: Coco, name: str, shape: tuple[int, int]) -> L
     """Objects and boxes of the image that a COCO file calls `name`; broken ones are noted."""
     objects: list[LabelledObject] = []
     boxes: list[LabelledBox] = []
-    for annotation in coco.annotations.get(coco.images.get(name), ()):
+    for annotation in coco.annotations[name]:
         try:
             found = _shape(reading, coco, annotation, shape)
         except Refused as error:
@@ -186,6 +226,6 @@ def outlined(category: int, outline: Any, shape: tuple[int, int]) -> LabelledObj
 def _boxed(category: int, annotation: Annotation, shape: tuple[int, int]) -> LabelledBox | None:
     try:
         x, y, width, height = (float(value) for value in annotation["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Refused("broken_label", f"neither segmentation nor bbox: {error!r}") from error
     return box_of(category, upright(x, y, x + width, y + height), shape)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from unigeoseg.data.readers.reading import Refused, read_json
-from unigeoseg.data.source import Code, Files, Index, ReaderName, Source, filled, words_of
+from unigeoseg.data.source import Code, Files, Index, ReaderName, Source, filled, split_of, words_of
 from unigeoseg.errors import DataError
 
 DECLARATION, META = "source.json", "meta.json"
@@ -47,6 +47,8 @@ _RULES = (
     (r"sequence: file-name prefix", r"[^-_]+"),
     (r"source scene: prefix ([A-Za-z0-9_-]+)", "prefix"),
 )
+_COARSEST = 1e6  # metres per pixel; more is no length on the ground
+_DIGITS = 9  # of a class id; more are a name
 _METRES = re.compile(r"(?:about )?(\d+(?:\.\d+)?) ?m(?: \(.*)?", re.DOTALL)
 
 
@@ -104,7 +106,7 @@ def labelled_set(directory: Path) -> Source:
 
 def metres(said: Any) -> float | None:  # noqa: ANN401 - from a file
     """Metres per pixel from a number or from "0.5 m", "about 0.5 m (...)"; else None."""
-    if isinstance(said, int | float) and not isinstance(said, bool) and said > 0:
+    if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < _COARSEST:
         return float(said)
     match = _METRES.fullmatch(said.split(",")[0]) if isinstance(said, str) else None
     only_one = match is not None and not re.search(r", .*\d+(\.\d+)? m\b", str(said))
@@ -196,15 +198,22 @@ def _files(path: Path, content: Mapping[str, Any]) -> Files:
         words = dict.fromkeys(words_of(template), "x")
         for other in (*labels, content.get("group", ""), content.get("masks", "")):
             filled(other, words)
-    splits = content.get("splits", {})
-    lists = {split: _texts(path, "splits", below)[0] for split, below in splits.items()}
     return Files(
         images=images,
         labels=labels,
         masks=content.get("masks", ""),
         group=content.get("group", ""),
-        lists=lists,
+        lists=_lists(path, content.get("splits", {})),
     )
+
+
+def _lists(path: Path, splits: Mapping[str, Any]) -> dict[str, str]:
+    """Split -> file with its stems; a list that is missing would move its images elsewhere."""
+    for split, below in splits.items():
+        split_of(split, path)
+        if not isinstance(below, str) or not (path.parent / below).is_file():
+            raise DataError(f'{path}: "splits" has {below!r} for {split!r}; expected a file there')
+    return dict(splits)
 
 
 def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:
@@ -227,7 +236,7 @@ def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:
             Index(
                 files=(entry["file"],),
                 images=entry.get("images", "").strip("/"),
-                split=entry.get("split", ""),
+                split=split_of(entry.get("split", ""), path),
                 masks=entry.get("masks", "").strip("/"),
                 refs=refs,
             )
@@ -248,7 +257,7 @@ def _classes(path: Path, classes: Any) -> dict[Code, str]:  # noqa: ANN401 - fro
 
 
 def _code(code: str) -> Code:
-    if code.isdecimal():
+    if code.isdecimal() and len(code) <= _DIGITS:
         return int(code)
     if re.fullmatch(r"#[0-9a-fA-F]{6}", code):
         return tuple(bytes.fromhex(code[1:]))
@@ -263,6 +272,8 @@ def _bands(path: Path, bands: list[Any]) -> tuple[int, ...]:
 
 def _positive(path: Path, content: Mapping[str, Any]) -> float | None:
     gsd = content.get("gsd_m")
-    if gsd is not None and not gsd > 0:
-        raise DataError(f'{path}: "gsd_m" is {gsd!r}; expected metres per pixel above 0')
+    if gsd is not None and not 0 < gsd < _COARSEST:
+        raise DataError(
+            f'{path}: "gsd_m" is {gsd!r}; expected metres per pixel above 0 and below 1e6'
+        )
     return None if gsd is None else float(gsd)

@@ -18,6 +18,8 @@ from unigeoseg.data.readers.shapes import from_geometry
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import WGS84, Grid, parse_crs, transformer
 
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, ShapelyError)
+
 
 def labels(reading: Reading, image: Decoded) -> Labels:
     """Polygons of the GeoJSON beside an image, as objects.
@@ -36,7 +38,8 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     objects: list[LabelledObject] = []
     for number, feature in enumerate(content["features"], start=1):
         try:
-            objects += _objects(reading, feature, image.grid, crs)
+            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
+                objects += _objects(reading, feature, image.grid, crs)
         except Refused as error:
             reading.note(error.rule, f"feature {number}: {error}", error.value, error.limit)
     return Labels(objects=larger_first(objects))
@@ -46,7 +49,7 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     try:
         name = feature["properties"][reading.folder.source.attribute]
         geometry = parse_shape(feature["geometry"])
-    except (LookupError, TypeError, ValueError, AttributeError, ShapelyError) as error:
+    except _DAMAGE as error:
         attribute = reading.folder.source.attribute
         raise Refused(
             "broken_label", f"expected a polygon and the property {attribute!r}: {error!r}"
@@ -54,7 +57,10 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     category = reading.category(str(name))
     if category is None or not reading.folder.table.targets(category):
         return []
-    found = from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
+    try:
+        found = from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
+    except ShapelyError as error:
+        raise Refused("broken_label", f"its polygon cannot be computed with: {error}") from error
     if found is None:
         raise Refused("outside_image", "nothing of it lies in the image")
     return [found]

@@ -89,21 +89,18 @@ def read_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
     if codes.shape[0] == 3:
         if codes.dtype != np.uint8:
             raise Refused("broken_label", f"{path.name} has {codes.dtype} colours; give 8 bits")
-        return np.ascontiguousarray(np.moveaxis(codes, 0, 2))
+        return np.moveaxis(codes, 0, 2)
     return _as_ids(codes[0], path)
 
 
-def palette_colours(path: Path) -> NDArray[np.uint8] | None:
-    """(256, 3) uint8 colours of a mask with palette; None without one."""
+def palette_colours(path: Path) -> dict[int, tuple[int, int, int]] | None:
+    """Colour (r, g, b) of each id that a mask's palette has; None without a palette."""
     with _header(path) as dataset:
         try:
             entries = dataset.colormap(1)
         except ValueError:
             return None
-    table = np.zeros((256, 3), np.uint8)
-    for index, colour in entries.items():
-        table[index] = colour[:3]
-    return table
+    return {index: (red, green, blue) for index, (red, green, blue, *_) in entries.items()}
 
 
 @contextmanager
@@ -151,7 +148,7 @@ def _check_end(path: Path) -> None:
 def _by_pillow(path: Path) -> NDArray[np.uint8]:
     try:
         with PIL.Image.open(path) as image:
-            return np.array(image.convert("RGB"))
+            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise Refused("unreadable_image", f"{path.name} is damaged: {error}") from error
 

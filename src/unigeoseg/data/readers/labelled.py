@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from unigeoseg.data.annotated import UNKNOWN, LabelledObject
-from unigeoseg.data.readers.coco import gather, load
+from unigeoseg.data.readers.coco import Coco, gather, load, note_strays
 from unigeoseg.data.readers.images import IMAGE_SUFFIXES, Decoded
 from unigeoseg.data.readers.masks import read_classes
-from unigeoseg.data.readers.reading import Folder, Item, Labels, Reading
+from unigeoseg.data.readers.reading import Folder, Item, Labels, Reading, Refused
 from unigeoseg.data.readers.shapes import drawn, settled
 from unigeoseg.data.readers.walk import scene_of
 from unigeoseg.data.source import NOTHING
 from unigeoseg.errors import DataError
-
-_INSTANCES, _BOXES = "masks/instances.json", "masks/boxes.json"
 
 
 def items(folder: Folder) -> list[Item]:
@@ -32,11 +31,13 @@ def items(folder: Folder) -> list[Item]:
     paths = sorted((folder.directory / "images").glob("*"))
     names = [path.name for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     masks = any((folder.directory / "masks").glob("*.png"))
-    if not names or not (masks or _index(folder, _INSTANCES) or _index(folder, _BOXES)):
+    if not names or not (masks or _indexes(folder)):
         raise DataError(
             f"{folder.directory} needs images/ with images, and masks/ with *.png, instances.json "
             "or boxes.json"
         )
+    for name in names:
+        folder.path(name)
     return [
         Item(
             key=f"images/{name}",
@@ -51,13 +52,14 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     """Class mask, objects and boxes of an image, whichever the set has.
 
     Raises:
-        Refused: If the set has masks and this image's is missing, damaged or of another size.
+        Refused: If the set has masks and this image's is missing, damaged or of another size, or
+            if nothing labels the image.
     """
     shape = image.pixels.shape[:2]
     name = Path(reading.item.key).name
     classes = read_classes(reading, shape) if reading.item.label else None
-    indexes = [path for below in (_INSTANCES, _BOXES) if (path := _index(reading.folder, below))]
-    found = [gather(reading, load(path), name, shape) for path in indexes]
+    listed = _listing(reading, name, alone=classes is None)
+    found = [gather(reading, coco, name, shape) for coco in listed]
     objects = [item for labels in found for item in labels.objects]
     if classes is not None and objects:
         objects = _agreed(reading, objects, (classes != NOTHING) & (classes != UNKNOWN))
@@ -82,6 +84,42 @@ def _agreed(
     return kept
 
 
-def _index(folder: Folder, below: str) -> Path | None:
-    path = folder.directory / below
-    return path if path.is_file() else None
+def strays(whole: Reading) -> None:
+    """Note, for each index, how many of its images and annotations have no image."""
+    images = whole.folder.directory / "images"
+    there = _names_in(images, images.stat().st_mtime_ns) if images.is_dir() else frozenset()
+    for below, coco in _indexes(whole.folder).items():
+        note_strays(whole, below, coco)
+        missing = [name for name in coco.annotations if name not in there]
+        if missing:
+            detail = f"{below} lists {len(missing)} images that images/ lacks, first {missing[0]!r}"
+            whole.note("missing_image", detail, len(missing), 0)
+
+
+@lru_cache(maxsize=8)
+def _names_in(directory: Path, _changed: int) -> frozenset[str]:
+    return frozenset(path.name for path in directory.glob("*"))
+
+
+def _listing(reading: Reading, name: str, *, alone: bool) -> list[Coco]:
+    """The indexes that list an image; that others do not is noted.
+
+    Raises:
+        Refused: If none does and indexes `alone` label it.
+    """
+    indexes = _indexes(reading.folder)
+    lacking = [below for below, coco in indexes.items() if name not in coco.annotations]
+    if alone and len(lacking) == len(indexes):
+        raise Refused("missing_label", f"{' and '.join(lacking)} have no entry for the image")
+    for below in lacking:
+        reading.note("missing_entry", f"{below} has no entry for the image", 0, 1)
+    return [coco for below, coco in indexes.items() if below not in lacking]
+
+
+def _indexes(folder: Folder) -> dict[str, Coco]:
+    """The set's COCO files that are there, by their paths."""
+    return {
+        below: load(folder.path(below))
+        for below in ("masks/instances.json", "masks/boxes.json")
+        if folder.path(below).is_file()
+    }

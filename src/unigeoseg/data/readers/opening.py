@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage
 from unigeoseg.data.catalog import by_name
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Reject
 from unigeoseg.data.readers import boxes, coco, geojson, labelled, masks, texts
 from unigeoseg.data.readers.declared import DECLARATION, META, declared, labelled_set
 from unigeoseg.data.readers.images import Decoded, read_image
@@ -24,19 +24,20 @@ from unigeoseg.geo.mask import has_data
 class _Reader:
     items: Callable[[Folder], list[Item]]
     labels: Callable[[Reading, Decoded], Labels]
+    strays: Callable[[Reading], None] | None = None
 
 
 _READERS: Mapping[ReaderName, _Reader] = MappingProxyType(
     {
         "masks": _Reader(masks.items, masks.labels),
-        "coco": _Reader(coco.items, coco.labels),
-        "labelled": _Reader(labelled.items, labelled.labels),
-        "yolo": _Reader(masks.items, boxes.yolo),
+        "coco": _Reader(coco.items, coco.labels, coco.strays),
+        "labelled": _Reader(labelled.items, labelled.labels, labelled.strays),
+        "yolo": _Reader(boxes.yolo_items, boxes.yolo),
         "voc": _Reader(masks.items, boxes.voc),
         "fair1m": _Reader(masks.items, boxes.fair1m),
         "dota": _Reader(masks.items, boxes.dota),
         "geojson": _Reader(masks.items, geojson.labels),
-        "refer": _Reader(texts.refer_items, texts.refer_labels),
+        "refer": _Reader(texts.refer_items, texts.refer_labels, texts.refer_strays),
         "phrases": _Reader(texts.phrase_items, texts.phrase_labels),
         "questions": _Reader(masks.items, texts.question_labels),
     }
@@ -73,12 +74,22 @@ class OpenSource:
         """
         return _READERS[self.source.reader].items(self.folder)
 
-    def unmatched(self, reject: Reject) -> None:
-        """Note every declared class that the taxonomy does not know, once."""
+    def note_whole(self, reject: Reject) -> None:
+        """Note what concerns the whole source, once.
+
+        That is every declared class that the taxonomy does not know, and how many entries of its
+        indexes have no image.
+
+        Raises:
+            DataError: If an index is missing or broken.
+        """
+        whole = Reading(self.folder, Item(key="", group=""), reject)
         for name in self.folder.table.unmatched:
             detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
-            reject(Rejection("read", "unknown_class", self.source.name, "", detail))
-            self.folder.reported.add(name)
+            whole.note("unknown_class", detail)
+        strays = _READERS[self.source.reader].strays
+        if strays is not None:
+            strays(whole)
 
     def read(self, item: Item, reject: Reject) -> AnnotatedImage | None:
         """Read one image with its labels.
@@ -100,6 +111,7 @@ class OpenSource:
         except Refused as error:
             reading.note(error.rule, str(error), error.value, error.limit)
             return None
+        reading.note_unknown()
         return self._joined(item, image, labels)
 
     def _joined(self, item: Item, image: Decoded, labels: Labels) -> AnnotatedImage:
@@ -130,17 +142,19 @@ def open_source(source: Source | str, directory: str | Path, reject: Reject) -> 
     Args:
         source: A row, or the name of one of the catalogue's.
         directory: Where its files are, as published.
-        reject: Takes note of declared classes that nobody knows.
+        reject: Takes note of what concerns all of it: declared classes that nobody knows, entries
+            of its indexes without an image.
 
     Raises:
-        DataError: If there is no such row or directory, or a class code makes no sense.
+        DataError: If there is no such row or directory, a class code makes no sense, or an index
+            is missing or broken.
     """
     row = by_name(source) if isinstance(source, str) else source
     path = Path(directory)
     if not path.is_dir():
         raise DataError(f"{path} is not a directory; give the folder of {row.name}")
     opened = OpenSource(row, path)
-    opened.unmatched(reject)
+    opened.note_whole(reject)
     return opened
 
 

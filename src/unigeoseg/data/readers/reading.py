@@ -1,6 +1,8 @@
 """What readers share: an item to be read, and what is said when part of it cannot be."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,12 @@ MAX_LABEL_BYTES = 64 * 2**20
 """Largest label file of a single image that is read."""
 MAX_INDEX_BYTES = 4 * 2**30
 """Largest file that lists the labels of many images that is read."""
+MAX_PATH_BYTES, MAX_NAME_BYTES = 1024, 255
+"""Longest path below a source's directory, and longest part of it."""
+
+_SHOWN = 80  # characters of a class name that a message shows
+_DETAIL = 500  # characters of a rejection; a parser's message may quote all of a file
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 Rule = Literal[
     "missing_image",
@@ -25,6 +33,7 @@ Rule = Literal[
     "image_size",
     "empty_image",
     "missing_label",
+    "missing_entry",
     "broken_label",
     "label_size",
     "lossy_mask",
@@ -96,23 +105,30 @@ class Folder:
         source: The row.
         directory: Where its files are.
         table: What its class codes mean.
-        reported: Class names that were reported already, in this process.
     """
 
     source: Source
     directory: Path
     table: ClassTable
-    reported: set[str] = field(default_factory=set)
 
     def path(self, below: str) -> Path:
         """A path below the directory.
 
         Raises:
-            DataError: If it leads out of the directory.
+            DataError: If it leads out of the directory, is too long, or is no text in UTF-8.
         """
-        parts = PurePosixPath(below.replace("\\", "/")).parts
+        parts = PurePosixPath(plain_path(below)).parts
         if not parts or ".." in parts or parts[0] == "/" or "\0" in below:
             raise DataError(f"{below!r} leads out of {self.directory}; file names must stay inside")
+        try:
+            sizes = [len(part.encode()) for part in parts]
+        except UnicodeEncodeError as error:
+            raise DataError(f"{below!r} in {self.directory} is not UTF-8; rename it") from error
+        if max(sizes) > MAX_NAME_BYTES or sum(sizes) > MAX_PATH_BYTES:
+            raise DataError(
+                f"{below[:_SHOWN]!r}... is no file name: {sum(sizes)} bytes; at most "
+                f"{MAX_PATH_BYTES} are read, {MAX_NAME_BYTES} in a part"
+            )
         return self.directory.joinpath(*parts)
 
 
@@ -124,26 +140,40 @@ class Reading:
         folder: The source that it belongs to.
         item: What is read.
         reject: Where rejections go.
+        unknown: How many objects had each class name that nobody knows.
     """
 
     folder: Folder
     item: Item
     reject: Reject
+    unknown: Counter[str] = field(default_factory=Counter)
 
     def note(
         self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
     ) -> None:
         """Note that something of the item was dropped."""
+        said = " ".join(detail.split())
+        if len(said) > _DETAIL:
+            said = f"{said[:_DETAIL]}..."
         name = self.folder.source.name
-        self.reject(Rejection("read", rule, name, self.item.key, detail, value, limit))
+        self.reject(Rejection("read", rule, name, self.item.key, said, value, limit))
 
     def category(self, name: str) -> int | None:
-        """Category of a class name; None, noted once per class, if nobody knows it."""
+        """Category of an object's class name; None, and counted, if nobody knows it."""
         found = self.folder.table.named(name)
-        if found is None and name not in self.folder.reported:
-            self.folder.reported.add(name)
-            self.note("unknown_class", f"the taxonomy does not know the class {name!r}")
+        if found is None:
+            self.count_unknown(name)
         return found
+
+    def count_unknown(self, name: str) -> None:
+        """Count an object whose class nobody knows."""
+        self.unknown[name[:_SHOWN]] += 1
+
+    def note_unknown(self) -> None:
+        """Note how many objects had each class that nobody knows."""
+        for name, count in sorted(self.unknown.items()):
+            detail = f"{count} objects of the class {name!r}, which the taxonomy does not know"
+            self.note("unknown_class", detail, count, 0)
 
     @property
     def label_path(self) -> Path:
@@ -157,6 +187,15 @@ class Reading:
         if path is None or not path.is_file():
             raise Refused("missing_label", f"{label or 'a label file'} is missing beside the image")
         return path
+
+
+def plain_path(path: str) -> str:
+    """A relative path in the one form that is compared: "./a//b" is "a/b", "." is empty.
+
+    A backslash is "/", as on the system that wrote it.
+    """
+    said = str(PurePosixPath(path.replace("\\", "/")))
+    return "" if said == "." else said
 
 
 def read_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
@@ -178,10 +217,13 @@ def read_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:  # noqa: ANN401 
     """Value of a JSON file.
 
     Raises:
-        Refused: If it cannot be read or is no JSON.
+        Refused: If it cannot be read, is no JSON, or holds text that is not Unicode.
     """
     text = read_text(path, limit)
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False).encode()  # fails at half a surrogate pair
+        return content
     except (ValueError, RecursionError) as error:
         raise Refused("broken_label", f"{path.name} is not valid JSON: {error}") from error

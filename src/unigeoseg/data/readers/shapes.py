@@ -58,7 +58,7 @@ def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  #
         Refused: If the runs do not fill the image.
     """
     counts = rle.get("counts") if isinstance(rle, dict) else None
-    if counts is None or list(rle.get("size") or ()) != list(shape):
+    if counts is None or rle.get("size") != list(shape):
         raise Refused("broken_label", f"run-lengths do not have the image's size {list(shape)}")
     if isinstance(counts, list):
         if not all(isinstance(run, int) and run >= 0 for run in counts) or sum(counts) != (
@@ -116,11 +116,11 @@ def box_of(category: int, corners: Sequence[Sequence[float]], shape: Shape) -> L
     Upright boxes are cut at the image's edge; rotated ones that reach over it stay whole.
 
     Raises:
-        Refused: If a corner is not finite, or the box has no extent.
+        Refused: If a corner is not finite and near the image, or the box has no extent.
     """
     points = np.asarray(corners, np.float64)
-    if points.shape != (4, 2) or not np.isfinite(points).all():
-        raise Refused("broken_label", "a box needs four corners of finite coordinates")
+    if points.shape != (4, 2) or not (np.abs(points) <= _FAR * max(shape)).all():
+        raise Refused("broken_label", "a box needs four corners, finite and near the image")
     area = abs(_signed_area(points))
     if area < 1e-6:
         raise Refused("box_extent", "a box has no extent", area, 0)
@@ -176,7 +176,7 @@ def settled(regions: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.
 def _points(ring: Any, shape: Shape) -> NDArray[np.float64]:  # noqa: ANN401 - from a file
     try:
         flat = np.asarray(ring, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise Refused("broken_label", f"a polygon is no list of numbers: {error}") from error
     far = _FAR * max(shape)
     if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not (np.abs(flat) <= far).all():

@@ -12,11 +12,13 @@ from unigeoseg.data.annotated import LabelledObject, LabelledText
 from unigeoseg.data.readers.coco import (
     Annotation,
     category_of,
+    entry,
     image_key,
     index_path,
     indexes,
     load,
     outlined,
+    strays,
 )
 from unigeoseg.data.readers.images import IMAGE_SUFFIXES, Decoded, read_codes
 from unigeoseg.data.readers.reading import (
@@ -47,34 +49,43 @@ def refer_items(folder: Folder) -> list[Item]:
     """
     items = []
     for path, index in indexes(folder):
-        names = {number: name for name, number in load(folder.path(path)).images.items()}
-        for number, refs in _refs_by_image(folder, index).items():
-            name = names.get(number)
-            if name is not None:
+        for name, refs in _refs_by_name(folder, path, index).items():
+            if name:
                 key = image_key(folder, index, name)
-                splits = {split_of(str(ref.get("split", ""))) for ref in refs}
+                splits = {ref["split"] for ref in refs}
                 split = next(split for split in _HELD_OUT if split in splits)
                 items.append(Item(key, scene_of(folder, key, key), split, path))
     return sorted(items, key=lambda item: item.key)
 
 
+def refer_strays(whole: Reading) -> None:
+    """Note, for each index, how many annotations and expressions have no image."""
+    strays(whole)
+    for path, index in indexes(whole.folder):
+        lost = _refs_by_name(whole.folder, path, index).get("", ())
+        if lost:
+            detail = f"{len(lost)} expressions speak of images that {path} does not list"
+            whole.note("missing_image", detail, len(lost), 0)
+
+
 def refer_labels(reading: Reading, image: Decoded) -> Labels:
-    """Referring expressions of an image and what they mean."""
-    folder = reading.folder
-    index = indexes(folder)[0][1]
-    coco = load(reading.label_path)
-    number = coco.images[reading.item.key.removeprefix(f"{index.images}/")]
+    """Referring expressions of an image and what they mean.
+
+    Raises:
+        Refused: If the index has no entry for the image.
+    """
+    index, coco, name = entry(reading)
     annotations = {
-        entry["id"]: entry
-        for entry in coco.annotations.get(number, ())
-        if isinstance(entry.get("id"), int | str)
+        each["id"]: each for each in coco.annotations[name] if isinstance(each.get("id"), int | str)
     }
     texts: list[LabelledText] = []
-    for ref in _refs_by_image(folder, index)[number]:
+    for ref in _refs_by_name(reading.folder, reading.item.label, index).get(name, ()):
         try:
-            entry = annotations[ref["ann_id"]]
-            category = category_of(reading, coco, entry.get("category_id"))
-            target = _target(entry, category, image.pixels.shape[:2])
+            meant = annotations.get(ref["ann_id"])
+            if meant is None:
+                raise Refused("broken_label", f"the image has no annotation {ref['ann_id']!r}")
+            category = category_of(reading, coco, meant.get("category_id"))
+            target = _target(meant, category, image.pixels.shape[:2])
             texts += [
                 LabelledText(_said(sentence["raw"]), Task.REFERRING, target, category)
                 for sentence in ref["sentences"]
@@ -86,28 +97,32 @@ def refer_labels(reading: Reading, image: Decoded) -> Labels:
     return Labels(texts=texts)
 
 
-def _target(entry: Annotation, category: int, shape: tuple[int, int]) -> LabelledObject:
-    outline = entry.get("segmentation")
+def _target(annotation: Annotation, category: int, shape: tuple[int, int]) -> LabelledObject:
+    outline = annotation.get("segmentation")
     target = outlined(category, outline, shape) if outline else None
     if target is None:
         raise Refused("outside_image", "its target has no pixel in the image")
     return target
 
 
-def _refs_by_image(folder: Folder, index: Index) -> Mapping[Any, list[dict[str, Any]]]:
+def _refs_by_name(folder: Folder, path: str, index: Index) -> Mapping[str, list[dict[str, Any]]]:
+    """Expressions by the file name of their image; "" has those whose image is not listed."""
     below = index_path(folder, index.refs)
     if below is None:
-        raise DataError(f"{folder.directory} lacks {index.refs[0]}, the referring expressions")
-    return _grouped(folder.path(below))
+        expected = " or ".join(index.refs) or 'a file named by "refs"'
+        raise DataError(f"{folder.directory} lacks {expected}, the referring expressions")
+    return _grouped(folder.path(below), folder.path(path))
 
 
 @lru_cache(maxsize=4)
-def _grouped(path: Path) -> Mapping[Any, list[dict[str, Any]]]:
-    found: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for ref in load_refs(path):
+def _grouped(refs: Path, index: Path) -> Mapping[str, list[dict[str, Any]]]:
+    names = load(index).names
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for ref in load_refs(refs):
         if not isinstance(ref.get("image_id"), int | str):
-            raise DataError(f"{path} has an expression whose image_id is no number: {ref}")
-        found[ref["image_id"]].append(ref)
+            raise DataError(f"{refs} has an expression whose image_id is no number: {ref}")
+        split = split_of(str(ref.get("split") or ""), refs)
+        found[names.get(ref["image_id"], "")].append(ref | {"split": split})
     return dict(found)
 
 
@@ -118,12 +133,13 @@ def phrase_items(folder: Folder) -> list[Item]:
     """
     items: dict[str, Item] = {}
     for path, index in indexes(folder):
+        split = split_of(index.split, folder.directory / path)
         files = _by_stem(folder.path(index.images))
         for stem in _phrases(folder.path(path)):
-            key = f"{index.images}/{files.get(stem, f'{stem}.tif')}"
+            key = image_key(folder, index, files.get(stem, f"{stem}.tif"))
             held_out = items.get(key)
-            if held_out is None or _HELD_OUT.index(index.split) < _HELD_OUT.index(held_out.split):
-                items[key] = Item(key, scene_of(folder, key, key), index.split, path)
+            if held_out is None or _HELD_OUT.index(split) < _HELD_OUT.index(held_out.split):
+                items[key] = Item(key, scene_of(folder, key, key), split, path)
     return sorted(items.values(), key=lambda item: item.key)
 
 
@@ -197,8 +213,8 @@ def _answer(answers: Any, number: int) -> str:  # noqa: ANN401 - from a file
 
 def _said(text: Any) -> str:  # noqa: ANN401 - from a file
     said = " ".join(text.split()) if isinstance(text, str) else ""
-    if not said:
-        raise Refused("broken_label", "an instruction without text")
+    if not said or said != said.encode(errors="ignore").decode():
+        raise Refused("broken_label", f"an instruction without text in Unicode: {said[:40]!r}")
     return said
 
 

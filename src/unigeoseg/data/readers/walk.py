@@ -22,7 +22,7 @@ def items_of(folder: Folder, files: Files) -> list[Item]:
     """The images that a layout's templates fit, by path.
 
     Raises:
-        DataError: If there is none, or a split's list cannot be read.
+        DataError: If there is none, a split's list cannot be read, or a word names no split.
     """
     images = [pattern_of(template) for template in files.images]
     labels = [pattern_of(template) for template in files.labels]
@@ -64,11 +64,12 @@ def _item(
     ]
     found = next((label for label in labels if folder.path(label).is_file()), None)
     stem = Path(path).stem
+    word = files.named.get(stem, words.get("split", ""))
     default = filled(files.group, words) if files.group else path
     return Item(
         key=path,
         group=scene_of(folder, path, default),
-        split=splits.get(stem, files.named.get(stem, split_of(words.get("split", "")))),
+        split=splits[stem] if stem in splits else split_of(word, folder.directory / path),
         label=found or (labels[0] if labels else ""),
     )
 
@@ -79,5 +80,5 @@ def _listed_splits(folder: Folder, files: Files) -> dict[str, str]:
     for split, below in files.lists.items():
         path = folder.path(below)
         if path.is_file():
-            found |= dict.fromkeys(read_text(path).split(), split)
+            found |= dict.fromkeys(read_text(path).split(), split_of(split, path))
     return found
