@@ -14,13 +14,13 @@ import numpy as np
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft
+from unigeoseg.data.inputs import Place
 from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.parquet import Writer as FileWriter
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.plan import Options, make_plan
 from unigeoseg.data.rows import IMAGES, TRIPLETS
-from unigeoseg.data.source import Source
 from unigeoseg.data.stages import Stages
 from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, write_patch
 from unigeoseg.errors import DataError
@@ -67,21 +67,19 @@ class Speed:
         return self.triplets / sum(self.seconds.values())
 
 
-def measure(
-    sources: Sequence[tuple[Source, Path]], options: Options, stages: Stages, *, limit: int
-) -> Speed:
+def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit: int) -> Speed:
     """Decode patches, then write their triplets to a temporary directory, on the clock.
 
     Args:
-        sources: Row and directory of each source; they take turns.
+        places: Row and directory of each source; they take turns.
         options: Size and stride of patches.
         stages: Who judges, writes and scores.
         limit: Most patches; they are all held in memory.
 
     Raises:
-        DataError: If there is no patch.
+        DataError: If there is no patch, or a source cannot be read.
     """
-    decoded = list(islice(_decoded(sources, options), limit))
+    decoded = list(islice(_decoded(places, options), limit))
     if not decoded:
         raise DataError("no patch could be cut; give directories of labelled imagery")
     clock = Clock()
@@ -101,9 +99,9 @@ def measure(
     return Speed(len(decoded), triplets, {REST: rest, **clock.seconds}, peak)
 
 
-def _decoded(sources: Sequence[tuple[Source, Path]], options: Options) -> Iterator[Patch]:
-    plan = make_plan(sources, options)
-    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.sources), unit.number))
+def _decoded(places: Sequence[Place], options: Options) -> Iterator[Patch]:
+    plan = make_plan(places, options, strict=True)
+    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.inputs), unit.number))
     for unit in turns:
         for image in read(unit, _ignore):
             yield from patches(image, options, None, _ignore)

@@ -16,7 +16,8 @@ from unigeoseg.data.annotated import AnnotatedImage
 from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.boxes import BoxSegmenter, fill_boxes
 from unigeoseg.data.draft import Draft
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.inputs import unreadable
+from unigeoseg.data.ledger import Reject, Rejection, StrictError, refuse
 from unigeoseg.data.parquet import Writer
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
@@ -73,7 +74,7 @@ class Job:
         options: As planned.
         load: Loads the tools, once per process; a function of a module or another value that is
             hashable, and equal after pickling.
-        strict: Whether the first image that cannot be read ends the build.
+        strict: Whether the first source or image that cannot be read ends the build.
     """
 
     out: Path
@@ -81,11 +82,15 @@ class Job:
     load: Callable[[], Tools]
     strict: bool = False
 
+    def check(self) -> None:
+        """Load the tools, so that what cannot be used is known before a build begins."""
+        _loaded(self.load)
+
     def __call__(self, unit: Unit) -> int:
         """Make the folder of a unit, at once and whole; give its number of triplets.
 
         Raises:
-            DataError: With `strict`, if an image cannot be read.
+            StrictError: With `strict`, if an image cannot be read.
             OutputUnwritableError: If it cannot be written.
         """
         target = self.out / WORK / unit.name
@@ -119,10 +124,7 @@ class Job:
 
             def reject(rejection: Rejection) -> None:
                 if self.strict and rejection.stage == "read":
-                    raise DataError(
-                        f"{rejection.source}: {rejection.key}: {rejection.rule}: "
-                        f"{rejection.detail}; repair it, or build without --strict"
-                    )
+                    refuse(rejection)
                 ledger.write(ledger_rows([rejection]))
 
             for image in read(unit, reject):
@@ -140,8 +142,15 @@ def read(unit: Unit, reject: Reject) -> Iterator[AnnotatedImage]:
     """Stage "read": the images of a unit that can be read."""
     whole = reject if unit.leads else _noted_before
     source = open_source(unit.source, unit.directory, whole)
-    for item in unit.items:
-        image = source.read(item, reject)
+    for at, item in enumerate(unit.items):
+        try:
+            image = source.read(item, reject)
+        except StrictError:
+            raise
+        except DataError as error:  # what lists the labels of many images broke meanwhile
+            for left in unit.items[at:]:
+                reject(unreadable(unit.source.name, left.key, error, unit.directory))
+            return
         if image is not None:
             yield image
 

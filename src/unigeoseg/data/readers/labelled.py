@@ -27,12 +27,13 @@ def items(folder: Folder) -> list[Item]:
     """The images of the set, by path.
 
     Raises:
-        DataError: If there is none, or nothing labels them.
+        DataError: If there is none, nothing labels them, or an index is broken.
     """
     paths = sorted((folder.directory / "images").glob("*"))
     names = [path.name for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
     masks = any((folder.directory / "masks").glob("*.png"))
-    if not names or not (masks or _index(folder, _INSTANCES) or _index(folder, _BOXES)):
+    indexes = [load(path) for below in (_INSTANCES, _BOXES) if (path := _index(folder, below))]
+    if not names or not (masks or indexes):
         raise DataError(
             f"{folder.directory} needs images/ with images, and masks/ with *.png, instances.json "
             "or boxes.json"
