@@ -1,12 +1,11 @@
 """What can be wrong with a triplet, seen beside the regions of its image."""
 
 from collections.abc import Iterator
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.draft import PUBLISHED, Family
+from unigeoseg.data.draft import PUBLISHED
 from unigeoseg.data.filters import Rules
 from unigeoseg.data.interactive import WRITER as INTERACTIVE
 from unigeoseg.data.offline import OfflineWriter
@@ -29,6 +28,7 @@ _TASKS = {
     "attribute": Task.REASONING,
     "context": Task.REASONING,
 }
+"""The families of a dataset, and how each asks."""
 
 
 def faults(sample: Sample, mask: Mask, patch: Patch | None, *, offline: bool) -> Iterator[Fault]:
@@ -63,10 +63,11 @@ def _beside(sample: Sample, mask: Mask, patch: Patch) -> Iterator[Fault]:
 
 
 def _wrong_family(sample: Sample) -> str:
-    if sample.family not in get_args(Family):
-        return f"the family is {sample.family!r}, expected one of {', '.join(get_args(Family))}"
-    task = _TASKS[sample.family]
-    return "" if sample.prompt.task is task else f"{sample.family} is {task}, it asks otherwise"
+    task = _TASKS.get(sample.family)
+    if task is None:
+        return f"the family is {sample.family!r}, expected one of {', '.join(_TASKS)}"
+    asked = sample.prompt.task
+    return "" if asked is task else f"{sample.family} is {task.value}, it asks as {asked.value}"
 
 
 def _unknown_category(sample: Sample) -> str:

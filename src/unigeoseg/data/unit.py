@@ -18,7 +18,7 @@ from unigeoseg.data.boxes import BoxSegmenter, fill_boxes
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.inputs import unreadable
 from unigeoseg.data.ledger import Reject, Rejection, StrictError, refuse
-from unigeoseg.data.parquet import Writer
+from unigeoseg.data.parquet import TableWriter
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
 from unigeoseg.data.plan import Options, Unit
@@ -113,13 +113,13 @@ class Job:
         tools = _loaded(self.load)
         with ExitStack() as stack:
             images = stack.enter_context(
-                Writer(folder / "images.parquet", IMAGES, group=IMAGE_GROUP)
+                TableWriter(folder / "images.parquet", IMAGES, group=IMAGE_GROUP)
             )
             triplets = stack.enter_context(
-                Writer(folder / "triplets.parquet", TRIPLETS, group=TRIPLET_GROUP)
+                TableWriter(folder / "triplets.parquet", TRIPLETS, group=TRIPLET_GROUP)
             )
             ledger = stack.enter_context(
-                Writer(folder / "ledger.parquet", LEDGER, group=TRIPLET_GROUP)
+                TableWriter(folder / "ledger.parquet", LEDGER, group=TRIPLET_GROUP)
             )
 
             def reject(rejection: Rejection) -> None:
@@ -139,20 +139,23 @@ def _loaded(load: Callable[[], Tools]) -> Tools:
 
 
 def read(unit: Unit, reject: Reject) -> Iterator[AnnotatedImage]:
-    """Stage "read": the images of a unit that can be read."""
-    whole = reject if unit.leads else _noted_before
-    source = open_source(unit.source, unit.directory, whole)
-    for at, item in enumerate(unit.items):
-        try:
+    """Stage "read": the images of a unit that can be read.
+
+    Raises:
+        StrictError: If `reject` refuses.
+    """
+    whole, at = reject if unit.leads else _noted_before, 0
+    try:
+        source = open_source(unit.source, unit.directory, whole)
+        for at, item in enumerate(unit.items):  # noqa: B007 - it says where reading stopped
             image = source.read(item, reject)
-        except StrictError:
-            raise
-        except DataError as error:  # what lists the labels of many images broke meanwhile
-            for left in unit.items[at:]:
-                reject(unreadable(unit.source.name, left.key, error, unit.directory))
-            return
-        if image is not None:
-            yield image
+            if image is not None:
+                yield image
+    except StrictError:
+        raise
+    except DataError as error:  # what lists the labels of many images broke meanwhile
+        for left in unit.items[at:]:
+            reject(unreadable(unit.source.name, left.key, error, unit.directory))
 
 
 def _noted_before(_: Rejection) -> None:
@@ -168,7 +171,7 @@ def patches(
 
 
 def write_patch(
-    patch: Patch, instructions: Iterable[Scored], images: Writer, triplets: Writer
+    patch: Patch, instructions: Iterable[Scored], images: TableWriter, triplets: TableWriter
 ) -> None:
     """Write a patch and its triplets; a patch without any is not written."""
     samples = samples_of(patch, instructions)
