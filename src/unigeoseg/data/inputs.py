@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unigeoseg.data.catalog import CATALOG
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.readers import Item, open_source, recognise
 from unigeoseg.data.readers.walk import paths_below
 from unigeoseg.data.source import Source
@@ -46,7 +46,7 @@ class Input:
         return {"items": len(self.items), "row": row, "files": _digest(self.directory)}
 
 
-def open_inputs(places: Iterable[Place], reject: Reject) -> list[Input]:
+def open_inputs(places: Iterable[Place], reject: RejectionHandler) -> list[Input]:
     """The sources that can be read, by name.
 
     Args:

@@ -30,7 +30,7 @@ class Rejection:
     limit: float | None = None
 
 
-Reject = Callable[[Rejection], None]
+RejectionHandler = Callable[[Rejection], None]
 """Takes note of a rejection; stages call it and go on."""
 
 

@@ -17,7 +17,7 @@ from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.boxes import BoxSegmenter, fill_boxes
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.inputs import unreadable
-from unigeoseg.data.ledger import Reject, Rejection, StrictError, refuse
+from unigeoseg.data.ledger import Rejection, RejectionHandler, StrictError, refuse
 from unigeoseg.data.parquet import TableWriter
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
@@ -48,7 +48,7 @@ class Scored:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-Instruct = Callable[[Patch, Reject], Iterable[Scored]]
+Instruct = Callable[[Patch, RejectionHandler], Iterable[Scored]]
 """Writes the instructions of one patch: candidates, rules, judge, instructions, scores."""
 
 
@@ -138,7 +138,7 @@ def _loaded(load: Callable[[], Tools]) -> Tools:
     return load()
 
 
-def read(unit: Unit, reject: Reject) -> Iterator[AnnotatedImage]:
+def read(unit: Unit, reject: RejectionHandler) -> Iterator[AnnotatedImage]:
     """Stage "read": the images of a unit that can be read.
 
     Raises:
@@ -163,7 +163,7 @@ def _noted_before(_: Rejection) -> None:
 
 
 def patches(
-    image: AnnotatedImage, options: Options, segment: BoxSegmenter | None, reject: Reject
+    image: AnnotatedImage, options: Options, segment: BoxSegmenter | None, reject: RejectionHandler
 ) -> Iterator[Patch]:
     """Stages "patch" and "box": the patches of an image, their boxes turned into regions."""
     for patch in cut(image, reject, size=options.size, stride=options.stride):

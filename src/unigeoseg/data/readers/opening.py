@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage
 from unigeoseg.data.catalog import by_name
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.readers import boxes, coco, geojson, labelled, masks, texts
 from unigeoseg.data.readers.declared import DECLARATION, META, declared, labelled_set
 from unigeoseg.data.readers.images import Decoded, read_image
@@ -73,14 +73,14 @@ class OpenSource:
         """
         return _READERS[self.source.reader].items(self.folder)
 
-    def unmatched(self, reject: Reject) -> None:
+    def unmatched(self, reject: RejectionHandler) -> None:
         """Note every declared class that the taxonomy does not know, once."""
         for name in self.folder.table.unmatched:
             detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
             reject(Rejection("read", "unknown_class", self.source.name, "", detail))
             self.folder.reported.add(name)
 
-    def read(self, item: Item, reject: Reject) -> AnnotatedImage | None:
+    def read(self, item: Item, reject: RejectionHandler) -> AnnotatedImage | None:
         """Read one image with its labels.
 
         Args:
@@ -124,7 +124,9 @@ class OpenSource:
         )
 
 
-def open_source(source: Source | str, directory: str | Path, reject: Reject) -> OpenSource:
+def open_source(
+    source: Source | str, directory: str | Path, reject: RejectionHandler
+) -> OpenSource:
     """Open a source for reading.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.annotated import LabelledBox, LabelledObject, LabelledText
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.source import ClassTable, Source
 from unigeoseg.errors import DataError
 
@@ -128,7 +128,7 @@ class Reading:
 
     folder: Folder
     item: Item
-    reject: Reject
+    reject: RejectionHandler
 
     def note(
         self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
