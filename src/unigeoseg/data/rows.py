@@ -237,7 +237,9 @@ def sample_of(row: Mapping[str, Any]) -> Sample:
         DataError: If the row is no sample.
         PromptError: If its prompt breaks its own rules.
     """
-    task = Task(row["task"])
+    task, box = Task(row["task"]), row["box"]
+    if box is not None and len(box) != 4:
+        raise DataError(f"the box of triplet {row['id']} has {len(box)} edges, expected 4")
     return Sample(
         image=row["image"],
         width=row["width"],
@@ -246,7 +248,7 @@ def sample_of(row: Mapping[str, Any]) -> Sample:
             task,
             "" if task is Task.INTERACTIVE else row["text"],
             tuple(Point(**point) for point in row["points"]),
-            None if row["box"] is None else Box(*row["box"]),
+            None if box is None else Box(*box),
         ),
         rle=Rle(size=[row["height"], row["width"]], counts=row["rle"]),
         category=row["category"],

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.catalog import CATALOG
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.files import sha256
@@ -145,6 +146,8 @@ def _check_image(
         report.check("image id", False, f"image {name}: {error}")
         return None
     report.check("image id", patch.id == name, f"{name} should be {patch.id}")
+    phash = perceptual_hash(patch.pixels)
+    report.check("phash", row["phash"] == phash, f"image {name}: {row['phash']}, not {phash}")
     return None if foreign else patch
 
 
