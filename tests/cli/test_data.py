@@ -112,9 +112,11 @@ MISTAKES = [
     (("build", "--source", "loveda", "-o", "{out}"), "expected NAME=DIR"),
     (("build", "--source", "mars={towns}", "-o", "{out}"), "no source is called 'mars'"),
     (("build", "{empty}", "-o", "{out}"), "has neither source.json nor meta.json"),
+    (("build", "{towns}", "-o", "{towns}/meta.json"), "is a file"),
+    (("build", "{towns}", "-o", "{towns}/out"), "one inside the other"),
     (("build", "{towns}", "-o", "{out}", "--judge", "online"), "go together"),
     (("build", "{towns}", "-o", "{out}", "--replies", "{none}"), "give --models FILE too"),
-    (("build", "{towns}", "-o", "{out}", "--stride", "600"), "overlap must be >= 0"),
+    (("build", "{towns}", "-o", "{out}", "--stride", "600"), "stride 600 do not go together"),
     (("verify", "{empty}"), "holds no dataset.json"),
     (("stats", "{none}"), "holds no dataset.json"),
     (("export", "{dataset}", "--format", "webdataset", "-o", "{towns}"), "is not empty"),
@@ -138,19 +140,24 @@ def test_a_mistake_is_one_line(arguments, message, places, monkeypatch, capsys):
     assert message in said and said.startswith("error: ") and "\n" not in said
 
 
-def write_boxes(folder: Path) -> Path:
-    """A labelled set of one bright roof with a box and no mask."""
+def write_boxes(folder: Path, images: int = 1) -> Path:
+    """A labelled set of bright roofs with a box and no mask, one in each image."""
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
-    pixels = np.random.default_rng(0).integers(60, 90, (96, 96, 3), dtype=np.uint8)
-    pixels[30:60, 20:60] = 230
-    cv2.imwrite(str(folder / "images" / "roof.png"), pixels)
-    boxes = {
-        "images": [{"id": 1, "file_name": "roof.png", "width": 96, "height": 96}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 30, 40, 30]}],
+    entries, boxes = [], []
+    for number in range(images):
+        pixels = np.random.default_rng(number).integers(60, 90, (96, 96, 3), dtype=np.uint8)
+        pixels[30:60, 20:60] = 230
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
+        size = {"file_name": f"{number}.png", "width": 96, "height": 96}
+        entries.append({"id": number} | size)
+        boxes.append({"id": number, "image_id": number, "category_id": 1, "bbox": [20, 30, 40, 30]})
+    index = {
+        "images": entries,
+        "annotations": boxes,
         "categories": [{"id": 1, "name": "building"}],
     }
-    (folder / "masks" / "boxes.json").write_text(json.dumps(boxes))
+    (folder / "masks" / "boxes.json").write_text(json.dumps(index))
     meta = {"classes": {"1": "building"}, "licence": "CC0-1.0"}
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder
@@ -163,6 +170,33 @@ def test_a_system_by_name_turns_boxes_into_masks(monkeypatch, tmp_path: Path, ca
     samples = list(Dataset.open(out).samples())
     assert samples
     assert all(abs(int(sample.mask().sum()) - 30 * 40) < 60 for sample in samples)
-    other = ("-o", tmp_path / "other", *BUILD, "--boxes", "region-grow")
-    assert run(monkeypatch, "build", folder, *other) == 2
+    other = ("build", folder, "-o", tmp_path / "other", *BUILD, "--boxes")
+    assert run(monkeypatch, *other, "region-grow") == 2
     assert "region-grow takes no boxes" in capsys.readouterr().err
+    assert run(monkeypatch, *other, "grab-cut") == 0  # the mistake left nothing behind
+    assert builds.files(tmp_path / "other") == builds.files(out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["grab-cut", "nano"])
+def test_boxes_become_the_same_masks_with_any_number_of_workers(
+    system, monkeypatch, tmp_path: Path
+):
+    folder = write_boxes(tmp_path / "roofs", images=10)
+    for workers in (1, 2):
+        asked = ("-o", tmp_path / str(workers), *BUILD, "--boxes", system, "--workers", workers)
+        assert run(monkeypatch, "build", folder, *asked) == 0
+    files = builds.files(tmp_path / "1")
+    assert files == builds.files(tmp_path / "2")
+    assert Dataset.open(tmp_path / "1").summary["triplets"] > 0
+
+
+def test_a_broken_folder_among_others_is_counted(monkeypatch, towns: Path, tmp_path: Path, capsys):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    assert run(monkeypatch, "build", towns, tmp_path / "empty", "-o", out, *BUILD) == 0
+    assert "unreadable_source 1" in capsys.readouterr().err
+    assert run(monkeypatch, "verify", out) == 0
+    strict = ("build", towns, tmp_path / "empty", "-o", tmp_path / "b", *BUILD, "--strict")
+    assert run(monkeypatch, *strict) == 2
+    assert "empty: unreadable_source: empty has neither" in capsys.readouterr().err

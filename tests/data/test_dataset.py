@@ -102,6 +102,15 @@ def test_damaged_shards_are_data_errors(copy: Path):
         Dataset.open(copy)
 
 
+def test_the_columns_of_every_shard_are_looked_at(copy: Path):
+    summary = json.loads((copy / SUMMARY).read_text())
+    shutil.copy(copy / "ledger.parquet", copy / "images-00001.parquet")
+    summary["files"]["images-00001.parquet"] = ""
+    (copy / SUMMARY).write_text(json.dumps(summary))
+    with pytest.raises(DataError, match=r"images-00001\.parquet has other columns than schema 1"):
+        Dataset.open(copy)
+
+
 def test_triplets_without_their_image_are_noticed(dataset: Dataset, tmp_path: Path):
     first = next(dataset.image_rows(["id"]))["id"]
     broken = builds.changed(

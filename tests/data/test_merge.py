@@ -8,11 +8,11 @@ import builds
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.draft import PUBLISHED
 from unigeoseg.data.merge import choose
-from unigeoseg.data.parquet import Writer, schema_of
+from unigeoseg.data.parquet import TableWriter, schema_of
 
 
 def write(path: Path, like: Path, rows) -> None:
-    with Writer(path, schema_of(like), group=8) as writer:
+    with TableWriter(path, schema_of(like), group=8) as writer:
         writer.write(rows)
 
 

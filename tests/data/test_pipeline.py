@@ -1,6 +1,8 @@
 """Builds: the same bytes whoever does them, however often they are killed."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +16,11 @@ import pytest
 import builds
 from unigeoseg.data import engine
 from unigeoseg.data.dataset import SUMMARY, Dataset
+from unigeoseg.data.ledger import StrictError, refuse
 from unigeoseg.data.parquet import read_rows
-from unigeoseg.data.unit import WORK
-from unigeoseg.errors import DataError, OptionError
+from unigeoseg.data.plan import PLAN, make_plan
+from unigeoseg.data.unit import WORK, Job, read
+from unigeoseg.errors import DataError, OptionError, OutputExistsError, OutputUnwritableError
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
@@ -182,6 +186,145 @@ def test_another_build_in_the_same_directory_is_refused(dataset: Dataset, towns:
     with pytest.raises(OptionError, match="is not empty and holds no plan"):
         builds.built(towns, tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_labels_edited_between_runs_are_noticed(tmp_path: Path):
+    folder = builds.write_towns(tmp_path / "towns", images=2)
+    builds.built(folder, tmp_path / "out")
+    meta = folder / "meta.json"
+    meta.write_text(meta.read_text().replace("CC0-1.0", "CC0-2.0"))
+    with pytest.raises(OptionError, match="holds a build with source towns"):
+        builds.built(folder, tmp_path / "out")
+    meta.write_text(meta.read_text().replace("CC0-2.0", "CC0-1.0"))
+    (folder / "masks" / "words.txt").write_text("one")
+    builds.built(folder, tmp_path / "again")
+    (folder / "masks" / "words.txt").write_text("two")
+    with pytest.raises(OptionError, match="repeat it as it was, or give another directory"):
+        builds.built(folder, tmp_path / "again")
+
+
+def test_hidden_files_and_links_that_lead_nowhere_are_no_input(tmp_path: Path):
+    folder = builds.write_towns(tmp_path / "towns", images=2)
+    (folder / "masks" / "gone.txt").symlink_to(tmp_path / "gone")
+    first = builds.built(folder, tmp_path / "out")
+    (folder / ".DS_Store").write_text("new")
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "notes.json").write_text("{}")
+    assert builds.built(folder, tmp_path / "out").summary == first.summary
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("versions", "unigeoseg"), ("versions", "schema"), ("sources", "towns")]
+)
+def test_a_build_of_another_version_or_row_is_refused(
+    part, name, dataset: Dataset, towns, tmp_path
+):
+    copy = Path(shutil.copytree(dataset.path, tmp_path / "copy"))
+    plan = json.loads((copy / PLAN).read_text())
+    held = plan[part][name]
+    plan[part][name] = held | {"row": "0"} if part == "sources" else "0"
+    (copy / PLAN).write_text(json.dumps(plan))
+    with pytest.raises(OptionError, match=f"holds a build with .* {name} "):
+        builds.built(towns, copy)
+    (copy / PLAN).write_text(json.dumps(plan | {part: [1]}))
+    with pytest.raises(OptionError, match=f"lacks '{part}'"):
+        builds.built(towns, copy)
+
+
+def test_an_output_that_is_a_file_or_within_a_source_is_refused(towns: Path, tmp_path: Path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(OutputExistsError, match="is a file; give a directory"):
+        builds.built(towns, tmp_path / "letter.txt")
+    with pytest.raises(OutputUnwritableError, match="cannot be written"):
+        builds.built(towns, tmp_path / "letter.txt" / "out")
+    folder = builds.write_towns(tmp_path / "towns", images=1)
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder, folder / "out", tmp_path, tmp_path / "link" / "deep" / "out"):
+        with pytest.raises(OptionError, match="one inside the other"):
+            builds.built(folder, out)
+    assert not (folder / "out").exists()
+
+
+class Unusable:
+    """Tools that cannot be loaded."""
+
+    def __call__(self):
+        raise OptionError("no such model")
+
+
+def test_what_cannot_be_used_leaves_no_build_behind(towns: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    with pytest.raises(OptionError, match="no such model"):
+        builds.build(Job(out, builds.OPTIONS, Unusable()), builds.sources(towns))
+    for wrong in ({"stride": 97}, {"stride": 0}, {"size": 0}, {"cap": 0}, {"diverse": 1.5}):
+        with pytest.raises(OptionError):
+            replace(builds.OPTIONS, **wrong)
+    assert not out.exists()
+
+
+def test_two_builds_in_one_directory(dataset: Dataset, towns: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    first = start(towns, out, 1)
+    end = time.monotonic() + 60
+    while not (out / WORK).exists() and first.poll() is None and time.monotonic() < end:
+        time.sleep(0.002)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(OptionError, match="another process is at work in"):
+            builds.built(towns, out)
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+    builds.built(towns, out)
+    assert builds.files(out) == builds.files(dataset.path)
+
+
+BROKEN = {
+    "no meta": lambda folder: (folder / "meta.json").unlink(),
+    "cut meta": lambda folder: (folder / "meta.json").write_text("{"),
+    "no images": lambda folder: shutil.rmtree(folder / "images"),
+    "broken index": lambda folder: (folder / "masks" / "instances.json").write_text("{"),
+    "not there": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize("harm", BROKEN)
+def test_a_broken_source_is_noted_and_the_others_go_on(harm, tmp_path: Path):
+    good = builds.write_towns(tmp_path / "good", images=1)
+    bad = builds.write_towns(tmp_path / "bad", images=1)
+    BROKEN[harm](bad)
+    places = [(None, bad), (None, good)]
+    built = builds.build(builds.job(tmp_path / "out"), places)
+    assert set(built.summary["sources"]) == {"good"}
+    assert built.summary["rejections"]["read"] == {"unreadable_source": 1}
+    (noted,) = [row for row in read_rows(built.path / "ledger.parquet") if row["stage"] == "read"]
+    assert noted["source"] == "bad" and noted["detail"].startswith("bad")
+    assert str(tmp_path) not in noted["detail"]
+    with pytest.raises(DataError, match=r"bad: unreadable_source: .*build without --strict"):
+        builds.build(builds.job(tmp_path / "strict", strict=True), places)
+    with pytest.raises(DataError, match=f"nothing can be read: {bad}"):
+        builds.build(builds.job(tmp_path / "none"), [(None, bad)])
+    assert not (tmp_path / "strict").exists() and not (tmp_path / "none").exists()
+
+
+def test_an_index_that_breaks_meanwhile_takes_its_images_along(tmp_path: Path):
+    folder = builds.write_towns(tmp_path / "towns", images=2)
+    plan = make_plan([(None, folder)], builds.OPTIONS)
+    (folder / "masks" / "instances.json").write_text('{"images": [{"id": 1}]}')
+    noted = []
+    assert list(read(plan.units[0], noted.append)) == []
+    assert [(each.rule, each.key) for each in noted] == [
+        ("unreadable_source", "images/000.png"),
+        ("unreadable_source", "images/001.png"),
+    ]
+    with pytest.raises(StrictError, match=r"^towns: images/000\.png: unreadable_source: "):
+        list(read(plan.units[0], refuse))
+
+
+def test_a_name_of_the_catalogue_comes_with_its_licence(tmp_path: Path):
+    folder = builds.write_towns(tmp_path / "loveda", images=1)
+    with pytest.raises(OptionError, match=r"'CC0-1\.0', the catalogue's loveda 'CC BY-NC-SA 4\.0'"):
+        builds.build(builds.job(tmp_path / "out"), [(None, folder)])
 
 
 def test_bad_images_are_noted_and_the_rest_goes_on(tmp_path: Path):

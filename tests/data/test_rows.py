@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 import unigeoseg
-from unigeoseg.data.parquet import ShardedWriter, Writer, read_rows
+from unigeoseg.data.parquet import ShardedWriter, TableWriter, read_rows
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.rows import IMAGES, LEDGER, image_row, patch_of
 from unigeoseg.errors import DataError, OutputUnwritableError
@@ -49,7 +49,7 @@ GRIDS = [
 @pytest.mark.parametrize("phash", [None, 2**64 - 1])
 def test_a_patch_comes_back(grid, phash, tmp_path):
     before = patch(grid)
-    with Writer(tmp_path / "images.parquet", IMAGES, group=2) as file:
+    with TableWriter(tmp_path / "images.parquet", IMAGES, group=2) as file:
         file.write([image_row(before, phash)])
     (row,) = read_rows(tmp_path / "images.parquet")
     after = patch_of(row)
@@ -90,14 +90,14 @@ def test_rows_go_to_as_many_files_as_they_need(tmp_path):
 def test_nothing_is_half_written(tmp_path):
     with (
         pytest.raises(RuntimeError, match="stop"),
-        Writer(tmp_path / "a.parquet", LEDGER, group=1) as file,
+        TableWriter(tmp_path / "a.parquet", LEDGER, group=1) as file,
     ):
         file.write([rejection(1)])
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
     with (
         pytest.raises(OutputUnwritableError, match="was not written"),
-        Writer(tmp_path / "no" / "a.parquet", LEDGER, group=1),
+        TableWriter(tmp_path / "no" / "a.parquet", LEDGER, group=1),
     ):
         pass
 

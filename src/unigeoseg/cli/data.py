@@ -12,11 +12,11 @@ import typer
 
 from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.options import Engine
-from unigeoseg.errors import DataError, OptionError
+from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
-    from unigeoseg.data.source import Source
+    from unigeoseg.data.inputs import Place
 
 app = typer.Typer(
     help="Make image-mask-instruction triplets of labelled imagery, and look at them.",
@@ -93,7 +93,9 @@ def build(
             help="Turn boxes into masks with nano, sam:NAME, sam2:NAME or another system."
         ),
     ] = NO_BOXES,
-    strict: Annotated[bool, typer.Option(help="Stop at the first image not readable.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Stop at the first source or image that cannot be read.")
+    ] = False,
 ) -> None:
     """Build a dataset, or go on where a build was stopped; the bytes are the same."""
     from unigeoseg.data.loader import Loader
@@ -120,7 +122,7 @@ def build(
         update = counter(bar)
         dataset = build_dataset(
             job,
-            _sources(folders, source),
+            _places(folders, source),
             engine=engine.value,
             workers=workers,
             progress=lambda done, total, _: update(done, total),
@@ -130,15 +132,18 @@ def build(
 
 
 def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
-    """Load what turns boxes into masks, by a name of `bench.predictors`; any worker can call it.
+    """Load what turns boxes into masks, by a name of `bench.predictors`, and try it.
+
+    Any worker can call this.
 
     Raises:
         OptionError: If the system takes no boxes.
     """
+    import numpy as np
     import torch
 
     from unigeoseg.bench.predictors import predictor
-    from unigeoseg.prompt import Prompt
+    from unigeoseg.prompt import Box, Prompt
 
     torch.set_num_threads(1)  # workers share the cores, and sums keep one order
     system = predictor(name)
@@ -149,6 +154,7 @@ def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer t
             raise OptionError(f"{name} takes no boxes; name a system that does, such as nano")
         return [answer.mask for answer in answers if answer is not None]
 
+    masks(np.zeros((32, 32, 3), np.uint8), [Box(8, 8, 24, 24)])
     return masks
 
 
@@ -163,12 +169,11 @@ def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
         raise OptionError(f"--models {models} cannot be read: {error}") from error
 
 
-def _sources(folders: list[Path] | None, named: list[str] | None) -> "list[tuple[Source, Path]]":
-    """Rows and directories of what was named on the command line."""
+def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]":
+    """Rows, where they are named, and directories of what is on the command line."""
     from unigeoseg.data.catalog import by_name
-    from unigeoseg.data.readers import recognise
 
-    found = []
+    found: list[Place] = []
     for text in named or []:
         name, equals, directory = text.partition("=")
         if not equals:
@@ -177,7 +182,7 @@ def _sources(folders: list[Path] | None, named: list[str] | None) -> "list[tuple
             )
         found.append((by_name(name), Path(directory)))
     for folder in folders or []:
-        found += [(recognise(each), each) for each in _sets(folder)]
+        found += [(None, each) for each in _sets(folder)]
     if not found:
         raise OptionError("nothing to build from: give folders, or --source NAME=DIR")
     return found
@@ -187,8 +192,6 @@ def _sets(folder: Path) -> list[Path]:
     """A folder that says what it is, or the folders in it that do."""
     from unigeoseg.data.readers.declared import DECLARATION, META
 
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a directory")
     if any((folder / name).is_file() for name in (DECLARATION, META)):
         return [folder]
     within = {path.parent for name in (DECLARATION, META) for path in folder.glob(f"*/{name}")}
@@ -316,7 +319,7 @@ def bench(
 
     options = Options(size=size, stride=stride)
     stages = Loader(options.seed).stages()
-    found = measure(_sources(folders, source), options, stages, limit=patches)
+    found = measure(_places(folders, source), options, stages, limit=patches)
     total = sum(found.seconds.values())
     for stage, seconds in found.seconds.items():
         typer.echo(f"{stage:40}{seconds:8.2f} s{seconds / total:7.1%}")

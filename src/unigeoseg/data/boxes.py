@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 
 from unigeoseg.data.annotated import LabelledBox
 from unigeoseg.data.language.execute import confusable
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.geo.mask import Rle, decode, tight_box
 from unigeoseg.prompt import Box
@@ -42,7 +42,7 @@ AGREEMENT = Agreement()
 def fill_boxes(
     patch: Patch,
     segment: BoxSegmenter | None,
-    reject: Reject,
+    reject: RejectionHandler,
     agreement: Agreement = AGREEMENT,
 ) -> Patch:
     """Turn a patch's boxes into regions.

@@ -5,12 +5,12 @@ Source: paper section 2, stage 3: only invalid labels and tiny specks are droppe
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.language.graph import Node, scene_graph
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.taxonomy import taxonomy
 
 
-def candidates(patch: Patch, reject: Reject) -> list[Candidate]:
+def candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate]:
     """The visible regions of a patch, in order of their ids.
 
     Args:

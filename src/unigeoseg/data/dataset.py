@@ -37,10 +37,11 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
-        """Open a dataset; no shard is read yet.
+        """Open a dataset; of its shards only the columns are looked at.
 
         Raises:
-            DataError: If there is no whole dataset, or it is of another version.
+            DataError: If there is no whole dataset, or it is of another version, or a shard is
+                missing, damaged or has other columns.
         """
         if not (path / SUMMARY).is_file():
             raise DataError(
@@ -55,7 +56,8 @@ class Dataset:
             )
         _check_summary(path / SUMMARY, summary)
         dataset = cls(path, summary)
-        for shard, schema in ((dataset.images[0], IMAGES), (dataset.triplets[0], TRIPLETS)):
+        shards = [(shard, IMAGES) for shard in dataset.images]
+        for shard, schema in [*shards, *((shard, TRIPLETS) for shard in dataset.triplets)]:
             if schema_of(shard) != schema:
                 raise DataError(f"{shard} has other columns than schema {VERSION}; build it again")
         return dataset

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from importlib.util import find_spec
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from unigeoseg.data.plan import Unit
 from unigeoseg.errors import MissingExtraError, OptionError
@@ -21,6 +22,21 @@ Work = Callable[[Unit], int]
 """Does one unit and gives its number of triplets; picklable."""
 
 _WAITING = 2  # units per worker that are handed out at a time
+
+
+def check(engine: Engine, workers: int) -> None:
+    """Check what `run` is given, before anything is done.
+
+    Raises:
+        OptionError: If `workers` is below 1 or the engine is unknown.
+        MissingExtraError: If Ray is not installed.
+    """
+    if workers < 1:
+        raise OptionError(f"workers must be >= 1, got {workers}")
+    if engine not in get_args(Engine):
+        raise OptionError(f"the engine is {engine!r}, expected local or ray")
+    if engine == "ray" and find_spec("ray") is None:
+        raise MissingExtraError("the engine ray", "data")
 
 
 def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> Iterator[int]:
@@ -34,15 +50,11 @@ def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> I
         workers: How many at a time; 1 on "local" is a plain loop in this process.
 
     Raises:
-        OptionError: If `workers` is below 1, the engine is unknown, or a worker died.
-        MissingExtraError: If Ray is not installed.
+        OptionError: If a worker died; else as `check`.
     """
-    if workers < 1:
-        raise OptionError(f"workers must be >= 1, got {workers}")
+    check(engine, workers)
     if engine == "ray":
         return _ray(work, units, workers)
-    if engine != "local":
-        raise OptionError(f"the engine is {engine!r}, expected local or ray")
     return _processes(work, units, workers) if workers > 1 else map(work, units)
 
 
@@ -80,10 +92,8 @@ def _die_with_parent() -> None:
 
 def _ray(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError("the engine ray", "data") from error
+    import ray
+
     address = os.environ.get("RAY_ADDRESS")
     own: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)

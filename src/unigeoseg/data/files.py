@@ -1,14 +1,15 @@
-"""Small files that are there whole or not at all, and what is in them."""
+"""Small files that are there whole or not at all, what is in them, and who writes beside them."""
 
 import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.errors import DataError, OutputUnwritableError
+from unigeoseg.errors import DataError, OptionError, OutputUnwritableError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -28,6 +29,37 @@ def write_bytes(path: Path, content: bytes) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Make a directory and keep other processes that ask the same out of it meanwhile.
+
+    The lock is the system's (flock, where there is one), on the file `.lock` that stays: it ends
+    with the process, however that ends.
+
+    Raises:
+        OptionError: If another process is in it.
+        OutputUnwritableError: If it cannot be made or written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(directory / ".lock")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise OptionError(
+            f"another process is at work in {directory}; wait for it, or give another directory"
+        ) from error
+    except OSError as error:
+        raise OutputUnwritableError(
+            f"{directory} cannot be written: {error}; check the directory"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, content: object) -> None:

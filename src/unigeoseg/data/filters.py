@@ -11,7 +11,7 @@ import numpy as np
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.language.execute import confusable
 from unigeoseg.data.language.graph import Node, SceneGraph, scene_graph
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import Patch
 
 
@@ -39,7 +39,7 @@ def keep(
     patch: Patch,
     found: Sequence[Candidate],
     rng: np.random.Generator,
-    reject: Reject,
+    reject: RejectionHandler,
     rules: Rules | None = None,
 ) -> list[Candidate]:
     """Candidates of the right size; those that may be described too are marked `describable`.
@@ -61,7 +61,7 @@ def keep(
     return [replace(each, describable=each.region in chosen) for each in sized]
 
 
-def _sized(patch: Patch, each: Candidate, rules: Rules, reject: Reject) -> bool:
+def _sized(patch: Patch, each: Candidate, rules: Rules, reject: RejectionHandler) -> bool:
     share = each.area_px / patch.regions.size
     if share < rules.least_share:
         _note(patch, each, reject, ("least_share", share, rules.least_share))
@@ -72,7 +72,7 @@ def _sized(patch: Patch, each: Candidate, rules: Rules, reject: Reject) -> bool:
     return False
 
 
-def _apart(patch: Patch, each: Candidate, rules: Rules, reject: Reject) -> bool:
+def _apart(patch: Patch, each: Candidate, rules: Rules, reject: RejectionHandler) -> bool:
     """Whether few regions are like it, and none of them near."""
     graph = scene_graph(patch)
     node = graph.nodes[each.region]
@@ -106,7 +106,7 @@ def _sample(
     apart: Sequence[Candidate],
     rng: np.random.Generator,
     rules: Rules,
-    reject: Reject,
+    reject: RejectionHandler,
 ) -> set[int]:
     """Region ids of at most so many candidates of each category."""
     chosen: set[int] = set()
@@ -119,7 +119,9 @@ def _sample(
     return chosen
 
 
-def _note(patch: Patch, each: Candidate, reject: Reject, broken: tuple[str, float, float]) -> None:
+def _note(
+    patch: Patch, each: Candidate, reject: RejectionHandler, broken: tuple[str, float, float]
+) -> None:
     rule, value, limit = broken
     detail = f"region {each.region}"
     reject(Rejection("rule", rule, patch.source, patch.key, detail, value, limit))

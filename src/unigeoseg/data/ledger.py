@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from unigeoseg.errors import DataError
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -28,5 +30,22 @@ class Rejection:
     limit: float | None = None
 
 
-Reject = Callable[[Rejection], None]
+RejectionHandler = Callable[[Rejection], None]
 """Takes note of a rejection; stages call it and go on."""
+
+
+class StrictError(DataError):
+    """The first source or image that cannot be read, in a build that stops there."""
+
+
+def refuse(rejection: Rejection) -> None:
+    """End a strict build at a rejection.
+
+    Raises:
+        StrictError: Always.
+    """
+    what = f"{rejection.key}: " if rejection.key else ""
+    raise StrictError(
+        f"{rejection.source}: {what}{rejection.rule}: {rejection.detail}; repair it, or build "
+        "without --strict"
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from unigeoseg.data.boxes import BoxSegmenter
 from unigeoseg.data.evidence import EvidenceJudge
 from unigeoseg.data.judge import Writer
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.offline import OfflineWriter
 from unigeoseg.data.scoring import SceneScorer, TextScorer
 from unigeoseg.data.stages import Stages
@@ -56,9 +56,9 @@ class _Relay:
     """Passes what a long-lived writer drops to whoever keeps the ledger at the time."""
 
     def __init__(self) -> None:
-        self._reject: Reject | None = None
+        self._reject: RejectionHandler | None = None
 
-    def to(self, reject: Reject, writer: Writer) -> Writer:
+    def to(self, reject: RejectionHandler, writer: Writer) -> Writer:
         self._reject = reject
         return writer
 

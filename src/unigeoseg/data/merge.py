@@ -14,7 +14,7 @@ from typing import Any
 
 from unigeoseg.data.audit import Seen, split_leaks, twins
 from unigeoseg.data.draft import PUBLISHED
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.parquet import read_rows
 from unigeoseg.data.plan import Options
 from unigeoseg.data.rows import ledger_rows
@@ -74,7 +74,7 @@ def _seen(folders: Folders) -> Iterator[Seen]:
             yield Seen(**row)
 
 
-def _split(images: Sequence[Seen], note: Reject) -> list[Seen]:
+def _split(images: Sequence[Seen], note: RejectionHandler) -> list[Seen]:
     published: defaultdict[str, set[str]] = defaultdict(set)
     open_groups: defaultdict[str, set[str]] = defaultdict(set)
     for image in images:
@@ -99,7 +99,7 @@ def _split(images: Sequence[Seen], note: Reject) -> list[Seen]:
     return kept
 
 
-def _without_twins(images: Sequence[Seen], note: Reject) -> list[Seen]:
+def _without_twins(images: Sequence[Seen], note: RejectionHandler) -> list[Seen]:
     dropped = set()
     for twin in twins(images):
         dropped.add(twin.dropped.id)
@@ -118,7 +118,7 @@ class _Kept:
     reasoning: bool  # a question that was written here
 
 
-def _triplets(folders: Folders, splits: dict[str, str], note: Reject) -> dict[str, _Kept]:
+def _triplets(folders: Folders, splits: dict[str, str], note: RejectionHandler) -> dict[str, _Kept]:
     kept: dict[str, _Kept] = {}
     for folder in folders:
         for row in read_rows(folder / "triplets.parquet", _TRIPLET):
@@ -153,7 +153,7 @@ def _by_diversity(folders: Folders, splits: dict[str, str], options: Options) ->
     }
 
 
-def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: Reject) -> None:
+def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: RejectionHandler) -> None:
     """Drop reasoning questions about images that are not diverse; in place."""
     for each in list(kept.values()):
         if each.reasoning and not diverse[each.image]:
@@ -162,7 +162,9 @@ def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: Reject
             del kept[each.id]
 
 
-def _capped(kept: dict[str, _Kept], note: Reject, *, seed: int, cap: int | None) -> Iterable[str]:
+def _capped(
+    kept: dict[str, _Kept], note: RejectionHandler, *, seed: int, cap: int | None
+) -> Iterable[str]:
     if cap is None:
         return kept
     by_category: defaultdict[int, list[_Kept]] = defaultdict(list)

@@ -13,7 +13,7 @@ from unigeoseg.data.draft import Draft
 from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.graph import scene_graph
 from unigeoseg.data.language.search import Facts
-from unigeoseg.data.ledger import Reject
+from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.reasoning import ReasoningWriter, diversity
 from unigeoseg.data.referring import ReferringWriter
@@ -29,7 +29,7 @@ class OfflineWriter:
 
     name = "offline/1"
 
-    def __init__(self, reject: Reject, diverse: int = 3) -> None:
+    def __init__(self, reject: RejectionHandler, diverse: int = 3) -> None:
         self._reject = reject
         self._diverse = diverse
 

@@ -21,7 +21,7 @@ except ImportError as error:
 __all__ = [
     "Row",
     "ShardedWriter",
-    "Writer",
+    "TableWriter",
     "pa",
     "read",
     "read_group",
@@ -33,7 +33,7 @@ __all__ = [
 Row = dict[str, Any]
 
 
-class Writer:
+class TableWriter:
     """Writes rows to one file, a row group at a time; a context manager.
 
     The file appears under its name when the context ends without an error. It holds no time and
@@ -50,7 +50,7 @@ class Writer:
         self._schema, self._group = schema, group
         self._pending: list[Row] = []
 
-    def __enter__(self) -> "Writer":
+    def __enter__(self) -> "TableWriter":
         """Open a temporary file in the same directory."""
         self._temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex[:8]}")
         with _written(self.path):
@@ -95,8 +95,8 @@ class ShardedWriter:
     Args:
         directory: Where the files go.
         name: How their names begin.
-        schema: As `Writer`.
-        group: As `Writer`.
+        schema: As `TableWriter`.
+        group: As `TableWriter`.
         shard: Rows of a file.
     """
 
@@ -128,9 +128,9 @@ class ShardedWriter:
         """Close the last file."""
         self._current.__exit__(kind, *rest)
 
-    def _next(self, number: int) -> Writer:
+    def _next(self, number: int) -> TableWriter:
         path = self._directory / f"{self._name}-{number:05}.parquet"
-        return Writer(path, self._schema, group=self._group)
+        return TableWriter(path, self._schema, group=self._group)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import numpy as np
 from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.grammar import Speaker
 from unigeoseg.data.language.search import Facts
-from unigeoseg.data.ledger import Reject
+from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patch import Patch
 
 
@@ -26,7 +26,7 @@ class PatchWriter:
         executor: Executor,
         facts: Facts,
         rng: np.random.Generator,
-        reject: Reject,
+        reject: RejectionHandler,
     ) -> None:
         self._patch = patch
         self._run = executor

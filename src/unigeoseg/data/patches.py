@@ -16,7 +16,7 @@ from unigeoseg.data.annotated import (
     larger_first,
 )
 from unigeoseg.data.boxes import present, without
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components
@@ -30,7 +30,7 @@ _BOX_SHARE = 0.5  # of a box's area that must lie in the patch
 
 
 def cut(
-    image: AnnotatedImage, reject: Reject, *, size: int = SIZE, stride: int = STRIDE
+    image: AnnotatedImage, reject: RejectionHandler, *, size: int = SIZE, stride: int = STRIDE
 ) -> Iterator[Patch]:
     """Cut an image and its labels alike.
 
@@ -61,7 +61,7 @@ def cut(
 
 
 def _patches(
-    image: AnnotatedImage, windows: list[Window], reject: Reject, *, texts: bool
+    image: AnnotatedImage, windows: list[Window], reject: RejectionHandler, *, texts: bool
 ) -> Iterator[Patch]:
     objects = larger_first(image.objects)
     for window in windows:
@@ -149,7 +149,7 @@ def _draw(
 
 
 def _boxes(
-    image: AnnotatedImage, window: Window, reject: Reject
+    image: AnnotatedImage, window: Window, reject: RejectionHandler
 ) -> tuple[tuple[LabelledBox, ...], set[int]]:
     """Boxes in pixels of the patch, and the categories of those that it cuts too much of."""
     kept: list[LabelledBox] = []

@@ -9,19 +9,19 @@ anew, and the files are the same bytes in the end.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import unigeoseg
 from unigeoseg.data.dataset import SUMMARY, Dataset
-from unigeoseg.data.engine import Engine, run
-from unigeoseg.data.files import sha256, write_json
+from unigeoseg.data.engine import Engine, check, run
+from unigeoseg.data.files import alone_in, sha256, write_json
+from unigeoseg.data.inputs import Place
 from unigeoseg.data.merge import choose, write_shards
-from unigeoseg.data.plan import Plan, make_plan
+from unigeoseg.data.plan import BuildPlan, make_plan
 from unigeoseg.data.rows import VERSION
-from unigeoseg.data.source import Source
 from unigeoseg.data.unit import WORK, Job
 
 Progress = Callable[[int, int, int], None]
@@ -30,7 +30,7 @@ Progress = Callable[[int, int, int], None]
 
 def build(
     job: Job,
-    sources: Sequence[tuple[Source, Path]],
+    places: Iterable[Place],
     *,
     engine: Engine = "local",
     workers: int = 1,
@@ -40,27 +40,31 @@ def build(
 
     Args:
         job: Where to, with what options, and by which tools.
-        sources: Row and directory of each source.
+        places: Row and directory of each source.
         engine: Who does the units; see `engine.run`.
         workers: How many at a time.
         progress: Called when a unit is done.
 
     Raises:
-        DataError: If no image was found, or, with `job.strict`, one cannot be read.
-        OptionError: If the directory holds another build.
-        OutputUnwritableError: If something cannot be written.
+        DataError: If no source can be read, or, with `job.strict`, one or an image cannot.
+        OptionError: If the directory holds another build, or one is at work in it.
+        OutputError: If something cannot be written.
     """
-    plan = make_plan(sources, job.options)
-    plan.claim(job.out)
-    if not (job.out / SUMMARY).exists():
-        _do_units(job, plan, engine, workers, progress)
-        _finish(job.out, plan)
-    shutil.rmtree(job.out / WORK, ignore_errors=True)
-    return Dataset.open(job.out)
+    check(engine, workers)
+    plan = make_plan(places, job.options, strict=job.strict)
+    if not plan.is_in(job.out):
+        job.check()
+    with alone_in(job.out):
+        plan.claim(job.out)
+        if not (job.out / SUMMARY).exists():
+            _do_units(job, plan, engine, workers, progress)
+            _finish(job.out, plan)
+        shutil.rmtree(job.out / WORK, ignore_errors=True)
+        return Dataset.open(job.out)
 
 
 def _do_units(
-    job: Job, plan: Plan, engine: Engine, workers: int, progress: Progress | None
+    job: Job, plan: BuildPlan, engine: Engine, workers: int, progress: Progress | None
 ) -> None:
     work = job.out / WORK
     for left in work.glob(".*"):
@@ -73,11 +77,12 @@ def _do_units(
             progress(done, len(plan.units), triplets)
 
 
-def _finish(out: Path, plan: Plan) -> None:
+def _finish(out: Path, plan: BuildPlan) -> None:
     for left in (*out.glob(".*-????????"), *out.glob("*.parquet")):  # of a run that was killed
         left.unlink()
     folders = [out / WORK / unit.name for unit in plan.units]
     choice = choose(folders, plan.options)
+    choice = replace(choice, rejections=plan.rejections + choice.rejections)
     summarise(out, write_shards(out, folders, choice), asdict(plan.options))
 
 

@@ -4,18 +4,21 @@ It is written before the work and compared when the work goes on, so that the un
 belong to the run that uses them.
 """
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import unigeoseg
 from unigeoseg.data.files import read_json, write_json
+from unigeoseg.data.inputs import Input, Place, open_inputs
+from unigeoseg.data.ledger import Rejection, refuse
 from unigeoseg.data.patches import SIZE, STRIDE
-from unigeoseg.data.readers import Item, open_source
+from unigeoseg.data.readers import Item
+from unigeoseg.data.rows import VERSION
 from unigeoseg.data.source import Source
-from unigeoseg.errors import DataError, OptionError
+from unigeoseg.errors import OptionError, OutputExistsError
 
 PLAN = "plan.json"
 UNIT_IMAGES = 8
@@ -36,6 +39,9 @@ class Options:
         judge: Who judges, writes and scores: "offline" or "online".
         models: SHA-256 of the online judge's configuration, or empty.
         boxes: Name of the system that turns boxes into masks, or "none".
+
+    Raises:
+        OptionError: If a number is out of its range.
     """
 
     seed: int = 0
@@ -46,6 +52,18 @@ class Options:
     judge: str = "offline"
     models: str = ""
     boxes: str = "none"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.size < 1 or not 1 <= self.stride <= self.size:
+            raise OptionError(
+                f"size {self.size} and stride {self.stride} do not go together; give a size of at "
+                "least 1 and a stride from 1 to the size"
+            )
+        if self.cap is not None and self.cap < 1:
+            raise OptionError(f"cap must be >= 1, got {self.cap}")
+        if self.diverse is not None and not 0 <= self.diverse <= 1:
+            raise OptionError(f"diverse must be from 0 to 1, got {self.diverse}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,88 +90,112 @@ class Unit:
         return f"{self.number:06}"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True)
+class BuildPlan:
     """Options, inputs and units of a build.
 
     Attributes:
         options: What was asked for.
-        sources: Per source its number of items and a digest of its files' names and sizes.
+        inputs: The sources that can be read, by name.
         units: In the order of sources and items.
+        rejections: The sources that cannot be read.
     """
 
     options: Options
-    sources: Mapping[str, Mapping[str, Any]]
+    inputs: tuple[Input, ...]
     units: tuple[Unit, ...]
+    rejections: tuple[Rejection, ...] = ()
 
-    def claim(self, out: Path) -> None:
-        """Write the plan into the directory of a build, or find it there.
+    @cached_property
+    def content(self) -> Mapping[str, Mapping[str, Any]]:
+        """What has to be the same when a build goes on."""
+        return {
+            "versions": {
+                "unigeoseg": unigeoseg.__version__,
+                "schema": VERSION,
+                "unit_images": UNIT_IMAGES,
+            },
+            "options": asdict(self.options),
+            "sources": {each.source.name: each.digests for each in self.inputs},
+        }
+
+    def is_in(self, out: Path) -> bool:
+        """Whether a directory holds this build; False if it may be begun there.
 
         Raises:
             OptionError: If the directory holds a build with other options or inputs, or something
-                else.
-            OutputUnwritableError: If it cannot be written.
+                else, or a source is in it or round it.
+            OutputExistsError: If it is a file.
         """
-        content = {
-            "options": asdict(self.options),
-            "sources": self.sources,
-            "unit_images": UNIT_IMAGES,
-        }
+        if out.exists() and not out.is_dir():
+            raise OutputExistsError(f"{out} is a file; give a directory, new or of a build")
+        for each in self.inputs:
+            _check_apart(out.resolve(), each.directory.resolve())
         path = out / PLAN
         if path.exists():
-            _check_same(path, content)
-            return
+            _check_same(path, self.content)
+            return True
         if out.exists() and any(each for each in out.iterdir() if not each.name.startswith(".")):
             raise OptionError(f"{out} is not empty and holds no {PLAN}; give another directory")
-        write_json(path, content)
+        return False
+
+    def claim(self, out: Path) -> None:
+        """Write the plan into the directory of a build, or find it there; raises as `is_in`.
+
+        Raises:
+            OutputUnwritableError: If it cannot be written.
+        """
+        if not self.is_in(out):
+            write_json(out / PLAN, self.content)
 
 
-def make_plan(sources: Sequence[tuple[Source, Path]], options: Options) -> Plan:
+def make_plan(places: Iterable[Place], options: Options, *, strict: bool = False) -> BuildPlan:
     """Cut the work into units; nothing is decoded.
 
+    Args:
+        places: Row and directory of each source.
+        options: Of the build.
+        strict: Whether the first source that cannot be read is an error.
+
     Raises:
-        DataError: If there is no image.
-        OptionError: If two sources have one name.
+        DataError: If there is no source that can be read, or, with `strict`, one that cannot.
+        OptionError: If two sources have one name; see `open_inputs`.
     """
-    known: dict[str, Mapping[str, Any]] = {}
+    noted: list[Rejection] = []
+    inputs = open_inputs(places, refuse if strict else noted.append)
     units: list[Unit] = []
-    for source, directory in sorted(sources, key=lambda pair: pair[0].name):
-        if source.name in known:
-            raise OptionError(f"two sources are called {source.name!r}; rename one of them")
-        items = tuple(open_source(source, directory, lambda _: None).items)
-        known[source.name] = {"items": len(items), "files": _digest(directory)}
-        for first in range(0, len(items), UNIT_IMAGES):
-            part = items[first : first + UNIT_IMAGES]
-            units.append(Unit(len(units), source, directory, part, leads=first == 0))
-    if not units:
-        raise DataError("no image was found; give directories of labelled imagery")
-    return Plan(options, known, tuple(units))
+    for each in inputs:
+        for first in range(0, len(each.items), UNIT_IMAGES):
+            part = each.items[first : first + UNIT_IMAGES]
+            units.append(Unit(len(units), each.source, each.directory, part, leads=first == 0))
+    noted.sort(key=lambda one: (one.source, one.detail))
+    return BuildPlan(options, tuple(inputs), tuple(units), tuple(noted))
 
 
-def _digest(directory: Path) -> str:
-    """SHA-256 of the names and sizes of all files below a directory."""
-    digest = hashlib.sha256()
-    for path in _files(directory):
-        digest.update(f"{path.relative_to(directory).as_posix()}\n{path.stat().st_size}\n".encode())
-    return digest.hexdigest()
+def _check_apart(out: Path, source: Path) -> None:
+    if out.is_relative_to(source) or source.is_relative_to(out):
+        raise OptionError(
+            f"the output {out} and the source {source} are one inside the other; give an output "
+            "beside the source"
+        )
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory):
-        folders.sort()
-        yield from (Path(folder, name) for name in sorted(names))
+_SAID = {"versions": "version of", "options": "option", "sources": "source"}
 
 
-def _check_same(path: Path, content: Mapping[str, Any]) -> None:
+def _check_same(path: Path, content: Mapping[str, Mapping[str, Any]]) -> None:
     before = read_json(path)
-    for part in ("options", "sources"):
-        held, asked = before.get(part, {}), content[part]
+    for part, said in _SAID.items():
+        held, asked = before.get(part), content[part]
+        if not isinstance(held, dict):
+            raise OptionError(
+                f"{path} lacks {part!r}: it is of another version, or damaged; give "
+                "another directory"
+            )
         for name in sorted({*held, *asked}):
             if held.get(name) != asked.get(name):
                 raise OptionError(
-                    f"{path.parent} holds a build with {part[:-1]} {name} {held.get(name)!r}, "
+                    f"{path.parent} holds a build with {said} {name} {held.get(name)!r}, "
                     f"asked for is {asked.get(name)!r}; repeat it as it was, or give another "
                     "directory"
                 )
-    if before.get("unit_images") != UNIT_IMAGES:
-        raise OptionError(f"{path.parent} was begun by another version; give another directory")

@@ -14,11 +14,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.parquet import Row, pa
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
-from unigeoseg.errors import DataError
+from unigeoseg.errors import DataError, RasterError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import Rle, area, decode, encode_labels
 from unigeoseg.prompt import Box, Point, Prompt, Task
@@ -133,14 +134,15 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
     """The patch of a row of `IMAGES`, without boxes and texts.
 
     Raises:
-        DataError: If a picture or a mask is damaged.
+        DataError: If a picture or a mask is damaged, one has another size than the row says, or
+            regions overlap or have an id that means something else.
     """
-    size = [row["height"], row["width"]]
-    regions = np.zeros(size, np.uint16)
-    for each in row["regions"]:
-        regions[decode(Rle(size=size, counts=each["rle"]))] = each["region"]
-    if row["unknown"] is not None:
-        regions[decode(Rle(size=size, counts=row["unknown"]))] = UNKNOWN_REGION
+    pixels = decode_png(row["bytes"], row["id"])
+    if pixels.shape[:2] != (row["height"], row["width"]):
+        raise DataError(
+            f"the picture of image {row['id']} is {pixels.shape[:2]} (H, W), its row says "
+            f"{(row['height'], row['width'])}; build the dataset again"
+        )
     return Patch(
         source=row["source"],
         key=row["key"],
@@ -150,19 +152,43 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
         licence=row["licence"],
         gsd_m=row["gsd_m"],
         grid=_grid(row),
-        pixels=decode_png(row["bytes"], row["id"]),
-        regions=regions,
+        pixels=pixels,
+        regions=_regions(row, pixels.shape[:2]),
         categories={each["region"]: each["category"] for each in row["regions"]},
         labelled=frozenset(row["labelled"]),
         split=row["split"],
     )
 
 
+def _regions(row: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint16]:
+    """(H, W) uint16, the region of each pixel."""
+    masks = {each["region"]: each["rle"] for each in row["regions"]}
+    if len(masks) < len(row["regions"]) or masks.keys() & {0, int(UNKNOWN_REGION)}:
+        raise DataError(
+            f"image {row['id']} has a region twice, or one numbered 0 or {UNKNOWN_REGION}; "
+            "build the dataset again"
+        )
+    if row["unknown"] is not None:
+        masks[int(UNKNOWN_REGION)] = row["unknown"]
+    regions = np.zeros(size, np.uint16)
+    for region, counts in masks.items():
+        mask = decode(Rle(size=list(size), counts=counts))
+        if regions[mask].any():
+            raise DataError(
+                f"region {region} of image {row['id']} overlaps another; build the dataset again"
+            )
+        regions[mask] = region
+    return regions
+
+
 def _grid(row: Mapping[str, Any]) -> Grid | None:
     if row["transform"] is None:
         return None
-    crs = None if row["crs"] is None else CRS.from_wkt(row["crs"])
-    return Grid(row["width"], row["height"], Affine(*row["transform"]), crs)
+    try:
+        crs = None if row["crs"] is None else CRS.from_wkt(row["crs"])
+        return Grid(row["width"], row["height"], Affine(*row["transform"]), crs)
+    except (CRSError, RasterError, TypeError) as error:
+        raise DataError(f"the place of image {row['id']} makes no sense: {error}") from error
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -211,7 +237,9 @@ def sample_of(row: Mapping[str, Any]) -> Sample:
         DataError: If the row is no sample.
         PromptError: If its prompt breaks its own rules.
     """
-    task = Task(row["task"])
+    task, box = Task(row["task"]), row["box"]
+    if box is not None and len(box) != 4:
+        raise DataError(f"the box of triplet {row['id']} has {len(box)} edges, expected 4")
     return Sample(
         image=row["image"],
         width=row["width"],
@@ -220,7 +248,7 @@ def sample_of(row: Mapping[str, Any]) -> Sample:
             task,
             "" if task is Task.INTERACTIVE else row["text"],
             tuple(Point(**point) for point in row["points"]),
-            None if row["box"] is None else Box(*row["box"]),
+            None if box is None else Box(*box),
         ),
         rle=Rle(size=[row["height"], row["width"]], counts=row["rle"]),
         category=row["category"],

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.data.parquet import Row, ShardedWriter, Writer
+from unigeoseg.data.parquet import Row, ShardedWriter, TableWriter
 from unigeoseg.data.rows import IMAGES, LEDGER, TRIPLETS
 from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP
 
@@ -29,7 +29,7 @@ class Shards:
         self._triplets = ShardedWriter(
             out, "triplets", TRIPLETS, group=TRIPLET_GROUP, shard=TRIPLET_SHARD
         )
-        self._ledger = Writer(out / LEDGER_FILE, LEDGER, group=TRIPLET_GROUP)
+        self._ledger = TableWriter(out / LEDGER_FILE, LEDGER, group=TRIPLET_GROUP)
         self._sources: Counter[str] = Counter()
         self._licences: defaultdict[str, set[str]] = defaultdict(set)
         self._families: Counter[str] = Counter()

@@ -14,13 +14,13 @@ import numpy as np
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft
+from unigeoseg.data.inputs import Place
 from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
 from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.parquet import Writer as FileWriter
+from unigeoseg.data.parquet import TableWriter
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.plan import Options, make_plan
 from unigeoseg.data.rows import IMAGES, TRIPLETS
-from unigeoseg.data.source import Source
 from unigeoseg.data.stages import Stages
 from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP, patches, read, write_patch
 from unigeoseg.errors import DataError
@@ -29,7 +29,7 @@ REST = "candidates, rules, points and boxes"
 
 
 @dataclass
-class Clock:
+class StageTimes:
     """Seconds per stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -67,57 +67,55 @@ class Speed:
         return self.triplets / sum(self.seconds.values())
 
 
-def measure(
-    sources: Sequence[tuple[Source, Path]], options: Options, stages: Stages, *, limit: int
-) -> Speed:
+def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit: int) -> Speed:
     """Decode patches, then write their triplets to a temporary directory, on the clock.
 
     Args:
-        sources: Row and directory of each source; they take turns.
+        places: Row and directory of each source; they take turns.
         options: Size and stride of patches.
         stages: Who judges, writes and scores.
         limit: Most patches; they are all held in memory.
 
     Raises:
-        DataError: If there is no patch.
+        DataError: If there is no patch, or a source cannot be read.
     """
-    decoded = list(islice(_decoded(sources, options), limit))
+    decoded = list(islice(_decoded(places, options), limit))
     if not decoded:
         raise DataError("no patch could be cut; give directories of labelled imagery")
-    clock = Clock()
+    times = StageTimes()
     timed = replace(
         stages,
-        judge=_TimedJudge(stages.judge, clock),
-        writer=lambda reject: _TimedWriter(stages.writer(reject), clock),
-        scorers=[_TimedScorer(scorer, clock) for scorer in stages.scorers],
+        judge=_TimedJudge(stages.judge, times),
+        writer=lambda reject: _TimedWriter(stages.writer(reject), times),
+        scorers=[_TimedScorer(scorer, times) for scorer in stages.scorers],
     )
     began = time.perf_counter()
-    triplets = _write(decoded, timed, clock)
+    triplets = _write(decoded, timed, times)
     spent = time.perf_counter() - began
-    rest = spent - sum(clock.seconds.values())
+    rest = spent - sum(times.seconds.values())
     # kilobytes on Linux, bytes on macOS
     unit = 1e6 if sys.platform == "darwin" else 1e3
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return Speed(len(decoded), triplets, {REST: rest, **clock.seconds}, peak)
+    return Speed(len(decoded), triplets, {REST: rest, **times.seconds}, peak)
 
 
-def _decoded(sources: Sequence[tuple[Source, Path]], options: Options) -> Iterator[Patch]:
-    plan = make_plan(sources, options)
-    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.sources), unit.number))
+def _decoded(places: Sequence[Place], options: Options) -> Iterator[Patch]:
+    plan = make_plan(places, options, strict=True)
+    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.inputs), unit.number))
     for unit in turns:
         for image in read(unit, _ignore):
             yield from patches(image, options, None, _ignore)
 
 
-def _write(decoded: Sequence[Patch], stages: Stages, clock: Clock) -> int:
+def _write(decoded: Sequence[Patch], stages: Stages, times: StageTimes) -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
-        FileWriter(Path(folder, "images.parquet"), IMAGES, group=IMAGE_GROUP) as images,
-        FileWriter(Path(folder, "triplets.parquet"), TRIPLETS, group=TRIPLET_GROUP) as triplets,
+        TableWriter(Path(folder, "images.parquet"), IMAGES, group=IMAGE_GROUP) as images,
+        TableWriter(Path(folder, "triplets.parquet"), TRIPLETS, group=TRIPLET_GROUP) as triplets,
     ):
         for patch in decoded:
             scored = list(stages(patch, _ignore))
-            with clock.stage("store"):
+            with times.stage("store"):
                 write_patch(patch, scored, images, triplets)
         return triplets.rows
 
@@ -129,33 +127,33 @@ def _ignore(_: Rejection) -> None:
 @dataclass(slots=True)
 class _TimedJudge:
     inner: Judge
-    clock: Clock
+    times: StageTimes
     name: str = "timed"
 
     def judge(self, patch: Patch, candidates: Sequence[Candidate]) -> list[Verdict]:
-        with self.clock.stage("judge"):
+        with self.times.stage("judge"):
             return self.inner.judge(patch, candidates)
 
 
 @dataclass(slots=True)
 class _TimedWriter:
     inner: Writer
-    clock: Clock
+    times: StageTimes
     name: str = "timed"
 
     def write(
         self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
     ) -> list[Draft]:
-        with self.clock.stage("write"):
+        with self.times.stage("write"):
             return list(self.inner.write(patch, candidates, rng))
 
 
 @dataclass(slots=True)
 class _TimedScorer:
     inner: Scorer
-    clock: Clock
+    times: StageTimes
     name: str = "timed"
 
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
-        with self.clock.stage(f"score, {self.inner.name}"):
+        with self.times.stage(f"score, {self.inner.name}"):
             return self.inner.score(patch, drafts)

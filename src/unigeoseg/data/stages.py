@@ -16,7 +16,7 @@ from unigeoseg.data.draft import PUBLISHED, Draft
 from unigeoseg.data.filters import keep
 from unigeoseg.data.interactive import box_draft, point_draft
 from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.unit import Scored
 from unigeoseg.prompt import Prompt, Task
@@ -35,10 +35,10 @@ class Stages:
 
     seed: int
     judge: Judge
-    writer: Callable[[Reject], Writer]
+    writer: Callable[[RejectionHandler], Writer]
     scorers: Sequence[Scorer]
 
-    def __call__(self, patch: Patch, reject: Reject) -> Iterator[Scored]:
+    def __call__(self, patch: Patch, reject: RejectionHandler) -> Iterator[Scored]:
         """The instructions of one patch that every check accepted, and those of its source."""
         kept = keep(patch, candidates(patch, reject), self.chance(patch, "rules"), reject)
         told = judged(patch, [each for each in kept if each.describable], self.judge, reject)
@@ -56,7 +56,7 @@ class Stages:
 
 
 def judged(
-    patch: Patch, describable: Sequence[Candidate], judge: Judge, reject: Reject
+    patch: Patch, describable: Sequence[Candidate], judge: Judge, reject: RejectionHandler
 ) -> list[Candidate]:
     """Stage "judge": candidates that are whole, distinct and worth describing."""
     accepted = []
@@ -75,7 +75,7 @@ def interactive(kept: Sequence[Candidate], rng: np.random.Generator) -> Iterator
 
 
 def cross_scored(
-    patch: Patch, drafts: Sequence[Draft], scorers: Sequence[Scorer], reject: Reject
+    patch: Patch, drafts: Sequence[Draft], scorers: Sequence[Scorer], reject: RejectionHandler
 ) -> Iterator[Scored]:
     """Stage "score": drafts that every scorer accepts, with the scores of all."""
     verdicts = [scorer.score(patch, drafts) for scorer in scorers]

@@ -16,8 +16,9 @@ from unigeoseg.data.annotated import AnnotatedImage
 from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.boxes import BoxSegmenter, fill_boxes
 from unigeoseg.data.draft import Draft
-from unigeoseg.data.ledger import Reject, Rejection
-from unigeoseg.data.parquet import Writer
+from unigeoseg.data.inputs import unreadable
+from unigeoseg.data.ledger import Rejection, RejectionHandler, StrictError, refuse
+from unigeoseg.data.parquet import TableWriter
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
 from unigeoseg.data.plan import Options, Unit
@@ -47,7 +48,7 @@ class Scored:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-Instruct = Callable[[Patch, Reject], Iterable[Scored]]
+Instruct = Callable[[Patch, RejectionHandler], Iterable[Scored]]
 """Writes the instructions of one patch: candidates, rules, judge, instructions, scores."""
 
 
@@ -73,7 +74,7 @@ class Job:
         options: As planned.
         load: Loads the tools, once per process; a function of a module or another value that is
             hashable, and equal after pickling.
-        strict: Whether the first image that cannot be read ends the build.
+        strict: Whether the first source or image that cannot be read ends the build.
     """
 
     out: Path
@@ -81,11 +82,15 @@ class Job:
     load: Callable[[], Tools]
     strict: bool = False
 
+    def check(self) -> None:
+        """Load the tools, so that what cannot be used is known before a build begins."""
+        _loaded(self.load)
+
     def __call__(self, unit: Unit) -> int:
         """Make the folder of a unit, at once and whole; give its number of triplets.
 
         Raises:
-            DataError: With `strict`, if an image cannot be read.
+            StrictError: With `strict`, if an image cannot be read.
             OutputUnwritableError: If it cannot be written.
         """
         target = self.out / WORK / unit.name
@@ -108,21 +113,18 @@ class Job:
         tools = _loaded(self.load)
         with ExitStack() as stack:
             images = stack.enter_context(
-                Writer(folder / "images.parquet", IMAGES, group=IMAGE_GROUP)
+                TableWriter(folder / "images.parquet", IMAGES, group=IMAGE_GROUP)
             )
             triplets = stack.enter_context(
-                Writer(folder / "triplets.parquet", TRIPLETS, group=TRIPLET_GROUP)
+                TableWriter(folder / "triplets.parquet", TRIPLETS, group=TRIPLET_GROUP)
             )
             ledger = stack.enter_context(
-                Writer(folder / "ledger.parquet", LEDGER, group=TRIPLET_GROUP)
+                TableWriter(folder / "ledger.parquet", LEDGER, group=TRIPLET_GROUP)
             )
 
             def reject(rejection: Rejection) -> None:
                 if self.strict and rejection.stage == "read":
-                    raise DataError(
-                        f"{rejection.source}: {rejection.key}: {rejection.rule}: "
-                        f"{rejection.detail}; repair it, or build without --strict"
-                    )
+                    refuse(rejection)
                 ledger.write(ledger_rows([rejection]))
 
             for image in read(unit, reject):
@@ -136,14 +138,24 @@ def _loaded(load: Callable[[], Tools]) -> Tools:
     return load()
 
 
-def read(unit: Unit, reject: Reject) -> Iterator[AnnotatedImage]:
-    """Stage "read": the images of a unit that can be read."""
-    whole = reject if unit.leads else _noted_before
-    source = open_source(unit.source, unit.directory, whole)
-    for item in unit.items:
-        image = source.read(item, reject)
-        if image is not None:
-            yield image
+def read(unit: Unit, reject: RejectionHandler) -> Iterator[AnnotatedImage]:
+    """Stage "read": the images of a unit that can be read.
+
+    Raises:
+        StrictError: If `reject` refuses.
+    """
+    whole, at = reject if unit.leads else _noted_before, 0
+    try:
+        source = open_source(unit.source, unit.directory, whole)
+        for at, item in enumerate(unit.items):  # noqa: B007 - it says where reading stopped
+            image = source.read(item, reject)
+            if image is not None:
+                yield image
+    except StrictError:
+        raise
+    except DataError as error:  # what lists the labels of many images broke meanwhile
+        for left in unit.items[at:]:
+            reject(unreadable(unit.source.name, left.key, error, unit.directory))
 
 
 def _noted_before(_: Rejection) -> None:
@@ -151,7 +163,7 @@ def _noted_before(_: Rejection) -> None:
 
 
 def patches(
-    image: AnnotatedImage, options: Options, segment: BoxSegmenter | None, reject: Reject
+    image: AnnotatedImage, options: Options, segment: BoxSegmenter | None, reject: RejectionHandler
 ) -> Iterator[Patch]:
     """Stages "patch" and "box": the patches of an image, their boxes turned into regions."""
     for patch in cut(image, reject, size=options.size, stride=options.stride):
@@ -159,7 +171,7 @@ def patches(
 
 
 def write_patch(
-    patch: Patch, instructions: Iterable[Scored], images: Writer, triplets: Writer
+    patch: Patch, instructions: Iterable[Scored], images: TableWriter, triplets: TableWriter
 ) -> None:
     """Write a patch and its triplets; a patch without any is not written."""
     samples = samples_of(patch, instructions)

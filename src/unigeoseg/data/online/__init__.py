@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from unigeoseg.data.judge import Judge, Scorer, Writer
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.errors import MissingExtraError
 
 _log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ def _note(rejection: Rejection) -> None:
 
 
 def online_stages(
-    path: Path, cache_dir: Path, reject: Reject = _note
+    path: Path, cache_dir: Path, reject: RejectionHandler = _note
 ) -> tuple[Judge, Writer, tuple[Scorer, Scorer]]:
     """The judge, the writer and both scorers that a file of models names.
 

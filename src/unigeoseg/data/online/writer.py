@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft, Family
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.online import prompts
 from unigeoseg.data.online.answers import Cues, Expression, ReasonedQuestion
 from unigeoseg.data.online.client import NoAnswer, OnlineClient, Question
@@ -48,7 +48,9 @@ class OnlineWriter:
         reasoning_categories: Patches with fewer visible categories get no reasoning question.
     """
 
-    def __init__(self, client: OnlineClient, reject: Reject, reasoning_categories: int = 1) -> None:
+    def __init__(
+        self, client: OnlineClient, reject: RejectionHandler, reasoning_categories: int = 1
+    ) -> None:
         self.name = f"{client.config.model}/prompts-{prompts.VERSION}"
         self._client = client
         self._reject = reject

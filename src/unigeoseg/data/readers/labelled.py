@@ -26,7 +26,7 @@ def items(folder: Folder) -> list[Item]:
     """The images of the set, by path.
 
     Raises:
-        DataError: If there is none, or nothing labels them.
+        DataError: If there is none, nothing labels them, or an index is broken.
     """
     paths = sorted((folder.directory / "images").glob("*"))
     names = [path.name for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]

@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.annotated import UNKNOWN, AnnotatedImage
 from unigeoseg.data.catalog import by_name
-from unigeoseg.data.ledger import Reject
+from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.readers import boxes, coco, geojson, labelled, masks, texts
 from unigeoseg.data.readers.declared import DECLARATION, META, declared, labelled_set
 from unigeoseg.data.readers.images import Decoded, read_image
@@ -74,7 +74,7 @@ class OpenSource:
         """
         return _READERS[self.source.reader].items(self.folder)
 
-    def note_whole(self, reject: Reject) -> None:
+    def note_whole(self, reject: RejectionHandler) -> None:
         """Note what concerns the whole source, once.
 
         That is every declared class that the taxonomy does not know, and how many entries of its
@@ -91,7 +91,7 @@ class OpenSource:
         if strays is not None:
             strays(whole)
 
-    def read(self, item: Item, reject: Reject) -> AnnotatedImage | None:
+    def read(self, item: Item, reject: RejectionHandler) -> AnnotatedImage | None:
         """Read one image with its labels.
 
         Args:
@@ -136,7 +136,9 @@ class OpenSource:
         )
 
 
-def open_source(source: Source | str, directory: str | Path, reject: Reject) -> OpenSource:
+def open_source(
+    source: Source | str, directory: str | Path, reject: RejectionHandler
+) -> OpenSource:
     """Open a source for reading.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.annotated import LabelledBox, LabelledObject, LabelledText
-from unigeoseg.data.ledger import Reject, Rejection
+from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.source import ClassTable, Source
 from unigeoseg.errors import DataError
 
@@ -145,7 +145,7 @@ class Reading:
 
     folder: Folder
     item: Item
-    reject: Reject
+    reject: RejectionHandler
     unknown: Counter[str] = field(default_factory=Counter)
 
     def note(
