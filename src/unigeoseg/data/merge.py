@@ -84,8 +84,8 @@ def _split(images: Sequence[Seen], note: RejectionHandler) -> list[Seen]:
             open_groups[image.source].add(image.group)
     drawn = {
         group: split
-        for source, groups in open_groups.items()
-        for group, split in assign(source, groups - published.keys()).items()
+        for groups in open_groups.values()
+        for group, split in assign(groups - published.keys()).items()
     }
     settled = split_leaks(published)
     ours = drawn | {group: min(splits) for group, splits in published.items()} | settled

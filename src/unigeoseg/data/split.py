@@ -11,14 +11,13 @@ from unigeoseg.sample import Split
 TEST_SHARE, VAL_SHARE = 0.15, 0.05
 
 
-def assign(source: str, groups: Iterable[str]) -> dict[str, Split]:
+def assign(groups: Iterable[str]) -> dict[str, Split]:
     """The split of each group of one source.
 
     Groups of the sources that Nano is trained and tested on are where `splits.json` has them,
     whatever became of the others; those of any other source are drawn (`draw`).
 
     Args:
-        source: Name of the source.
         groups: Names of its groups, with the source's name in front, as images carry them.
     """
     drawn = draw(groups)

@@ -144,10 +144,13 @@ class EnhanceConfig:
     """TATE (paper section 4).
 
     Attributes:
+        branches: "task" sends each prompt through the branch of its task; the others are the
+            paper's ablations: all through one branch, or none at all.
         reasoning_queries: h, the learnable queries of the reasoning branch.
         dropout: Dropout of the reasoning branch.
     """
 
+    branches: Literal["task", "referring", "reasoning", "none"] = "task"
     reasoning_queries: int = 4
     dropout: float = 0.1
 

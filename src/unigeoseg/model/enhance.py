@@ -131,3 +131,45 @@ class TaskAdaptiveEnhancement(nn.Module):
                 branch = self.reasoning(text, mask)
             enhanced = enhanced.index_copy(0, chosen, branch)
         return torch.where(instruction_PL.unsqueeze(-1), enhanced, text_PLD)
+
+
+class OneBranch(nn.Module):
+    """Every prompt through the referring or the reasoning branch (paper's ablation of branches)."""
+
+    def __init__(self, width: int, config: EnhanceConfig) -> None:
+        """Build the branch that `config.branches` names for tokens of `width`."""
+        super().__init__()
+        self.branch = (
+            ReferringEnhance(width)
+            if config.branches == "referring"
+            else ReasoningEnhance(width, config)
+        )
+
+    def forward(
+        self,
+        text_PLD: Tensor,
+        instruction_PL: Tensor,
+        task_P: Tensor,
+        coordinates: tuple[Tensor, Tensor],
+        weigh: Weigh | None = None,
+    ) -> Tensor:
+        """Enhance the instruction in (P, L, D); arguments as `TaskAdaptiveEnhancement.forward`."""
+        del task_P, coordinates, weigh
+        enhanced = self.branch(text_PLD, instruction_PL)
+        return torch.where(instruction_PL.unsqueeze(-1), enhanced, text_PLD)
+
+
+class NoEnhancement(nn.Module):
+    """The token embeddings as they are (paper's ablation without TATE)."""
+
+    def forward(
+        self,
+        text_PLD: Tensor,
+        instruction_PL: Tensor,
+        task_P: Tensor,
+        coordinates: tuple[Tensor, Tensor],
+        weigh: Weigh | None = None,
+    ) -> Tensor:
+        """Return (P, L, D); arguments as `TaskAdaptiveEnhancement.forward`."""
+        del instruction_PL, task_P, coordinates, weigh
+        return text_PLD

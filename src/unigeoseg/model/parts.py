@@ -17,7 +17,7 @@ from unigeoseg.model.connector import CompressionConnector, Connector
 from unigeoseg.model.decoder import MaskedAttentionDecoder, PixelDecoder
 from unigeoseg.model.deformable import DeformablePixelDecoder
 from unigeoseg.model.encoder import EfficientNetLite
-from unigeoseg.model.enhance import TaskAdaptiveEnhancement
+from unigeoseg.model.enhance import NoEnhancement, OneBranch, TaskAdaptiveEnhancement
 from unigeoseg.model.fusion import NoFusion, PromptFusion
 from unigeoseg.model.language import LanguageModel
 from unigeoseg.model.mask2former import Mask2FormerDecoder
@@ -63,6 +63,10 @@ def enhance(config: ModelConfig) -> nn.Module:
     """TATE; see `TaskAdaptiveEnhancement`."""
     if config.variant == "released":
         return TemplateEnhancement(config.language.width, config.enhance)
+    if config.enhance.branches == "none":
+        return NoEnhancement()
+    if config.enhance.branches != "task":
+        return OneBranch(config.language.width, config.enhance)
     return TaskAdaptiveEnhancement(config.language.width, config.enhance)
 
 
