@@ -117,7 +117,10 @@ MISTAKES = [
     (("build", "{towns}", "-o", "{out}", "--stride", "600"), "overlap must be >= 0"),
     (("verify", "{empty}"), "holds no dataset.json"),
     (("stats", "{none}"), "holds no dataset.json"),
-    (("export", "{dataset}", "--format", "webdataset", "-o", "{towns}"), "is not empty"),
+    (
+        ("export", "{dataset}", "--format", "webdataset", "-o", "{towns}"),
+        "exists; give the name of a new",
+    ),
     (("show", "{dataset}", "-o", "{out}.pdf"), "give one of .html, .png"),
     (("import", "{empty}", "-o", "{out}", "--licence", "CC0-1.0"), "holds no test.json"),
 ]

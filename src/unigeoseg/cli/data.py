@@ -269,7 +269,7 @@ def verify(dataset: Built) -> None:
 def export(
     dataset: Built,
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
     layout: Annotated[Format, typer.Option("--format", help="What reads it.")],
     split: Annotated[Split, typer.Option(help="Split of a benchmark.")] = "test",
 ) -> None:
@@ -290,7 +290,7 @@ def export(
 def import_(
     benchmark: Annotated[Path, typer.Argument(help="Folder in the layout of GeoSeg-Bench.")],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
     licence: Annotated[str, typer.Option(help="Of its images and masks.")],
 ) -> None:
     """Turn a benchmark in the released layout into a dataset."""
