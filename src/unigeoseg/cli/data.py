@@ -310,12 +310,12 @@ def bench(
     stride: Stride = 256,
 ) -> None:
     """Time one process from decoded patches to files, by stage, with the offline judge."""
-    from unigeoseg.data.loader import Loader
+    from unigeoseg.data.loader import offline_stages
     from unigeoseg.data.plan import Options
     from unigeoseg.data.speed import measure
 
     options = Options(size=size, stride=stride)
-    stages = Loader(options.seed).stages()
+    stages = offline_stages(options.seed)
     found = measure(_sources(folders, source), options, stages, limit=patches)
     total = sum(found.seconds.values())
     for stage, seconds in found.seconds.items():

@@ -22,7 +22,7 @@ from unigeoseg.data.merge import choose, write_shards
 from unigeoseg.data.plan import Plan, make_plan
 from unigeoseg.data.rows import VERSION
 from unigeoseg.data.source import Source
-from unigeoseg.data.unit import WORK, Job
+from unigeoseg.data.unit import WORK, Job, release
 
 Progress = Callable[[int, int, int], None]
 """Called with the units done, all units, and the triplets written since the start."""
@@ -67,10 +67,13 @@ def _do_units(
         shutil.rmtree(left)
     todo = [unit for unit in plan.units if not (work / unit.name).exists()]
     done, triplets = len(plan.units) - len(todo), 0
-    for count in run(job, todo, engine=engine, workers=workers):
-        done, triplets = done + 1, triplets + count
-        if progress:
-            progress(done, len(plan.units), triplets)
+    try:
+        for count in run(job, todo, engine=engine, workers=workers):
+            done, triplets = done + 1, triplets + count
+            if progress:
+                progress(done, len(plan.units), triplets)
+    finally:
+        release()
 
 
 def _finish(out: Path, plan: Plan) -> None:

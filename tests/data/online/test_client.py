@@ -43,7 +43,7 @@ def at(tmp_path: Path, monkeypatch) -> Iterator[Callable[..., OnlineClient]]:
         config = OnlineConfig(
             **{"base_url": url, "model": "m", "key_variable": "TALKER_KEY", "tries": 3} | changes
         )
-        client = OnlineClient(config, tmp_path / "cache", (time or Time()).clock())
+        client = OnlineClient(config, tmp_path / "cache", (time or Time()).waiting())
         clients.append(client)
         return client
 

@@ -88,7 +88,7 @@ Stages = tuple[Judge, Writer, tuple[Scorer, Scorer]]
 
 @contextmanager
 def stages(
-    folder: Path, say: Callable[[str], str], reject=None, **more
+    folder: Path, say: Callable[[str], str], reject=lambda _: None, **more
 ) -> Iterator[tuple[Stages, Talker]]:
     """Stages whose four models share one server; `say` turns a prompt into an answer."""
     pause_s = more.pop("pause_s", 0.0)
@@ -104,10 +104,9 @@ def stages(
         scorers = [models.pop("first"), models.pop("second")]
         path = folder / "models.json"
         path.write_text(json.dumps(models | {"scorers": scorers} | more))
-        made = online_stages(path, folder / "cache", *([reject] if reject else []))
-        yield made, talker
-        for stage in (made[0], made[1], *made[2]):
-            stage._client.close()
+        made = online_stages(path, folder / "cache")
+        yield (made.judge, made.writer(reject), made.scorers), talker
+        made.close()
 
 
 def test_the_judge_decides_by_the_first_dimension_below_its_limit(tmp_path):
