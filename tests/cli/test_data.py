@@ -22,7 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
-BUILD = ("--size", 96, "--stride", 64, "--seed", 3)
+BUILD = ("--size", 96, "--stride", 64, "--seed", 3, "--diverse", 1)
 
 
 def test_build_verify_stats_show_export_import(

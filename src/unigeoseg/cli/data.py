@@ -70,14 +70,14 @@ def build(
     stride: Stride = 256,
     cap: Annotated[int | None, typer.Option(min=1, help="Most triplets of a category.")] = None,
     diverse: Annotated[
-        float | None,
+        float,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of patches, those with the most categories, that reasoning questions are "
-            "kept for; the paper's is 0.1.",
+            help="Share of a source's patches, those with the most categories, that reasoning "
+            "questions are kept for; the default is the paper's, 1 keeps all.",
         ),
-    ] = None,
+    ] = 0.1,
     judge: Annotated[Judge, typer.Option(help="Measurements, or models behind servers.")] = (
         Judge.OFFLINE
     ),

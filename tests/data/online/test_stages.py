@@ -209,11 +209,10 @@ def test_more_than_three_alike_get_a_referring_expression_alone(tmp_path):
     assert [each.family for each in drafts] == ["referring"]
 
 
-def test_patches_that_are_not_diverse_get_no_questions(tmp_path):
-    with stages(tmp_path, author, reasoning_categories=4) as ((_, writer, _), talker):
-        drafts = write(writer, patch(), 1, 2)
-    assert [each.family for each in drafts] == ["referring"] * 2
-    assert len(talker.asked) == 2
+def test_questions_are_asked_of_patches_with_one_category_too(tmp_path):
+    with stages(tmp_path, author) as ((_, writer, _), _):
+        drafts = write(writer, patch(layout={1: LAYOUT[1]}), 1)
+    assert [each.family for each in drafts] == ["referring", "attribute"]
 
 
 def test_attribute_questions_know_what_else_is_there(tmp_path):
