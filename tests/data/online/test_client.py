@@ -358,6 +358,14 @@ def test_concurrency_is_bounded_over_all_callers_and_order_is_kept(at):
     assert talker.most_at_once == 3
 
 
+def test_the_same_question_of_several_threads_is_asked_once(at):
+    with talking(lambda *_: completion(POND), pause_s=0.05) as talker:
+        client = at(talker.url, concurrency=4)
+        answers = client.each(client.ask, [QUESTION] * 4)
+    assert {answer.expression for answer in answers} == {json.loads(POND)["expression"]}
+    assert len(talker.asked) == 1
+
+
 def test_a_failure_ends_what_has_not_begun(at):
     with saying(Say("{}", 401)) as talker:
         client = at(talker.url, concurrency=1)

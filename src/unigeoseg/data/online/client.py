@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from unigeoseg.data.online import prompts
 from unigeoseg.data.online.answers import A, parse, schema
 from unigeoseg.data.online.cache import Reply, ReplyCache, request_key
-from unigeoseg.data.online.waiting import Waiting
 from unigeoseg.data.online.config import OnlineConfig
 from unigeoseg.data.online.server import Server, estimate_tokens
+from unigeoseg.data.online.waiting import Waiting
 from unigeoseg.errors import CostCapError
 
 T = TypeVar("T")
@@ -77,7 +77,9 @@ class OnlineClient:
         OutputUnwritableError: If the cache cannot be used.
     """
 
-    def __init__(self, config: OnlineConfig, cache_dir: Path, waiting: Waiting | None = None) -> None:
+    def __init__(
+        self, config: OnlineConfig, cache_dir: Path, waiting: Waiting | None = None
+    ) -> None:
         self.config = config
         self._cache = ReplyCache(cache_dir)
         self._server = Server(config, waiting or Waiting())

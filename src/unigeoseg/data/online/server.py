@@ -16,9 +16,9 @@ import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from unigeoseg.data.online.cache import Reply
-from unigeoseg.data.online.waiting import Waiting
 from unigeoseg.data.online.config import OnlineConfig
 from unigeoseg.data.online.pace import Pace
+from unigeoseg.data.online.waiting import Waiting
 from unigeoseg.errors import OnlineRequestError, OnlineUnavailableError, OptionError
 
 _log = logging.getLogger(__name__)
