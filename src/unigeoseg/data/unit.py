@@ -50,6 +50,7 @@ class Scored:
 
 Instruct = Callable[[Patch, Reject], Iterable[Scored]]
 """Writes the instructions of one patch: candidates, rules, judge, instructions, scores."""
+_Instructed = tuple[Patch, list[Scored], list[Rejection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,6 @@ class Job:
                 yield patch, rejected
 
 
-_Instructed = tuple[Patch, list[Scored], list[Rejection]]
 _kept: dict[Callable[[], Tools], Tools] = {}
 
 

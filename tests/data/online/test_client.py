@@ -375,6 +375,15 @@ def test_a_failure_ends_what_has_not_begun(at):
     assert len(talker.asked) < 5
 
 
+def test_a_failure_ends_what_has_not_begun_of_other_callers(at):
+    with saying(Say("{}", 401)) as talker:
+        client = at(talker.url, concurrency=1)
+        for number in range(2):
+            with pytest.raises(OnlineRequestError, match="401"):
+                client.each(client.ask, [replace(QUESTION, prompt=str(number))])
+    assert len(talker.asked) == 1
+
+
 def test_tries_count_for_the_rate_cap(at):
     time = Time()
     with saying(Say("{}", 500), completion(POND)) as talker:

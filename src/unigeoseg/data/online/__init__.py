@@ -32,7 +32,7 @@ class OnlineStages:
 
     @property
     def at_once(self) -> int:
-        """Patches to be worked on at a time: with a request of each no model ever waits."""
+        """Patches to be worked on at a time: one for each request that the models take."""
         return sum(client.config.concurrency for client in self.clients)
 
     def close(self) -> None:

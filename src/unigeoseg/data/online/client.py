@@ -20,7 +20,7 @@ from unigeoseg.data.online.cache import Reply, ReplyCache, request_key
 from unigeoseg.data.online.config import OnlineConfig
 from unigeoseg.data.online.server import Server, estimate_tokens
 from unigeoseg.data.online.waiting import Waiting
-from unigeoseg.errors import CostCapError
+from unigeoseg.errors import CostCapError, OnlineError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -88,6 +88,7 @@ class OnlineClient:
         self._reserved = 0.0
         self._answered = Condition()
         self._asking: set[str] = set()
+        self._failure: OnlineError | None = None
 
     def close(self) -> None:
         """Drop what has not begun, wait for requests under way, and close the connections."""
@@ -99,14 +100,24 @@ class OnlineClient:
 
         Items of all callers together are worked on by as many threads as the configuration
         allows, so call it from several threads to overlap patches. The function must not call
-        `each`. An exception ends what has not begun.
+        `each`. An exception ends what has not begun; an `OnlineError` that of all callers, for
+        good: whoever goes on makes a new client.
         """
-        futures = [self._pool.submit(function, item) for item in items]
+        futures = [self._pool.submit(self._unless_failed, function, item) for item in items]
         try:
             return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
+
+    def _unless_failed(self, function: Callable[[T], R], item: T) -> R:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return function(item)
+        except OnlineError as error:
+            self._failure = error
+            raise
 
     def ask(self, question: Question[A]) -> A | NoAnswer:
         """Ask, and ask again with the complaint if the answer is malformed.
