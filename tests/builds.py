@@ -19,7 +19,7 @@ from unigeoseg.data.source import Source
 from unigeoseg.data.unit import Job
 
 BUILDING, RIVER = 25, 21
-OPTIONS = Options(seed=3, size=96, stride=64)
+OPTIONS = Options(seed=3, size=96, stride=64, diverse=1.0)
 
 
 def write_towns(folder: Path, *, images: int = 10, side: int = 128) -> Path:

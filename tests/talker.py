@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from unigeoseg.data.online.clock import Clock
+from unigeoseg.data.online.waiting import Waiting
 
 Asked = dict[str, Any]
 
@@ -46,8 +46,8 @@ class Time:
         self.slept.append(seconds)
         self.now_s += seconds
 
-    def clock(self) -> Clock:
-        return Clock(now=lambda: self.now_s, sleep=self.sleep, chance=lambda: 1.0)
+    def waiting(self) -> Waiting:
+        return Waiting(now=lambda: self.now_s, sleep=self.sleep, chance=lambda: 1.0)
 
 
 @dataclass

@@ -22,7 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
-BUILD = ("--size", 96, "--stride", 64, "--seed", 3)
+BUILD = ("--size", 96, "--stride", 64, "--seed", 3, "--diverse", 1)
 
 
 def test_build_verify_stats_show_export_import(
@@ -119,7 +119,10 @@ MISTAKES = [
     (("build", "{towns}", "-o", "{out}", "--stride", "600"), "stride 600 do not go together"),
     (("verify", "{empty}"), "holds no dataset.json"),
     (("stats", "{none}"), "holds no dataset.json"),
-    (("export", "{dataset}", "--format", "webdataset", "-o", "{towns}"), "is not empty"),
+    (
+        ("export", "{dataset}", "--format", "webdataset", "-o", "{towns}"),
+        "exists; give the name of a new",
+    ),
     (("show", "{dataset}", "-o", "{out}.pdf"), "give one of .html, .png"),
     (("import", "{empty}", "-o", "{out}", "--licence", "CC0-1.0"), "holds no test.json"),
 ]

@@ -32,7 +32,7 @@ def test_the_layout_is_the_released_one(exported: Path, dataset: Dataset):
             mask = cv2.imread(str(exported / entry["mask"]), cv2.IMREAD_UNCHANGED)
             assert mask.ndim == 2 and set(np.unique(mask)) <= {0, 255}
             said = json.loads((exported / entry["json"]).read_text())
-            assert set(said) == {"question", "reason"} and len(said["question"]) == 1
+            assert set(said) == {"question", "reason", "unigeoseg"} and len(said["question"]) == 1
     asked = [sample.prompt.task for sample in dataset.samples(split="train")]
     assert counts == {
         "ref": asked.count(Task.REFERRING),
@@ -41,16 +41,33 @@ def test_the_layout_is_the_released_one(exported: Path, dataset: Dataset):
     }
 
 
+def test_what_the_layout_has_no_place_for_is_in_a_field_of_its_own(
+    exported: Path, dataset: Dataset
+):
+    records = {
+        row["id"]: {"image": image, "triplet": row}
+        for image, rows in dataset.records(split="train")
+        for row in rows
+    }
+    for path in exported.glob("*/texts/*.json"):
+        about = json.loads(path.read_text())["unigeoseg"]
+        for what, held in records[path.stem].items():
+            assert about[what].items() <= held.items()
+        assert {"program", "writer", "scores", "regions"} <= about["triplet"].keys()
+        assert {"crs", "transform", "regions", "split", "group"} <= about["image"].keys()
+
+
 def test_an_export_comes_back_through_the_import(exported: Path, dataset: Dataset, tmp_path: Path):
     imported = import_benchmark(exported, tmp_path / "out", "Apache-2.0")
     before = sorted(said(sample) for sample in dataset.samples(split="train"))
     assert sorted(said(sample) for sample in imported.samples(split="test")) == before
     assert {row["licence"] for row in imported.rows()} == {"Apache-2.0"}
+    assert imported.summary["options"] == {"imported": "benchmark", "licence": "Apache-2.0"}
     assert verify(imported).passed
     names = sorted(sample.id for sample in imported.samples())
     again = import_benchmark(exported, tmp_path / "again", "Apache-2.0")
     assert sorted(sample.id for sample in again.samples()) == names
-    with pytest.raises(OutputExistsError, match="is not empty"):
+    with pytest.raises(OutputExistsError, match="exists; give the name of a new directory"):
         import_benchmark(exported, tmp_path / "out", "Apache-2.0")
 
 
@@ -123,3 +140,4 @@ def test_broken_benchmarks_are_refused(tmp_path: Path):
     )
     with pytest.raises(DataError, match=r"is \(4, 4\) \(H, W\), its mask \(40, 80\)"):
         import_benchmark(tmp_path / "size", tmp_path / "out", "CC0")
+    assert not list(tmp_path.glob("*out*"))

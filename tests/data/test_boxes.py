@@ -8,6 +8,7 @@ import pytest
 from unigeoseg.data.annotated import LabelledBox
 from unigeoseg.data.boxes import fill_boxes
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
+from unigeoseg.errors import OptionError
 
 
 def corners(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
@@ -93,3 +94,18 @@ def test_a_mask_outside_the_rotated_box_or_too_thin_is_refused():
     assert [each.rule for each in noted] == ["box_inside", "box_fill"]
     assert noted[0].value == pytest.approx(0.5, abs=0.05)
     assert noted[1].limit == 0.2
+
+
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        ([], r"gave 0 for 1 boxes of made: a.png; expected one of bool \(40, 40\)"),
+        ([np.ones((40, 40), bool)] * 2, "gave 2 for 1 boxes"),
+        ([np.ones((20, 40), bool)], r"one of them bool \(20, 40\)"),
+        ([np.ones((40, 40), np.uint8)], r"one of them uint8 \(40, 40\)"),
+    ],
+)
+def test_a_segmenter_that_gives_other_masks_than_asked_for(masks, told):
+    given = patch(LabelledBox(2, corners(10, 10, 30, 30)))
+    with pytest.raises(OptionError, match=told):
+        fill_boxes(given, lambda pixels, boxes: masks, pytest.fail)

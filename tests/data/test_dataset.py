@@ -1,6 +1,7 @@
 """What a dataset gives back, and what is refused."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_records_hold_each_triplet_once(dataset: Dataset):
     pairs = [(image["id"], row["id"]) for image, rows in dataset.records() for row in rows]
     assert [name for _, name in pairs] == [row["id"] for row in dataset.rows()]
     assert all(row["image"] == image["id"] for image, rows in dataset.records() for row in rows)
+
+
+def test_a_dataset_goes_to_other_processes_before_and_after_it_was_read(dataset: Dataset):
+    opened = Dataset.open(dataset.path)
+    name = next(opened.samples()).image
+    for _ in range(2):
+        copied = pickle.loads(pickle.dumps(opened))
+        assert copied == opened
+        assert (copied.image(name) == opened.image(name)).all()
 
 
 def test_an_image_that_is_not_there(dataset: Dataset):

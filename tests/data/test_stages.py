@@ -7,7 +7,7 @@ import numpy as np
 import patches
 from unigeoseg.data.annotated import LabelledObject, LabelledText
 from unigeoseg.data.judge import Verdict
-from unigeoseg.data.loader import Loader
+from unigeoseg.data.loader import offline_stages
 from unigeoseg.data.stages import PUBLISHED, Stages
 from unigeoseg.prompt import Task
 
@@ -41,7 +41,7 @@ class Strict:
 
 
 def stages(judge: Strict, *scorers: Strict) -> Stages:
-    return replace(Loader(0).stages(), judge=judge, scorers=scorers)
+    return replace(offline_stages(0), judge=judge, scorers=scorers)
 
 
 def test_every_kept_candidate_is_clicked_or_boxed_and_accepted_ones_are_described():
@@ -59,7 +59,7 @@ def test_every_kept_candidate_is_clicked_or_boxed_and_accepted_ones_are_describe
 def test_a_draft_needs_every_scorer_and_keeps_the_scores_of_all():
     noted = []
     found = list(stages(Strict(), Strict(), Strict("referring"))(SCENE, noted.append))
-    assert found and {each.draft.family for each in found} <= {"point", "box"}
+    assert found and "referring" not in {each.draft.family for each in found}
     assert found[0].scores == {"strict/calm": 0.75}
     refused = [each for each in noted if each.stage == "score"]
     assert refused and refused[0].detail.startswith("strict: ")
@@ -69,7 +69,7 @@ def test_the_same_seed_says_the_same_and_another_does_not():
     def said(seed: int) -> list[str]:
         return [
             each.draft.prompt.instruction(256, 256)
-            for each in replace(Loader(seed).stages(), scorers=())(SCENE, lambda _: None)
+            for each in replace(offline_stages(seed), scorers=())(SCENE, lambda _: None)
         ]
 
     assert said(1) == said(1)
@@ -83,7 +83,7 @@ def test_published_instructions_go_on_as_they_are():
         LabelledText("where is nothing?", Task.REASONING, None, 0, "nowhere"),
     )
     told = replace(SCENE, texts=texts, regions=np.zeros_like(SCENE.regions), categories={})
-    one, other = (each.draft for each in Loader(0).stages()(told, lambda _: None))
+    one, other = (each.draft for each in offline_stages(0)(told, lambda _: None))
     assert (one.family, one.writer, one.category) == ("referring", PUBLISHED, 25)
     assert one.prompt.text == "the pool behind the house"
     assert one.mask.sum() == 24 and one.mask[30:34, 20:26].all()

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.export import fresh
-from unigeoseg.data.files import write_bytes
+from unigeoseg.data.files import whole_directory, write_bytes
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.patches import cut
@@ -102,33 +101,33 @@ def rebuild(
     Args:
         index: What to rebuild.
         data: Folder with a folder per source, each with source.json or meta.json.
-        out: Directory of the dataset, new or empty.
+        out: Directory of the dataset, a new one.
         progress: Called as images are done.
 
     Raises:
         DataError: If images are missing, or show other pixels than those that were reviewed.
-        OutputError: If `out` is not empty or cannot be written.
+        OutputError: If `out` exists or cannot be written.
     """
     images: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
     for each in index:
         images[each.sample.source, each.key].append(each)
-    fresh(out)
     lost: list[str] = []
-    with Shards(out) as shards:
-        for done, ((source, key), members) in enumerate(sorted(images.items()), start=1):
-            found, missing = _cut(data / source, key, members)
-            lost += missing
-            for patch, samples in found:
-                for sample in samples:
-                    shards.triplet(triplet_row(sample))
-                shards.image(image_row(patch, perceptual_hash(patch.pixels)))
-            progress(done, len(images))
-    if lost:
-        raise DataError(
-            f"{len(lost)} of {len(images)} images cannot be rebuilt, first {lost[0]}; get the "
-            "sources as docs/benchmark.md lists them"
-        )
-    summarise(out, shards.summary(), {})
+    with whole_directory(out) as folder:
+        with Shards(folder) as shards:
+            for done, ((source, key), members) in enumerate(sorted(images.items()), start=1):
+                found, missing = _cut(data / source, key, members)
+                lost += missing
+                for patch, samples in found:
+                    for sample in samples:
+                        shards.triplet(triplet_row(sample))
+                    shards.image(image_row(patch, perceptual_hash(patch.pixels)))
+                progress(done, len(images))
+        if lost:
+            raise DataError(
+                f"{len(lost)} of {len(images)} images cannot be rebuilt, first {lost[0]}; get the "
+                "sources as docs/benchmark.md lists them"
+            )
+        summarise(folder, shards.summary(), {})
     return Dataset.open(out)
 
 

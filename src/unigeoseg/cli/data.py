@@ -70,14 +70,14 @@ def build(
     stride: Stride = 256,
     cap: Annotated[int | None, typer.Option(min=1, help="Most triplets of a category.")] = None,
     diverse: Annotated[
-        float | None,
+        float,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of patches, those with the most categories, that reasoning questions are "
-            "kept for; the paper's is 0.1.",
+            help="Share of a source's patches, those with the most categories, that reasoning "
+            "questions are kept for; the default is the paper's, 1 keeps all.",
         ),
-    ] = None,
+    ] = 0.1,
     judge: Annotated[Judge, typer.Option(help="Measurements, or models behind servers.")] = (
         Judge.OFFLINE
     ),
@@ -272,7 +272,7 @@ def verify(dataset: Built) -> None:
 def export(
     dataset: Built,
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
     layout: Annotated[Format, typer.Option("--format", help="What reads it.")],
     split: Annotated[Split, typer.Option(help="Split of a benchmark.")] = "test",
 ) -> None:
@@ -293,7 +293,7 @@ def export(
 def import_(
     benchmark: Annotated[Path, typer.Argument(help="Folder in the layout of GeoSeg-Bench.")],
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
     licence: Annotated[str, typer.Option(help="Of its images and masks.")],
 ) -> None:
     """Turn a benchmark in the released layout into a dataset."""
@@ -313,12 +313,12 @@ def bench(
     stride: Stride = 256,
 ) -> None:
     """Time one process from decoded patches to files, by stage, with the offline judge."""
-    from unigeoseg.data.loader import Loader
+    from unigeoseg.data.loader import offline_stages
     from unigeoseg.data.plan import Options
     from unigeoseg.data.speed import measure
 
     options = Options(size=size, stride=stride)
-    stages = Loader(options.seed).stages()
+    stages = offline_stages(options.seed)
     found = measure(_places(folders, source), options, stages, limit=patches)
     total = sum(found.seconds.values())
     for stage, seconds in found.seconds.items():

@@ -45,7 +45,7 @@ def select(
 def rebuild(
     data: Sources,
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A directory, new or empty.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
     index: IndexOption = None,
 ) -> None:
     """Cut the images of GeoSeg-Bench-Open again from their sources."""

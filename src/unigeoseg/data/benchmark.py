@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.draft import PUBLISHED
-from unigeoseg.data.export import fresh
-from unigeoseg.data.files import read_json, write_bytes, write_json
+from unigeoseg.data.export import about_image, about_triplet
+from unigeoseg.data.files import read_json, whole_directory, write_bytes, write_json
+from unigeoseg.data.parquet import Row
 from unigeoseg.data.rows import encode_png
 from unigeoseg.errors import DataError
 from unigeoseg.geo.mask import Rle, decode, encode
@@ -39,30 +40,39 @@ _POINT = re.compile(rf"[\[(]\s*{_NUMBER},\s*{_NUMBER}\s*[\])]")
 def export_benchmark(dataset: Dataset, out: Path, *, split: str = "test") -> None:
     """Write one split of a dataset in the released layout.
 
+    The json of a sample has one more field than the released ones, which their reader ignores:
+    `unigeoseg`, with what is stored of the image (`image`: CRS, transform, regions ...) and of
+    the triplet (`triplet`: program, writer, scores ...).
+
     Raises:
         DataError: If the dataset is damaged.
-        OutputError: If `out` is not empty or cannot be written.
+        OutputError: If `out` exists or cannot be written.
     """
-    fresh(out)
     listed: dict[str, list[dict[str, str]]] = {folder: [] for folder in FOLDERS.values()}
-    for image, triplets in dataset.records(split=split):
-        size = [image["height"], image["width"]]
-        for row in triplets:
-            folder = FOLDERS[Task(row["task"])]
-            picture = f"{folder}/images/{image['id']}.png"
-            if not (out / picture).exists():
-                write_bytes(out / picture, image["bytes"])
-            mask = decode(Rle(size=size, counts=row["rle"]))
-            entry = {
-                "img": picture,
-                "mask": f"{folder}/masks/{row['id']}.png",
-                "json": f"{folder}/texts/{row['id']}.json",
-            }
-            write_bytes(out / entry["mask"], encode_png(mask.astype(np.uint8) * np.uint8(255)))
-            write_json(out / entry["json"], {"question": [row["text"]], "reason": [row["answer"]]})
-            listed[folder].append(entry)
-    for folder, entries in listed.items():
-        write_json(out / folder / "test.json", entries)
+    with whole_directory(out) as root:
+        for image, triplets in dataset.records(split=split):
+            for row in triplets:
+                folder = FOLDERS[Task(row["task"])]
+                listed[folder].append(_write_sample(root, folder, image, row))
+        for folder, entries in listed.items():
+            write_json(root / folder / "test.json", entries)
+
+
+def _write_sample(root: Path, folder: str, image: Row, row: Row) -> dict[str, str]:
+    """Write the image, if it is not there yet, mask and json of a sample; give its entry."""
+    entry = {
+        "img": f"{folder}/images/{image['id']}.png",
+        "mask": f"{folder}/masks/{row['id']}.png",
+        "json": f"{folder}/texts/{row['id']}.json",
+    }
+    if not (root / entry["img"]).exists():
+        write_bytes(root / entry["img"], image["bytes"])
+    mask = decode(Rle(size=[image["height"], image["width"]], counts=row["rle"]))
+    write_bytes(root / entry["mask"], encode_png(mask.astype(np.uint8) * np.uint8(255)))
+    about = {"image": about_image(image), "triplet": about_triplet(row)}
+    said = {"question": [row["text"]], "reason": [row["answer"]], "unigeoseg": about}
+    write_json(root / entry["json"], said)
+    return entry
 
 
 def read_benchmark(root: Path, licence: str) -> Iterator[tuple[Sample, Path]]:

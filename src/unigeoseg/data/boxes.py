@@ -11,6 +11,7 @@ from unigeoseg.data.annotated import LabelledBox
 from unigeoseg.data.language.execute import confusable
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
+from unigeoseg.errors import OptionError
 from unigeoseg.geo.mask import Rle, decode, tight_box
 from unigeoseg.prompt import Box
 
@@ -57,12 +58,15 @@ def fill_boxes(
         segment: Makes the masks; without it no box has one.
         reject: Takes note of boxes without a mask.
         agreement: What a mask has to fulfil.
+
+    Raises:
+        OptionError: If the segmenter gives something else than a mask (H, W) bool for each box.
     """
     if not patch.boxes:
         return patch
     upright = [_upright(box, patch.pixels.shape) for box in patch.boxes]
     masks: Sequence[Mask | None] = (
-        segment(patch.pixels, upright) if segment else [None] * len(upright)
+        _segmented(patch, upright, segment) if segment else [None] * len(upright)
     )
     agreed: list[tuple[int, Mask]] = []
     refused: set[int] = set()
@@ -84,6 +88,24 @@ def fill_boxes(
     kept = {each: categories[each] for each in present(regions) if each in categories}
     labelled = without(patch.labelled, refused)
     return replace(patch, regions=regions, categories=kept, boxes=(), labelled=labelled)
+
+
+def _segmented(patch: Patch, boxes: list[Box], segment: BoxSegmenter) -> Sequence[Mask]:
+    masks = segment(patch.pixels, boxes)
+    wanted = patch.regions.shape
+    wrong = [f"{mask.dtype} {mask.shape}" for mask in masks if not _is_mask(mask, wanted)]
+    if wrong or len(masks) != len(boxes):
+        told = f", one of them {wrong[0]}" if wrong else ""
+        raise OptionError(
+            f"what turns boxes into masks gave {len(masks)} for {len(boxes)} boxes of "
+            f"{patch.source}: {patch.key}{told}; expected one of bool {wanted} for each: give "
+            "another system"
+        )
+    return masks
+
+
+def _is_mask(mask: Mask, shape: tuple[int, ...]) -> bool:
+    return mask.shape == shape and mask.dtype == np.bool_
 
 
 def present(labels: NDArray[np.uint16]) -> list[int]:

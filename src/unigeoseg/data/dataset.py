@@ -62,6 +62,10 @@ class Dataset:
                 raise DataError(f"{shard} has other columns than schema {VERSION}; build it again")
         return dataset
 
+    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, Mapping[str, Any]]]:
+        """A copy in another process reads for itself: what is remembered stays behind."""
+        return type(self), (self.path, self.summary)
+
     @property
     def images(self) -> list[Path]:
         """Shards of images, in order."""

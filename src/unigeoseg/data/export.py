@@ -1,7 +1,7 @@
 """A dataset in the forms that others read: Hugging Face `datasets` and WebDataset tars.
 
-Both hold a record per image: its pixels once, and all that is asked of it, without CRS, transform,
-scores and regions. `benchmark` has the layout of GeoSeg-Bench.
+Both hold a record per image: its pixels once, all that is stored of it, and all that is asked of
+it. `benchmark` has the layout of GeoSeg-Bench. An export appears whole or not at all.
 """
 
 import json
@@ -10,33 +10,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.files import write_bytes
+from unigeoseg.data.files import whole_directory, write_bytes
 from unigeoseg.data.parquet import Row, pa, write_table
-from unigeoseg.errors import MissingExtraError, OutputExistsError, OutputUnwritableError
+from unigeoseg.data.rows import IMAGES, TRIPLETS
+from unigeoseg.errors import MissingExtraError
 from unigeoseg.sample import Split
 
 _SHARD = 256  # images of a file, some 100 MB
-_OF_IMAGE = ("id", "width", "height", "source", "key", "x", "y", "group", "licence", "gsd_m")
-_OF_TRIPLET = (
-    "id", "family", "task", "text", "points", "box", "rle", "category_id", "category", "answer",
-    "writer", "program",
-)  # fmt: skip
+_OF_IMAGE = [name for name in IMAGES.names if name != "bytes"]
+_OF_TRIPLET = [name for name in TRIPLETS.names if name not in ("image", "width", "height")]
 
 
-def fresh(out: Path) -> Path:
-    """A directory to export to.
+def about_image(row: Row) -> dict[str, Any]:
+    """What is stored of an image (`rows.IMAGES`), apart from its pixels."""
+    return {name: row[name] for name in _OF_IMAGE}
 
-    Raises:
-        OutputExistsError: If it is there and not empty.
-        OutputUnwritableError: If it cannot be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise OutputExistsError(f"{out} is not empty; give another directory")
-    except OSError as error:
-        raise OutputUnwritableError(f"{out} cannot be made: {error}") from error
-    return out
+
+def about_triplet(row: Row) -> dict[str, Any]:
+    """What is stored of a triplet (`rows.TRIPLETS`), apart from what its image says."""
+    return {name: row[name] for name in _OF_TRIPLET}
 
 
 def to_huggingface(dataset: Dataset, out: Path) -> None:
@@ -45,15 +37,15 @@ def to_huggingface(dataset: Dataset, out: Path) -> None:
     Raises:
         DataError: If the dataset is damaged.
         MissingExtraError: If `datasets` is not installed.
-        OutputError: If `out` is not empty or cannot be written.
+        OutputError: If `out` exists or cannot be written.
     """
     schema = _features().arrow_schema
-    folder = fresh(out) / "data"
-    for split, number, records in _shards(dataset):
-        table = pa.Table.from_pylist([_hugging_row(*record) for record in records], schema)
-        folder.mkdir(exist_ok=True)
-        write_table(folder / f"{split}-{number:05}.parquet", table)
-    write_bytes(out / "README.md", _card(dataset).encode())
+    with whole_directory(out) as folder:
+        (folder / "data").mkdir()
+        for split, number, records in _shards(dataset):
+            table = pa.Table.from_pylist([_hugging_row(*record) for record in records], schema)
+            write_table(folder / "data" / f"{split}-{number:05}.parquet", table)
+        write_bytes(folder / "README.md", _card(dataset).encode())
 
 
 def to_webdataset(dataset: Dataset, out: Path) -> None:
@@ -62,28 +54,18 @@ def to_webdataset(dataset: Dataset, out: Path) -> None:
     Raises:
         DataError: If the dataset is damaged.
         MissingExtraError: If `webdataset` is not installed.
-        OutputError: If `out` is not empty or cannot be written.
+        OutputError: If `out` exists or cannot be written.
     """
     try:
         import webdataset
     except ImportError as error:
         raise MissingExtraError("the export to WebDataset", "data") from error
-    folder = fresh(out)
-    for split, number, records in _shards(dataset):
-        path = folder / f"{split}-{number:05}.tar"
-        try:
+    with whole_directory(out) as folder:
+        for split, number, records in _shards(dataset):
+            path = folder / f"{split}-{number:05}.tar"
             with webdataset.TarWriter(str(path), mtime=0) as tar:
-                for image, triplets in records:
-                    about = {name: image[name] for name in _OF_IMAGE}
-                    tar.write(
-                        {
-                            "__key__": image["id"],
-                            "png": image["bytes"],
-                            "json": json.dumps(about | {"triplets": _triplets(triplets)}).encode(),
-                        }
-                    )
-        except OSError as error:
-            raise OutputUnwritableError(f"{path} was not written: {error}") from error
+                for record in records:
+                    tar.write(_tar_record(*record))
 
 
 EXPORTS: dict[str, Callable[[Dataset, Path], None]] = {
@@ -106,30 +88,28 @@ def _shards(dataset: Dataset) -> Iterator[tuple[str, int, Sequence[tuple[Row, li
             yield split, number, part
 
 
-def _triplets(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in _OF_TRIPLET} for row in rows]
+def _tar_record(image: Row, triplets: Sequence[Row]) -> dict[str, Any]:
+    about = json.dumps(_about(image, triplets)).encode()
+    return {"__key__": image["id"], "png": image["bytes"], "json": about}
 
 
 def _hugging_row(image: Row, triplets: Sequence[Row]) -> Row:
     shown = {"bytes": image["bytes"], "path": f"{image['id']}.png"}
-    return {"image": shown, "triplets": _triplets(triplets)} | {
-        name: image[name] for name in _OF_IMAGE
-    }
+    return {"image": shown} | _about(image, triplets)
+
+
+def _about(image: Row, triplets: Sequence[Row]) -> dict[str, Any]:
+    return about_image(image) | {"triplets": [about_triplet(row) for row in triplets]}
 
 
 def _features() -> Any:  # noqa: ANN401 - of an optional library
     try:
-        from datasets import Features, Image, List, Value
+        from datasets import Features, Image
     except ImportError as error:
         raise MissingExtraError("the export to Hugging Face datasets", "data") from error
-    text, number, real = Value("string"), Value("int32"), Value("float64")
-    point = {"x": real, "y": real, "positive": Value("bool")}
-    kinds = {"points": List(point), "box": List(real), "category_id": number}
-    of_image = {"width": number, "height": number, "x": number, "y": number, "gsd_m": real}
-    return Features(
-        {"image": Image(), "triplets": List({name: kinds.get(name, text) for name in _OF_TRIPLET})}
-        | {name: of_image.get(name, text) for name in _OF_IMAGE}
-    )
+    triplet = pa.struct([TRIPLETS.field(name) for name in _OF_TRIPLET])
+    told = [*(IMAGES.field(name) for name in _OF_IMAGE), pa.field("triplets", pa.list_(triplet))]
+    return Features(image=Image(), **Features.from_arrow_schema(pa.schema(told)))
 
 
 def _card(dataset: Dataset) -> str:
@@ -147,7 +127,8 @@ def _card(dataset: Dataset) -> str:
         "---\nlicense: other\ntask_categories:\n- image-segmentation\n"
         f"configs:\n- config_name: default\n  data_files:\n{files}---\n\n"
         "A record per image: its pixels and `triplets`, what is asked of it. Masks (`rle`) are\n"
-        "COCO run-lengths of the image's height and width; points and boxes are pixels. Every\n"
+        "COCO run-lengths of the image's height and width; points and boxes are pixels. `crs`\n"
+        "(WKT) and `transform` (a, b, c, d, e, f) place the image, where its source does. Every\n"
         "image keeps the licence of its source, in `licence`.\n\n"
         f"| source | images | licence |\n|---|---|---|\n{sources}"
     )

@@ -1,15 +1,43 @@
-"""Small files that are there whole or not at all, what is in them, and who writes beside them."""
+"""Files and directories that are there whole or not at all, and who writes beside them."""
 
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.errors import DataError, OptionError, OutputUnwritableError
+from unigeoseg.errors import DataError, OptionError, OutputExistsError, OutputUnwritableError
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A new directory that gets its name when everything is in it.
+
+    Yields:
+        A temporary directory beside it, which is removed if the context ends with an error.
+
+    Raises:
+        OutputExistsError: If there is something of that name, be it an empty directory.
+        OutputUnwritableError: If it cannot be made.
+    """
+    target = path.absolute()
+    if os.path.lexists(target):
+        raise OutputExistsError(f"{path} exists; give the name of a new directory")
+    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(target)
+    except OSError as error:
+        raise OutputUnwritableError(
+            f"{path} was not written: {error}; check the directory and the free space"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """A benchmark in the released layout, turned into a dataset of ours."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -11,10 +11,9 @@ import numpy as np
 from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.benchmark import read_benchmark
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.export import fresh
+from unigeoseg.data.files import whole_directory
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.pipeline import summarise
-from unigeoseg.data.plan import Options
 from unigeoseg.data.rows import image_row, triplet_row
 from unigeoseg.data.shards import Shards
 from unigeoseg.errors import DataError
@@ -29,15 +28,15 @@ def import_benchmark(root: Path, out: Path, licence: str) -> Dataset:
 
     Raises:
         DataError: If the benchmark is not whole; see `read_benchmark`.
-        OutputError: If `out` is not empty or cannot be written.
+        OutputError: If `out` exists or cannot be written.
     """
-    fresh(out)
-    with Shards(out) as shards:
-        for patch, samples in _patches(root, licence):
-            for sample in samples:
-                shards.triplet(triplet_row(sample))
-            shards.image(image_row(patch, perceptual_hash(patch.pixels)))
-    summarise(out, shards.summary(), asdict(Options()))
+    with whole_directory(out) as folder:
+        with Shards(folder) as shards:
+            for patch, samples in _patches(root, licence):
+                for sample in samples:
+                    shards.triplet(triplet_row(sample))
+                shards.image(image_row(patch, perceptual_hash(patch.pixels)))
+        summarise(folder, shards.summary(), {"imported": "benchmark", "licence": licence})
     return Dataset.open(out)
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from unigeoseg.data.boxes import BoxSegmenter
 from unigeoseg.data.evidence import EvidenceJudge
-from unigeoseg.data.judge import Writer
-from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.offline import OfflineWriter
 from unigeoseg.data.scoring import SceneScorer, TextScorer
 from unigeoseg.data.stages import Stages
@@ -39,29 +37,15 @@ class Loader:
             OptionError: If the file of models is not usable.
         """
         segment = None if self.segmenter is None else self.segmenter()
-        return Tools(self.stages(), segment)
-
-    def stages(self) -> Stages:
-        """Who judges, writes and scores; raises as calling does."""
         if self.models is None or self.replies is None:
-            return Stages(self.seed, EvidenceJudge(), OfflineWriter, (TextScorer(), SceneScorer()))
+            return Tools(offline_stages(self.seed), segment)
         from unigeoseg.data.online import online_stages
 
-        relay = _Relay()
-        judge, writer, scorers = online_stages(self.models, self.replies, relay.note)
-        return Stages(self.seed, judge, lambda reject: relay.to(reject, writer), scorers)
+        online = online_stages(self.models, self.replies)
+        stages = Stages(self.seed, online.judge, online.writer, online.scorers)
+        return Tools(stages, segment, online.at_once, online.close)
 
 
-class _Relay:
-    """Passes what a long-lived writer drops to whoever keeps the ledger at the time."""
-
-    def __init__(self) -> None:
-        self._reject: RejectionHandler | None = None
-
-    def to(self, reject: RejectionHandler, writer: Writer) -> Writer:
-        self._reject = reject
-        return writer
-
-    def note(self, rejection: Rejection) -> None:
-        assert self._reject is not None
-        self._reject(rejection)
+def offline_stages(seed: int) -> Stages:
+    """Measurements and a grammar judge, write and score."""
+    return Stages(seed, EvidenceJudge(), OfflineWriter, (TextScorer(), SceneScorer()))

@@ -61,8 +61,7 @@ def choose(folders: Folders, options: Options) -> Choice:
     images = _without_twins(_split(list(_seen(folders)), noted.append), noted.append)
     splits = {image.id: image.split for image in images}
     kept = _triplets(folders, splits, noted.append)
-    if options.diverse is not None:
-        _keep_diverse(kept, _by_diversity(folders, splits, options), noted.append)
+    _keep_diverse(kept, _by_diversity(folders, splits, options), noted.append)
     chosen = _capped(kept, noted.append, seed=options.seed, cap=options.cap)
     return Choice(splits, frozenset(chosen), tuple(noted))
 
@@ -138,7 +137,6 @@ def _by_diversity(folders: Folders, splits: dict[str, str], options: Options) ->
 
     Of equally many the lowest hashes of seed and id come first.
     """
-    assert options.diverse is not None
     by_source: defaultdict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
     for folder in folders:
         for row in read_rows(folder / "images.parquet", ("id", "source", "regions")):

@@ -15,7 +15,7 @@ from unigeoseg.data.language.graph import scene_graph
 from unigeoseg.data.language.search import Facts
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patch import Patch
-from unigeoseg.data.reasoning import ReasoningWriter, diversity
+from unigeoseg.data.reasoning import ReasoningWriter
 from unigeoseg.data.referring import ReferringWriter
 
 
@@ -24,14 +24,12 @@ class OfflineWriter:
 
     Args:
         reject: Takes note of programs and questions that were dropped.
-        diverse: Reasoning questions are written for patches of at least so many categories.
     """
 
     name = "offline/1"
 
-    def __init__(self, reject: RejectionHandler, diverse: int = 3) -> None:
+    def __init__(self, reject: RejectionHandler) -> None:
         self._reject = reject
-        self._diverse = diverse
 
     def write(
         self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
@@ -39,11 +37,10 @@ class OfflineWriter:
         """Drafts about candidates of one patch; the same for the same state of `rng`."""
         executor = Executor(scene_graph(patch))
         facts = Facts(executor, rng)
-        writers: list[ReferringWriter | ReasoningWriter] = [
-            ReferringWriter(patch, executor, facts, rng, self._reject)
-        ]
-        if diversity(patch) >= self._diverse:
-            writers.append(ReasoningWriter(patch, executor, facts, rng, self._reject))
+        writers = (
+            ReferringWriter(patch, executor, facts, rng, self._reject),
+            ReasoningWriter(patch, executor, facts, rng, self._reject),
+        )
         for target in candidates:
             for writer in writers:
                 for draft in writer.write(target):

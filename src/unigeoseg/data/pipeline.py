@@ -22,7 +22,7 @@ from unigeoseg.data.inputs import Place
 from unigeoseg.data.merge import choose, write_shards
 from unigeoseg.data.plan import BuildPlan, make_plan
 from unigeoseg.data.rows import VERSION
-from unigeoseg.data.unit import WORK, Job
+from unigeoseg.data.unit import WORK, Job, release
 
 Progress = Callable[[int, int, int], None]
 """Called with the units done, all units, and the triplets written since the start."""
@@ -71,10 +71,13 @@ def _do_units(
         shutil.rmtree(left)
     todo = [unit for unit in plan.units if not (work / unit.name).exists()]
     done, triplets = len(plan.units) - len(todo), 0
-    for count in run(job, todo, engine=engine, workers=workers):
-        done, triplets = done + 1, triplets + count
-        if progress:
-            progress(done, len(plan.units), triplets)
+    try:
+        for count in run(job, todo, engine=engine, workers=workers):
+            done, triplets = done + 1, triplets + count
+            if progress:
+                progress(done, len(plan.units), triplets)
+    finally:
+        release()
 
 
 def _finish(out: Path, plan: BuildPlan) -> None:

@@ -35,7 +35,7 @@ class Options:
         stride: Step between patches in pixels.
         cap: Most triplets of a category; None for no limit.
         diverse: Share of a source's patches, those with the most categories, that reasoning
-            questions are kept for (the paper: a tenth); None for all.
+            questions are kept for; the paper's tenth by default, 1 for all.
         judge: Who judges, writes and scores: "offline" or "online".
         models: SHA-256 of the online judge's configuration, or empty.
         boxes: Name of the system that turns boxes into masks, or "none".
@@ -48,7 +48,7 @@ class Options:
     size: int = SIZE
     stride: int = STRIDE
     cap: int | None = None
-    diverse: float | None = None
+    diverse: float = 0.1
     judge: str = "offline"
     models: str = ""
     boxes: str = "none"
@@ -62,7 +62,7 @@ class Options:
             )
         if self.cap is not None and self.cap < 1:
             raise OptionError(f"cap must be >= 1, got {self.cap}")
-        if self.diverse is not None and not 0 <= self.diverse <= 1:
+        if not 0 <= self.diverse <= 1:
             raise OptionError(f"diverse must be from 0 to 1, got {self.diverse}")
 
 

@@ -1,7 +1,8 @@
 """Reasoning questions: by function or property, or by a relation among regions of one kind.
 
 Source: paper section 2, stage 6. One region of a category in the patch: attribute reasoning; two
-or three: context reasoning. The question never names the category; the answer does.
+or three: context reasoning. The question never names the category; the answer does. Which patches
+are diverse enough is decided over all of a source (`merge.choose`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,11 @@ from itertools import islice
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft, Family
-from unigeoseg.data.language.graph import Node, scene_graph
+from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import Expression, expression, print_program
 from unigeoseg.data.language.search import RELATIONS, about, singles_out
 from unigeoseg.data.language.situations import ATTRIBUTE, CONTEXT, situation
 from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.patch import Patch
 from unigeoseg.data.patch_writer import PatchWriter
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.errors import AmbiguousError
@@ -29,17 +29,6 @@ MOST_ALIKE = 3
 _WORDINGS = 6  # attempts to ask without a leak and within the bounds of length
 _TRIES = 12  # programs that are run per target
 _PER_TARGET = 2
-
-
-def diversity(patch: Patch) -> int:
-    """Number of categories that are visible and may be asked for.
-
-    The paper writes reasoning questions for the images in the top decile of each source; which
-    patches those are is for the caller to decide, who sees more than one patch.
-    """
-    known = taxonomy()
-    found = {node.category for node in scene_graph(patch).nodes.values()}
-    return sum(known[category].target for category in found)
 
 
 class ReasoningWriter(PatchWriter):

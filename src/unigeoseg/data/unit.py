@@ -4,14 +4,15 @@ A unit reads nothing but its own images and draws its chances from the seed and 
 folder is the same bytes whoever makes it and whenever.
 """
 
+import atexit
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
+from unigeoseg.data.ahead import in_order
 from unigeoseg.data.annotated import AnnotatedImage
 from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.boxes import BoxSegmenter, fill_boxes
@@ -50,6 +51,7 @@ class Scored:
 
 Instruct = Callable[[Patch, RejectionHandler], Iterable[Scored]]
 """Writes the instructions of one patch: candidates, rules, judge, instructions, scores."""
+_Instructed = tuple[Patch, list[Scored], list[Rejection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,15 @@ class Tools:
     Attributes:
         instruct: Writes the instructions of a patch.
         segment: Turns boxes into masks; None leaves them unknown.
+        at_once: Patches that instructions are written for at a time, in threads if there are
+            several; for those that wait for servers.
+        close: Ends what the tools hold open.
     """
 
     instruct: Instruct
     segment: BoxSegmenter | None = None
+    at_once: int = 1
+    close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,8 @@ class Job:
 
     def check(self) -> None:
         """Load the tools, so that what cannot be used is known before a build begins."""
-        _loaded(self.load)
+        with _tools(self.load):
+            pass
 
     def __call__(self, unit: Unit) -> int:
         """Make the folder of a unit, at once and whole; give its number of triplets.
@@ -110,8 +118,8 @@ class Job:
         return count
 
     def _fill(self, folder: Path, unit: Unit) -> int:
-        tools = _loaded(self.load)
         with ExitStack() as stack:
+            tools = stack.enter_context(_tools(self.load))
             images = stack.enter_context(
                 TableWriter(folder / "images.parquet", IMAGES, group=IMAGE_GROUP)
             )
@@ -121,21 +129,57 @@ class Job:
             ledger = stack.enter_context(
                 TableWriter(folder / "ledger.parquet", LEDGER, group=TRIPLET_GROUP)
             )
+            noted: list[Rejection] = []
 
-            def reject(rejection: Rejection) -> None:
-                if self.strict and rejection.stage == "read":
-                    refuse(rejection)
-                ledger.write(ledger_rows([rejection]))
+            def instructed(cut: tuple[Patch, list[Rejection]]) -> _Instructed:
+                patch, rejected = cut
+                return patch, list(tools.instruct(patch, rejected.append)), rejected
 
-            for image in read(unit, reject):
-                for patch in patches(image, self.options, tools.segment, reject):
-                    write_patch(patch, tools.instruct(patch, reject), images, triplets)
+            cuts = self._cut(unit, tools.segment, noted)
+            for patch, scored, rejected in in_order(instructed, cuts, tools.at_once):
+                ledger.write(ledger_rows(rejected))
+                write_patch(patch, scored, images, triplets)
+            ledger.write(ledger_rows(noted))
             return triplets.rows
 
+    def _cut(
+        self, unit: Unit, segment: BoxSegmenter | None, noted: list[Rejection]
+    ) -> Iterator[tuple[Patch, list[Rejection]]]:
+        """Patches of a unit, each with what was rejected since the last; the rest is `noted`."""
 
-@lru_cache(maxsize=1)
-def _loaded(load: Callable[[], Tools]) -> Tools:
-    return load()
+        def reject(rejection: Rejection) -> None:
+            if self.strict and rejection.stage == "read":
+                refuse(rejection)
+            noted.append(rejection)
+
+        for image in read(unit, reject):
+            for patch in patches(image, self.options, segment, reject):
+                rejected = noted.copy()
+                noted.clear()
+                yield patch, rejected
+
+
+_kept: dict[Callable[[], Tools], Tools] = {}
+
+
+@contextmanager
+def _tools(load: Callable[[], Tools]) -> Iterator[Tools]:
+    """The tools of this process: loaded once, kept for the next unit, closed after an error."""
+    try:
+        if load not in _kept:
+            release()
+            _kept[load] = load()
+            atexit.register(release)
+        yield _kept[load]
+    except BaseException:
+        release()
+        raise
+
+
+def release() -> None:
+    """Close the tools that this process keeps; the next unit loads them again."""
+    while _kept:
+        _kept.popitem()[1].close()
 
 
 def read(unit: Unit, reject: RejectionHandler) -> Iterator[AnnotatedImage]:

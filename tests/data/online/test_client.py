@@ -43,7 +43,7 @@ def at(tmp_path: Path, monkeypatch) -> Iterator[Callable[..., OnlineClient]]:
         config = OnlineConfig(
             **{"base_url": url, "model": "m", "key_variable": "TALKER_KEY", "tries": 3} | changes
         )
-        client = OnlineClient(config, tmp_path / "cache", (time or Time()).clock())
+        client = OnlineClient(config, tmp_path / "cache", (time or Time()).waiting())
         clients.append(client)
         return client
 
@@ -358,6 +358,14 @@ def test_concurrency_is_bounded_over_all_callers_and_order_is_kept(at):
     assert talker.most_at_once == 3
 
 
+def test_the_same_question_of_several_threads_is_asked_once(at):
+    with talking(lambda *_: completion(POND), pause_s=0.05) as talker:
+        client = at(talker.url, concurrency=4)
+        answers = client.each(client.ask, [QUESTION] * 4)
+    assert {answer.expression for answer in answers} == {json.loads(POND)["expression"]}
+    assert len(talker.asked) == 1
+
+
 def test_a_failure_ends_what_has_not_begun(at):
     with saying(Say("{}", 401)) as talker:
         client = at(talker.url, concurrency=1)
@@ -365,6 +373,15 @@ def test_a_failure_ends_what_has_not_begun(at):
             client.each(client.ask, [replace(QUESTION, prompt=str(n)) for n in range(50)])
         client.close()
     assert len(talker.asked) < 5
+
+
+def test_a_failure_ends_what_has_not_begun_of_other_callers(at):
+    with saying(Say("{}", 401)) as talker:
+        client = at(talker.url, concurrency=1)
+        for number in range(2):
+            with pytest.raises(OnlineRequestError, match="401"):
+                client.each(client.ask, [replace(QUESTION, prompt=str(number))])
+    assert len(talker.asked) == 1
 
 
 def test_tries_count_for_the_rate_cap(at):

@@ -10,7 +10,6 @@ from unigeoseg.data.online.config import JudgeLimits, OnlineConfig, ScoreLimits,
 from unigeoseg.errors import OptionError
 
 FILE = """
-reasoning_categories = 4
 [judge]
 base_url = "http://127.0.0.1:8000/v1"
 model = "a"
@@ -45,7 +44,6 @@ def test_a_file_of_models(tmp_path):
     assert models.judge.parameters == {"temperature": 0, "max_tokens": 300, "top_k": 1}
     assert models.writer.price(1_000_000, 2_000_000) == 19
     assert (models.score_limits.mask, models.score_limits.clarity) == (3, 4)
-    assert models.reasoning_categories == 4
 
 
 def test_json_says_the_same(tmp_path):
@@ -85,7 +83,6 @@ def test_json_says_the_same(tmp_path):
         ("http://127.0.0.1:8000/v1", "127.0.0.1:8000/v1", "base_url must be http"),
         ("http://127.0.0.1:8000/v1", "file:///etc/passwd", "base_url must be http"),
         ('model = "a"', 'model = "a', "is not TOML"),
-        ("reasoning_categories = 4", "reasoning_categories = 0", "reasoning_categories is 0"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, old, new, message):

@@ -7,7 +7,7 @@ from unigeoseg.data.online.pace import Pace
 
 
 def pace_at(time: Time, requests: int | None, tokens: int | None) -> Pace:
-    return Pace(requests, tokens, time.clock())
+    return Pace(requests, tokens, time.waiting())
 
 
 @pytest.mark.parametrize(("requests", "tokens"), [(3, None), (None, 300)])

@@ -88,7 +88,7 @@ Stages = tuple[Judge, Writer, tuple[Scorer, Scorer]]
 
 @contextmanager
 def stages(
-    folder: Path, say: Callable[[str], str], reject=None, **more
+    folder: Path, say: Callable[[str], str], reject=lambda _: None, **more
 ) -> Iterator[tuple[Stages, Talker]]:
     """Stages whose four models share one server; `say` turns a prompt into an answer."""
     pause_s = more.pop("pause_s", 0.0)
@@ -104,10 +104,9 @@ def stages(
         scorers = [models.pop("first"), models.pop("second")]
         path = folder / "models.json"
         path.write_text(json.dumps(models | {"scorers": scorers} | more))
-        made = online_stages(path, folder / "cache", *([reject] if reject else []))
-        yield made, talker
-        for stage in (made[0], made[1], *made[2]):
-            stage._client.close()
+        made = online_stages(path, folder / "cache")
+        yield (made.judge, made.writer(reject), made.scorers), talker
+        made.close()
 
 
 def test_the_judge_decides_by_the_first_dimension_below_its_limit(tmp_path):
@@ -210,11 +209,10 @@ def test_more_than_three_alike_get_a_referring_expression_alone(tmp_path):
     assert [each.family for each in drafts] == ["referring"]
 
 
-def test_patches_that_are_not_diverse_get_no_questions(tmp_path):
-    with stages(tmp_path, author, reasoning_categories=4) as ((_, writer, _), talker):
-        drafts = write(writer, patch(), 1, 2)
-    assert [each.family for each in drafts] == ["referring"] * 2
-    assert len(talker.asked) == 2
+def test_questions_are_asked_of_patches_with_one_category_too(tmp_path):
+    with stages(tmp_path, author) as ((_, writer, _), _):
+        drafts = write(writer, patch(layout={1: LAYOUT[1]}), 1)
+    assert [each.family for each in drafts] == ["referring", "attribute"]
 
 
 def test_attribute_questions_know_what_else_is_there(tmp_path):

@@ -1,30 +1,52 @@
 """Judge, writer and scorers that are vision-language models behind OpenAI-compatible servers."""
 
-import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unigeoseg.data.judge import Judge, Scorer, Writer
-from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.errors import MissingExtraError
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from unigeoseg.data.online.client import OnlineClient
 
 
-def _note(rejection: Rejection) -> None:
-    _log.info("%s", rejection)
+@dataclass(frozen=True, slots=True)
+class OnlineStages:
+    """Who judges, writes and scores; all are safe for threads.
+
+    Attributes:
+        judge: Accepts regions.
+        writer: Gives the writer, which takes note of what it drops.
+        scorers: Both of them.
+        clients: The models behind them.
+    """
+
+    judge: Judge
+    writer: Callable[[RejectionHandler], Writer]
+    scorers: tuple[Scorer, Scorer]
+    clients: "tuple[OnlineClient, ...]"
+
+    @property
+    def at_once(self) -> int:
+        """Patches to be worked on at a time: one for each request that the models take."""
+        return sum(client.config.concurrency for client in self.clients)
+
+    def close(self) -> None:
+        """Wait for requests under way and close all connections."""
+        for client in self.clients:
+            client.close()
 
 
-def online_stages(
-    path: Path, cache_dir: Path, reject: RejectionHandler = _note
-) -> tuple[Judge, Writer, tuple[Scorer, Scorer]]:
+def online_stages(path: Path, cache_dir: Path) -> OnlineStages:
     """The judge, the writer and both scorers that a file of models names.
-
-    All are safe for threads: call them for several patches at once to keep the servers busy.
 
     Args:
         path: TOML or JSON file of models (docs/judges.md).
         cache_dir: Directory of the replies' cache, on a local disk.
-        reject: Takes note of what the writer drops.
 
     Raises:
         MissingExtraError: If `openai` or `pydantic` is not installed.
@@ -43,14 +65,15 @@ def online_stages(
     from unigeoseg.data.online.writer import OnlineWriter
 
     models = load_models(path)
-    judge, writer, first, second = (
+    judge, writer, first, second = clients = tuple(
         OnlineClient(config, cache_dir) for config in (models.judge, models.writer, *models.scorers)
     )
-    return (
+    return OnlineStages(
         OnlineJudge(judge, models.judge_limits),
-        OnlineWriter(writer, reject, models.reasoning_categories),
+        partial(OnlineWriter, writer),
         (
             OnlineScorer(first, "score_a", models.score_limits),
             OnlineScorer(second, "score_b", models.score_limits),
         ),
+        clients,
     )

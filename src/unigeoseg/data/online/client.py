@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from unigeoseg.data.online import prompts
 from unigeoseg.data.online.answers import A, parse, schema
 from unigeoseg.data.online.cache import Reply, ReplyCache, request_key
-from unigeoseg.data.online.clock import Clock
 from unigeoseg.data.online.config import OnlineConfig
 from unigeoseg.data.online.server import Server, estimate_tokens
-from unigeoseg.errors import CostCapError
+from unigeoseg.data.online.waiting import Waiting
+from unigeoseg.errors import CostCapError, OnlineError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,24 +70,29 @@ class OnlineClient:
     Args:
         config: The model.
         cache_dir: Directory of the cache, which several models, threads and processes may share.
-        clock: Time and chance.
+        waiting: Time and chance.
 
     Raises:
         OptionError: If the API key's variable is not set.
         OutputUnwritableError: If the cache cannot be used.
     """
 
-    def __init__(self, config: OnlineConfig, cache_dir: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: OnlineConfig, cache_dir: Path, waiting: Waiting | None = None
+    ) -> None:
         self.config = config
         self._cache = ReplyCache(cache_dir)
-        self._server = Server(config, clock or Clock())
+        self._server = Server(config, waiting or Waiting())
         self._pool = ThreadPoolExecutor(config.concurrency, thread_name_prefix="online")
         self._lock = Lock()
         self._reserved = 0.0
+        self._answered = Condition()
+        self._asking: set[str] = set()
+        self._failure: OnlineError | None = None
 
     def close(self) -> None:
-        """Wait for requests under way and close the connections."""
-        self._pool.shutdown()
+        """Drop what has not begun, wait for requests under way, and close the connections."""
+        self._pool.shutdown(cancel_futures=True)
         self._server.close()
 
     def each(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
@@ -95,14 +100,24 @@ class OnlineClient:
 
         Items of all callers together are worked on by as many threads as the configuration
         allows, so call it from several threads to overlap patches. The function must not call
-        `each`. An exception ends what has not begun.
+        `each`. An exception ends what has not begun; an `OnlineError` that of all callers, for
+        good: whoever goes on makes a new client.
         """
-        futures = [self._pool.submit(function, item) for item in items]
+        futures = [self._pool.submit(self._unless_failed, function, item) for item in items]
         try:
             return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
+
+    def _unless_failed(self, function: Callable[[T], R], item: T) -> R:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return function(item)
+        except OnlineError as error:
+            self._failure = error
+            raise
 
     def ask(self, question: Question[A]) -> A | NoAnswer:
         """Ask, and ask again with the complaint if the answer is malformed.
@@ -126,15 +141,29 @@ class OnlineClient:
     def _reply(self, question: Question[A], repairs: Sequence[_Repair]) -> Reply:
         request = self._request(question, repairs)
         key = request_key(request)
-        known = self._cache.get(key)
-        if known:
-            return known
-        texts = [question.prompt, *(part for each in repairs for part in _turns(each))]
-        tokens = self.config.image_tokens + sum(estimate_tokens(text) for text in texts)
-        with self._reservation(tokens):
-            messages = self._messages(question, repairs)
-            reply = self._server.send(messages, request["schema"], tokens)
-            return self._cache.put(key, request, reply)
+        with self._alone(key):
+            known = self._cache.get(key)
+            if known:
+                return known
+            texts = [question.prompt, *(part for each in repairs for part in _turns(each))]
+            tokens = self.config.image_tokens + sum(estimate_tokens(text) for text in texts)
+            with self._reservation(tokens):
+                messages = self._messages(question, repairs)
+                reply = self._server.send(messages, request["schema"], tokens)
+                return self._cache.put(key, request, reply)
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Wait while another thread asks the same: its reply will be in the cache."""
+        with self._answered:
+            self._answered.wait_for(lambda: key not in self._asking)
+            self._asking.add(key)
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._asking.remove(key)
+                self._answered.notify_all()
 
     def _request(self, question: Question[A], repairs: Sequence[_Repair]) -> dict[str, Any]:
         """What decides the reply. Pixels are digested before they are packed as PNG or JPEG."""

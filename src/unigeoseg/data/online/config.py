@@ -190,8 +190,6 @@ class Models:
         scorers: Two others, which score what the writer wrote.
         judge_limits: Thresholds of the judge.
         score_limits: Thresholds of both scorers.
-        reasoning_categories: Patches with fewer visible categories get no reasoning question
-            (the paper takes the top tenth of each source by diversity).
 
     Raises:
         OptionError: If the writer would score itself, or both scorers are one model.
@@ -202,13 +200,11 @@ class Models:
     scorers: tuple[OnlineConfig, OnlineConfig]
     judge_limits: JudgeLimits = field(default_factory=JudgeLimits)
     score_limits: ScoreLimits = field(default_factory=ScoreLimits)
-    reasoning_categories: int = 1
 
     __pydantic_config__: ClassVar[Any] = _FORBID
 
     def __post_init__(self) -> None:
         """Check that three different models write and score."""
-        _check_range("reasoning_categories", self.reasoning_categories, above=0)
         names = [config.model for config in (self.writer, *self.scorers)]
         if len(set(names)) < len(names):
             raise OptionError(

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from threading import Lock
 
-from unigeoseg.data.online.clock import Clock
+from unigeoseg.data.online.waiting import Waiting
 
 _WINDOW_S = 60.0
 
@@ -30,13 +30,13 @@ class Pace:
     Args:
         requests: Requests in any 60 seconds, or None for any number.
         tokens: Tokens in any 60 seconds, or None for any number.
-        clock: Time.
+        waiting: Time.
     """
 
-    def __init__(self, requests: int | None, tokens: int | None, clock: Clock) -> None:
+    def __init__(self, requests: int | None, tokens: int | None, waiting: Waiting) -> None:
         self._requests = requests
         self._tokens = tokens
-        self._clock = clock
+        self._waiting = waiting
         self._sent: deque[Sent] = deque()
         self._lock = Lock()
 
@@ -46,10 +46,10 @@ class Pace:
             with self._lock:
                 wait = self._wait(tokens)
                 if wait <= 0:
-                    turn = Sent(self._clock.now(), tokens)
+                    turn = Sent(self._waiting.now(), tokens)
                     self._sent.append(turn)
                     return turn
-            self._clock.sleep(wait)
+            self._waiting.sleep(wait)
 
     def settle(self, turn: Sent, tokens: int) -> None:
         """Say how many tokens a turn really took."""
@@ -58,7 +58,7 @@ class Pace:
 
     def _wait(self, tokens: int) -> float:
         """Seconds until a request of so many tokens fits."""
-        now = self._clock.now()
+        now = self._waiting.now()
         while self._sent and self._sent[0].at + _WINDOW_S <= now:
             self._sent.popleft()
         count = len(self._sent)

@@ -16,9 +16,9 @@ import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from unigeoseg.data.online.cache import Reply
-from unigeoseg.data.online.clock import Clock
 from unigeoseg.data.online.config import OnlineConfig
 from unigeoseg.data.online.pace import Pace
+from unigeoseg.data.online.waiting import Waiting
 from unigeoseg.errors import OnlineRequestError, OnlineUnavailableError, OptionError
 
 _log = logging.getLogger(__name__)
@@ -64,17 +64,17 @@ class Server:
 
     Args:
         config: Where to and within what limits.
-        clock: Time and chance.
+        waiting: Time and chance.
 
     Raises:
         OptionError: If the API key's variable is not set.
     """
 
-    def __init__(self, config: OnlineConfig, clock: Clock) -> None:
+    def __init__(self, config: OnlineConfig, waiting: Waiting) -> None:
         self._config = config
-        self._clock = clock
+        self._waiting = waiting
         self._key = _key(config.key_variable)
-        self._pace = Pace(config.requests_per_minute, config.tokens_per_minute, clock)
+        self._pace = Pace(config.requests_per_minute, config.tokens_per_minute, waiting)
         self._client = openai.OpenAI(
             api_key=self._key or "none",
             base_url=config.base_url,
@@ -171,8 +171,8 @@ class Server:
         wait = asked
         if wait is None:
             wait = min(self._config.first_wait_s * 2 ** (len(failures) - 1), longest)
-            wait *= 0.5 + 0.5 * self._clock.chance()
-        self._clock.sleep(wait)
+            wait *= 0.5 + 0.5 * self._waiting.chance()
+        self._waiting.sleep(wait)
 
     def _unavailable(self, failures: Sequence[_Failure]) -> OnlineUnavailableError:
         last = failures[-1]

@@ -17,10 +17,9 @@ from unigeoseg.data.online.client import NoAnswer, OnlineClient, Question
 from unigeoseg.data.online.drawing import outline
 from unigeoseg.data.online.judge import label
 from unigeoseg.data.patch import Patch
+from unigeoseg.data.reasoning import MOST_ALIKE
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.prompt import Prompt, Task
-
-_MOST_COMPARED = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,23 +37,18 @@ _Job = tuple[Family, Candidate, _Write]
 class OnlineWriter:
     """A `Writer` that asks a vision-language model; safe for threads.
 
-    Each candidate gets a referring expression; if the patch is diverse enough also a reasoning
-    question: about an attribute if no other region of the patch has its category, about its
-    context if one or two others have.
+    Each candidate gets a referring expression and a reasoning question: about an attribute if no
+    other region of the patch has its category, about its context if one or two others have.
 
     Args:
         client: The model.
         reject: Takes note of what could not be written and of questions that name the category.
-        reasoning_categories: Patches with fewer visible categories get no reasoning question.
     """
 
-    def __init__(
-        self, client: OnlineClient, reject: RejectionHandler, reasoning_categories: int = 1
-    ) -> None:
+    def __init__(self, client: OnlineClient, reject: RejectionHandler) -> None:
         self.name = f"{client.config.model}/prompts-{prompts.VERSION}"
         self._client = client
         self._reject = reject
-        self._reasoning_categories = reasoning_categories
 
     def write(
         self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
@@ -83,12 +77,10 @@ class OnlineWriter:
 
     def _jobs(self, patch: Patch, candidate: Candidate) -> Iterable[_Job]:
         yield "referring", candidate, self._refer
-        if len(set(patch.categories.values())) < self._reasoning_categories:
-            return
         alike = 1 + len(_others(patch, candidate))
         if alike == 1:
             yield "attribute", candidate, self._ask_attribute
-        elif alike <= _MOST_COMPARED:
+        elif alike <= MOST_ALIKE:
             yield "context", candidate, self._ask_context
 
     def _refer(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
