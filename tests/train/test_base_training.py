@@ -24,7 +24,7 @@ from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.lora import Adapters
 from unigeoseg.train.losses import Lesson
-from unigeoseg.train.recipes import TrainConfig, base_paper, base_tiny
+from unigeoseg.train.recipes import TrainConfig, base_tiny, paper
 from unigeoseg.train.recompute import recompute_layers
 from unigeoseg.train.run import run
 
@@ -254,7 +254,7 @@ def test_the_rate_is_a_cosine():
 
 
 def test_the_papers_numbers():
-    config = base_paper()
+    config = paper()
     assert config.steps * config.batch.images >= 3 * 970_238 > (config.steps - 1) * 16
     assert config.lr == config.language_lr == 1e-4 and config.weight_decay == 0
     assert config.model.variant == "paper" and config.model.image_size == 512

@@ -20,7 +20,7 @@ from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.parallel import deepspeed_plugin, fsdp_plugin
-from unigeoseg.train.recipes import base_paper, base_tiny
+from unigeoseg.train.recipes import base_tiny, paper
 
 pytest.importorskip("accelerate", reason="several processes need the extra 'train'")
 WORKER = Path(__file__).with_name("worker.py")
@@ -40,7 +40,7 @@ def test_fsdp_spreads_every_repeated_layer(tmp_path, family):
 
 
 def test_deepspeed_is_zero_2():
-    config = base_paper()
+    config = paper()
     settings = deepspeed_plugin(config, 8).deepspeed_config
     assert settings["zero_optimization"]["stage"] == 2
     assert settings["bf16"] == {"enabled": True}

@@ -1,5 +1,7 @@
 """Batches, the schedule of the rate, and a loop that resumes exactly."""
 
+import csv
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +11,16 @@ import torch
 import sets
 from mixes import only
 from networks import tiny_config, tiny_network, tiny_processor
-from unigeoseg.errors import CheckpointError
+from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwritableError
+from unigeoseg.model import checkpoint
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.train.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.batches import BatchConfig, BatchMaker, asks_of
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
-from unigeoseg.train.recipes import TrainConfig, base_paper, nano
+from unigeoseg.train.recipes import TrainConfig, nano, paper
+from unigeoseg.train.settings import changed
+from unigeoseg.train.validation import Validation
 
 BATCH = only(
     BatchConfig(sizes=(64,), images=2, prompts=3, families={}), box=0.4, point=0.3, category=0.3
@@ -77,7 +84,6 @@ def test_a_state_of_another_configuration_is_refused(lessons, tmp_path: Path):
     other = replace(
         CONFIG, model=replace(CONFIG.model, memory=replace(CONFIG.model.memory, slots=9))
     )
-    from unigeoseg.model.network import UniGeoSegNetwork
 
     stranger = Trainer(UniGeoSegNetwork(other.model), tiny_processor(), other)
     with pytest.raises(CheckpointError, match="another configuration"):
@@ -112,5 +118,101 @@ def test_the_rate_rises_stays_and_falls():
 
 
 def test_the_recipes_are_whole():
-    for config in (nano(), base_paper()):
+    for config in (nano(), paper()):
         assert all(chances.size for _, chances in asks_of(config.batch.families).values())
+
+
+def test_a_run_that_is_asked_to_stop_keeps_its_state(lessons, tmp_path: Path):
+    whole, maker = make(lessons)
+    train(whole, maker, tmp_path / "whole")
+    first, maker = make(lessons)
+    asked = first.train_step
+
+    def step_and_ask(batch):
+        if first.step == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return asked(batch)
+
+    first.train_step = step_and_ask
+    train(first, maker, tmp_path / "cut")
+    assert first.step == 7
+    second, maker = make(lessons)
+    second.resume(tmp_path / "cut")
+    train(second, maker, tmp_path / "cut")
+    for key, value in whole.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[key]), key
+    rows = [(tmp_path / run / "metrics.csv").read_text().split() for run in ("whole", "cut")]
+    names = [[row.rsplit(",", 1)[0] for row in each if "per_s" not in row] for each in rows]
+    assert names[0] == names[1]
+    assert list((tmp_path / "cut" / "events").glob("events.out.tfevents.*"))
+
+
+def test_the_best_weights_are_kept(lessons, tmp_path: Path):
+    trainer, maker = make(lessons, replace(CONFIG, steps=8, validate_every=2))
+    validation = Validation(maker, 2)
+    train(trainer, maker, tmp_path, validation)
+    rows = csv.reader((tmp_path / "metrics.csv").open())
+    means = [float(value) for _, name, value in rows if name == "val/mean"]
+    assert len(means) == 4 and max(means) == trainer.best
+    best, _ = checkpoint.load(tmp_path / "best")
+    assert validation(best)["mean"] == pytest.approx(trainer.best)
+
+
+def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path, monkeypatch):
+    trainer, maker = make(lessons)
+    trainer.train_step(maker.batch(0))
+    trainer.save(tmp_path)
+    before = (tmp_path / "state.pt").read_bytes()
+    trainer.train_step(maker.batch(1))
+
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputUnwritableError, match="state of step 2 was not written"):
+        trainer.save(tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not list(tmp_path.glob(".state*"))
+
+
+def test_a_task_that_the_data_never_shows_is_named(lessons):
+    with pytest.raises(DataError, match="views allowed prompts of reasoning"):
+        make(lessons, replace(CONFIG, batch=only(BATCH, context=1.0)))[1].batch(0)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_changes_the_recipe_and_trains(lessons, name):
+    config = ABLATIONS[name].change(CONFIG)
+    assert (config == CONFIG) == (name == "full")
+    torch.manual_seed(0)
+    trainer = Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
+    maker = BatchMaker(lessons, tiny_processor(), BATCH, steps=2, seed=0)
+    assert trainer.train_step(maker.batch(0)).total.isfinite()
+
+
+def test_recipes_have_names():
+    assert recipe_of("nano/no-lkm").model.memory.weight == 0
+    assert recipe_of("smoke").steps == 2
+    with pytest.raises(OptionError, match=r"no recipe 'nano/no-such'; choose one of nano"):
+        recipe_of("nano/no-such")
+
+
+def test_settings_are_changed_by_name():
+    config = changed(CONFIG, ["lr=1", "batch.images=4", "model.memory.slots=8", "half=True"])
+    assert (config.lr, config.batch.images, config.model.memory.slots) == (1.0, 4, 8)
+    assert config.half is True and changed(config, ["parallel=data"]).parallel == "data"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("lr", "no name=value"),
+        ("rate=1", "names 'rate', which is not there"),
+        ("batch.images.more=1", "here are no settings"),
+        ("steps=many", "is a str, expected a int such as 40"),
+    ],
+)
+def test_settings_that_are_none_are_refused(setting, said):
+    with pytest.raises(OptionError, match=said):
+        changed(CONFIG, [setting])

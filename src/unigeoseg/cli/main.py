@@ -1,11 +1,9 @@
 """Every command, and the one place where an error of ours becomes a line and an exit code."""
 
-import logging
 import platform
 import shutil
 import sys
 import time
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +15,7 @@ from unigeoseg.cli.batch import batch
 from unigeoseg.cli.console import say, say_steps
 from unigeoseg.cli.process import tune
 from unigeoseg.cli.segment import segment
+from unigeoseg.cli.train import train
 from unigeoseg.errors import UniGeoSegError
 
 app = typer.Typer(
@@ -30,6 +29,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.command()(segment)
 app.command()(batch)
+app.command()(train)
 
 USAGE_ERROR = 2
 
@@ -43,22 +43,6 @@ def main() -> None:
     except UniGeoSegError as error:
         say(f"error: {error}")
         sys.exit(USAGE_ERROR)
-
-
-@app.command()
-def train(
-    *,
-    data: Annotated[Path, typer.Option(help="Folder of labelled sets; see docs/data.md.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
-    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's.")] = None,
-) -> None:
-    """Train Nano from its pretrained parts; goes on from OUTPUT if it holds a state."""
-    from unigeoseg.train.recipes import nano
-    from unigeoseg.train.run import run
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = nano()
-    run(replace(recipe, steps=steps or recipe.steps), data, output)
 
 
 @app.command()

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+from unigeoseg.errors import OptionError
 from unigeoseg.model.config import DecoderConfig
 from unigeoseg.prompt import Task
-from unigeoseg.train.recipes import TrainConfig
+from unigeoseg.train.recipes import RECIPES, TrainConfig
 from unigeoseg.train.schedule import constant
 
 
@@ -77,3 +78,19 @@ ABLATIONS: Mapping[str, Ablation] = {
 }
 """By name. "even" is compared with PTS at 88.77, 73.21 and 51.42, on the paper's larger subset;
 "no-maps" is ours. N = 4 with lambda 0.2 is "full"; lambda 0 is "no-lkm"."""
+
+
+def recipe_of(name: str) -> TrainConfig:
+    """A recipe by its name, or an ablation of it: "nano", "nano/no-tate".
+
+    Raises:
+        OptionError: If there is none of that name.
+    """
+    recipe, _, row = name.partition("/")
+    if recipe not in RECIPES or (row and row not in ABLATIONS):
+        raise OptionError(
+            f"there is no recipe {name!r}; choose one of {', '.join(RECIPES)}, or with /"
+            f"{', /'.join(ABLATIONS)} behind it"
+        )
+    config = RECIPES[recipe]()
+    return ABLATIONS[row].change(config) if row else config

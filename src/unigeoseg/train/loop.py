@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from unigeoseg.errors import CheckpointError, OptionError
+from unigeoseg.errors import CheckpointError, OptionError, OutputUnwritableError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
@@ -22,6 +22,9 @@ from unigeoseg.train.losses import Lesson
 from unigeoseg.train.parallel import runner_of
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.recompute import recompute_layers
+from unigeoseg.train.record import Record
+from unigeoseg.train.stopping import stopping
+from unigeoseg.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Trainer:
         optimizer = torch.optim.AdamW(_groups(network, config), fused=True)
         self.lesson, self.optimizer = self.runner.prepare(lesson, optimizer)
         self.step = 0
+        self.best = 0.0  # score of the best weights so far
 
     def train_step(self, batch: Batch) -> LossParts:
         """Take one optimiser step; gives the loss, the mean over processes.
@@ -95,7 +99,10 @@ class Trainer:
         """
         directory.mkdir(parents=True, exist_ok=True)
         parts = directory / f"parts-{self.step}"
-        state = self.runner.keep(parts, self.lesson, self.optimizer) | {"step": self.step}
+        state = self.runner.keep(parts, self.lesson, self.optimizer) | {
+            "step": self.step,
+            "best": self.best,
+        }
         averaged = self.average is not self.network
         if averaged:
             state["average"] = self.average.state_dict()
@@ -103,8 +110,15 @@ class Trainer:
         if not self.runner.main:
             return
         temporary = directory / ".state.pt.partial"
-        torch.save(state, temporary)
-        temporary.replace(directory / "state.pt")
+        try:
+            torch.save(state, temporary)
+            temporary.replace(directory / "state.pt")
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputUnwritableError(
+                f"the state of step {self.step} was not written to {directory}: {error}; the one "
+                "before is still there"
+            ) from error
         for earlier in directory.glob("parts-*"):
             if earlier != parts:
                 shutil.rmtree(earlier)
@@ -125,27 +139,80 @@ class Trainer:
             raise CheckpointError(
                 f"{directory / 'state.pt'} belongs to another configuration: {error}"
             ) from error
-        self.step = state["step"]
+        self.step, self.best = state["step"], state.get("best", 0.0)
 
 
-def train(trainer: Trainer, maker: BatchMaker, directory: Path) -> None:
-    """Train to the recipe's last step, saving on the way and at the end."""
-    config, began, first = trainer.config, time.perf_counter(), trainer.step
-    for batch in _ahead(maker, trainer.step, config.steps):
-        loss = trainer.train_step(batch)
-        if trainer.step % 10 == 0:
-            seconds = (time.perf_counter() - began) / (trainer.step - first)
-            parts = " ".join(f"{name} {part.item():.3f}" for name, part in loss.parts.items())
-            log.info(
-                "step %d/%d loss %.3f %s %.2f s/step",
-                trainer.step,
-                config.steps,
-                loss.total.item(),
-                parts,
-                seconds,
-            )
-        if trainer.step % config.save_every == 0 or trainer.step == config.steps:
-            trainer.save(directory)
+def train(
+    trainer: Trainer, maker: BatchMaker, directory: Path, validation: Validation | None = None
+) -> None:
+    """Train to the recipe's last step, saving on the way and at the end.
+
+    A run that is asked to stop (SIGTERM, Ctrl-C) ends after its step, with its state saved. With
+    `validation` the best weights so far are in `directory/best`, a model directory.
+
+    Args:
+        trainer: What is trained; where it is resumed, the run goes on.
+        maker: Makes the batches.
+        directory: Folder of the run.
+        validation: Scores the weights now and then, in the main process alone.
+
+    Raises:
+        CheckpointError: If the loss is not finite.
+        OutputUnwritableError: If the state cannot be written.
+        MissingExtraError: If TensorBoard is not installed.
+    """
+    config, meter = trainer.config, _Meter(trainer.step)
+    with stopping() as stop, Record(directory, trainer.step) as record:
+        for batch in _ahead(maker, trainer.step, config.steps):
+            meter.add(trainer.train_step(batch), batch)
+            last = trainer.step == config.steps or stop.asked
+            if trainer.step % _SAID_EVERY == 0:
+                record.add(trainer.step, meter.values())
+            if validation and trainer.runner.main and trainer.step % config.validate_every == 0:
+                _validate(trainer, validation, record, directory)
+            if trainer.step % config.save_every == 0 or last:
+                trainer.save(directory)
+            if stop.asked:
+                log.info("stopped at step %d; run again to go on", trainer.step)
+                return
+
+
+_SAID_EVERY = 10
+
+
+class _Meter:
+    """Gathers losses and times between two lines of the log."""
+
+    def __init__(self, step: int) -> None:
+        self._losses: list[LossParts] = []
+        self._views = self._prompts = 0
+        self._began = time.perf_counter()
+
+    def add(self, loss: LossParts, batch: Batch) -> None:
+        self._losses.append(loss)
+        self._views += len(batch.pixel_values)
+        self._prompts += len(batch.families)
+
+    def values(self) -> dict[str, float]:
+        """Mean loss and its parts, views and prompts a second since the last time."""
+        seconds, count = time.perf_counter() - self._began, len(self._losses)
+        names = self._losses[0].parts
+        parts = {
+            name: sum(loss.parts[name].item() for loss in self._losses) / count for name in names
+        }
+        said = {"loss": sum(parts.values())} | parts
+        said |= {"images_per_s": self._views / seconds, "prompts_per_s": self._prompts / seconds}
+        self._losses, self._views, self._prompts = [], 0, 0
+        self._began = time.perf_counter()
+        return said
+
+
+def _validate(trainer: Trainer, validation: Validation, record: Record, directory: Path) -> None:
+    scores = validation(trainer.average)
+    record.add(trainer.step, {f"val/{name}": score for name, score in scores.items()})
+    if scores["mean"] > trainer.best:
+        trainer.best = scores["mean"]
+        checkpoint.save(directory / "best", merged(trainer.average), trainer.processor)
 
 
 def _ahead(maker: BatchMaker, start: int, stop: int) -> Iterator[Batch]:

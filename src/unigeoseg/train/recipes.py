@@ -1,5 +1,6 @@
 """Runs as functions: a recipe returns everything a training needs to know."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -41,6 +42,8 @@ class TrainConfig:
         parallel: How several processes share the work.
         seed: Of initialisation, data order and augmentation.
         save_every: Steps between checkpoints.
+        validate_every: Steps between validations.
+        validation_batches: Batches of val groups that a validation takes; 0 for none.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig.nano)
@@ -68,6 +71,8 @@ class TrainConfig:
     parallel: Parallel = "none"
     seed: int = 0
     save_every: int = 100
+    validate_every: int = 200
+    validation_batches: int = 6
 
 
 _NANO_SOURCES = {
@@ -137,11 +142,12 @@ def _id_of(name: str) -> int:
     return category.id
 
 
-def base_paper(*, samples: int = 970_238) -> TrainConfig:
+def paper(*, samples: int = 970_238) -> TrainConfig:
     """Base as the paper trains it (section 4), on eight GPUs; not run here.
 
-    Sixteen images a step, a prompt on each, for three epochs; tasks in the shares of the paper's
-    training set without DIOR. The clip is ours: the paper names none.
+    Sixteen images a step, a prompt on each, for three epochs; tasks start in the shares of the
+    paper's training set without DIOR. The clip is ours: the paper names none. The paper's gIoU on
+    its benchmark: 88.77 interactive, 73.21 referring, 51.42 reasoning.
 
     Args:
         samples: Triplets of an epoch.
@@ -174,13 +180,30 @@ def base_paper(*, samples: int = 970_238) -> TrainConfig:
     )
 
 
+def dior_excluded() -> TrainConfig:
+    """`paper` as its zero-shot tests on SIOR and DIOR-RSVG want it (section 4).
+
+    Build the data without the sources made of DIOR's images (DIOR, RRSIS-D, SIOR); 970,238
+    triplets remained of the paper's 1.1 million. The paper's zero-shot gIoU on SIOR: 90.94 for
+    boxes, 86.60 for points.
+    """
+    return paper(samples=970_238)
+
+
+def smoke() -> TrainConfig:
+    """Nano for two steps of two views: whether data, machine and disk will do, in a minute."""
+    recipe = nano()
+    batch = replace(recipe.batch, sizes=(128,), images=2, prompts=6, sources={})
+    return replace(recipe, batch=batch, steps=2, save_every=2, validation_batches=1)
+
+
 def base_tiny(model: ModelConfig) -> TrainConfig:
     """The paper's training of Base for a tiny network on one CPU, to try the way in seconds."""
-    paper = base_paper()
+    recipe = paper()
     return replace(
-        paper,
+        recipe,
         model=model,
-        batch=replace(paper.batch, sizes=(model.image_size,), images=2),
+        batch=replace(recipe.batch, sizes=(model.image_size,), images=2),
         loss=BaseLoss(masks=PointLossConfig(points=128)),
         steps=30,
         lr=3e-3,
@@ -190,3 +213,12 @@ def base_tiny(model: ModelConfig) -> TrainConfig:
         parallel="none",
         save_every=15,
     )
+
+
+RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
+    "nano": nano,
+    "smoke": smoke,
+    "paper": paper,
+    "dior-excluded": dior_excluded,
+}
+"""By name, as the command line has them."""

@@ -6,22 +6,31 @@ from pathlib import Path
 
 import torch
 
+from unigeoseg.errors import OutputExistsError
 from unigeoseg.model import checkpoint
+from unigeoseg.model.processor import Processor
 from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.initial import nano_from_pretrained
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, train
 from unigeoseg.train.recipes import TrainConfig
+from unigeoseg.train.schedule import fixed
+from unigeoseg.train.validation import Validation
 
 
 def run(
-    config: TrainConfig, data: Sequence[Path], output: Path, *, start: Path | None = None
+    config: TrainConfig,
+    data: Sequence[Path],
+    output: Path,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
 ) -> None:
     """Train `config` on the train split of datasets.
 
-    Goes on from `output` if it holds an earlier state of the same configuration; leaves
-    `output/model`, a model directory, `output/state.pt`, to resume from, and `output/cache`,
-    the decoded patches, which may be deleted.
+    Leaves `output/model`, a model directory, `output/best`, the one that did best on val groups,
+    `output/state.pt`, to resume from, `output/metrics.csv` and `output/events`, and
+    `output/cache`, the decoded patches, which may be deleted.
 
     Args:
         config: The recipe.
@@ -29,12 +38,19 @@ def run(
         output: Folder of the run.
         start: Model directory to start from, whose configuration of the network counts; without
             it Nano starts from its pretrained parts.
+        resume: Go on from the state in `output`.
 
     Raises:
+        OutputExistsError: If there is a state and it is not to be resumed.
         DataError: If a dataset is not whole, or a task of the recipe is missing from all.
         CheckpointError: If `output` holds a state of another configuration.
         OutputUnwritableError: If the disk has no room.
     """
+    state = output / "state.pt"
+    if state.exists() and not resume:
+        raise OutputExistsError(
+            f"{output} holds the state of a run; go on with --resume or name another folder"
+        )
     lessons = Lessons.of(data, "train", output / "cache")
     torch.manual_seed(config.seed)
     if start is None:
@@ -43,7 +59,7 @@ def run(
         network, processor = checkpoint.load(start)
         config = replace(config, model=network.config)
     trainer = Trainer(network, processor, config)
-    if (output / "state.pt").exists():
+    if state.exists():
         trainer.resume(output)
     maker = BatchMaker(
         lessons,
@@ -53,4 +69,16 @@ def run(
         seed=config.seed,
         part=trainer.runner.part,
     )
-    train(trainer, maker, output)
+    train(trainer, maker, output, _validation(config, data, output, processor))
+
+
+def _validation(
+    config: TrainConfig, data: Sequence[Path], output: Path, processor: Processor
+) -> Validation | None:
+    """Batches of the val groups, drawn as those of training but in one fixed mix of tasks."""
+    if not config.validation_batches:
+        return None
+    lessons = Lessons.of(data, "val", output / "cache")
+    batch = replace(config.batch, mix=fixed)
+    count = config.validation_batches
+    return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)

@@ -1,0 +1,61 @@
+"""gIoU per task on views of the val groups, while a run goes on.
+
+It is quick and compares runs with each other; scores to publish come from `bench`, which sees
+scenes as a user's model sees them.
+"""
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unigeoseg.model.enhance import INTERACTIVE, REASONING, REFERRING
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.prompt import Task
+from unigeoseg.train.batches import BatchMaker
+
+_TASKS = {INTERACTIVE: Task.INTERACTIVE, REFERRING: Task.REFERRING, REASONING: Task.REASONING}
+
+
+class Validation:
+    """The same views and prompts every time.
+
+    Args:
+        maker: Makes batches of the val split.
+        batches: How many.
+    """
+
+    def __init__(self, maker: BatchMaker, batches: int) -> None:
+        self._maker, self._steps = maker, range(batches)
+
+    @torch.no_grad()
+    def __call__(self, network: UniGeoSegNetwork) -> dict[str, float]:
+        """Mean IoU of each task, and of all three as "mean"; the network's mode is kept."""
+        was_training = network.training
+        network.eval()
+        scores: defaultdict[str, list[float]] = defaultdict(list)
+        for step in self._steps:
+            batch = self._maker.batch(step)
+            output = network(batch.pixel_values, batch.prompts)
+            found = iou(output.logits, batch.truth, batch.valid)
+            for task, score in zip(batch.prompts.task.tolist(), found.tolist(), strict=True):
+                scores[_TASKS[task]].append(score)
+        network.train(was_training)
+        means = {task: sum(found) / len(found) for task, found in sorted(scores.items())}
+        return means | {"mean": sum(means.values()) / len(means)}
+
+
+def iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """IoU of masks with the truth (P,); 1 where both are empty.
+
+    Args:
+        logits: (P, h, w), brought to the truth's size bilinearly.
+        truth: (P, S, S) bool.
+        valid: (P, S, S) bool, False where nobody knows.
+    """
+    large = functional.interpolate(logits[:, None], size=truth.shape[-2:], mode="bilinear")
+    mask = (large[:, 0] > 0) & valid
+    truth = truth & valid
+    overlap, union = (mask & truth).sum((1, 2)), (mask | truth).sum((1, 2))
+    return torch.where(union > 0, overlap / union.clamp(min=1), torch.ones_like(overlap).float())
