@@ -147,9 +147,9 @@ def _drawn(patch: Patch) -> tuple[list[Sample], list[tuple[str, str]]]:
         for category in rng.permutation(whole).tolist()[:_MOST]
     ]
     by_question = [
-        (seen, kinds.asked_unseen(patch, category, rng))
+        (draft, kinds.asked_unseen(patch, category, rng))
         for category in rng.permutation(whole).tolist()
-        if (seen := kinds.asked(patch, category, rng)) is not None
+        if (draft := kinds.asked(patch, category, rng)) is not None
     ]
     both += by_question[:_MOST]
     seen = _samples(patch, [known for known, _ in both])

@@ -244,15 +244,21 @@ def as_json(found: Measured) -> dict[str, object]:
     }
 
 
-def write(found: Measured, folder: Path, title: str) -> None:
+def write(found: Measured, tables: Sequence[Section], folder: Path, title: str) -> None:
     """Write table.md, table.json and reliability.png.
+
+    Args:
+        found: What was found.
+        tables: The same as tables.
+        folder: Where to.
+        title: Of the tables.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
         OutputUnwritableError: If one cannot be written.
     """
     plot = Section("Reliability", ["![confidence and IoU](reliability.png)"])
-    write_report(folder / "table.md", title, [*sections(found), plot])
+    write_report(folder / "table.md", title, [*tables, plot])
     write_json(folder / "table.json", as_json(found))
     calibration.draw(found.outcome.scored, folder / "reliability.png")
 

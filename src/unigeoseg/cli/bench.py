@@ -51,11 +51,10 @@ def nano(
     with tempfile.TemporaryDirectory() as temporary, progress("samples") as bar:
         folder = Path(temporary) if output is None else fresh(output)
         found = measure(layout, model, folder, baselines=baselines, progress=counter(bar))
-    parts = sections(found)
-    title = f"{model} on {layout.suite.title}"
-    typer.echo(markdown(title, parts, ""))
+    tables, title = sections(found), f"{model} on {layout.suite.title}"
+    typer.echo(markdown(title, tables, ""))
     if output:
-        write(found, output, title)
+        write(found, tables, output, title)
         say(f"wrote {output}")
     if found.outcome.problems:
         raise typer.Exit(1)

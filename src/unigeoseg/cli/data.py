@@ -12,7 +12,7 @@ import typer
 
 from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.options import Engine
-from unigeoseg.errors import DataError, OptionError
+from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
 def _sources(folders: list[Path] | None, named: list[str] | None) -> "list[tuple[Source, Path]]":
     """Rows and directories of what was named on the command line."""
     from unigeoseg.data.catalog import by_name
+    from unigeoseg.data.folders import sets_in
     from unigeoseg.data.readers import recognise
 
     found = []
@@ -177,22 +178,10 @@ def _sources(folders: list[Path] | None, named: list[str] | None) -> "list[tuple
             )
         found.append((by_name(name), Path(directory)))
     for folder in folders or []:
-        found += [(recognise(each), each) for each in _sets(folder)]
+        found += [(recognise(each), each) for each in sets_in(folder)]
     if not found:
         raise OptionError("nothing to build from: give folders, or --source NAME=DIR")
     return found
-
-
-def _sets(folder: Path) -> list[Path]:
-    """A folder that says what it is, or the folders in it that do."""
-    from unigeoseg.data.readers.declared import DECLARATION, META
-
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a directory")
-    if any((folder / name).is_file() for name in (DECLARATION, META)):
-        return [folder]
-    within = {path.parent for name in (DECLARATION, META) for path in folder.glob(f"*/{name}")}
-    return sorted(within) or [folder]
 
 
 def _summary(summary: Mapping[str, Any], output: Path) -> None:
