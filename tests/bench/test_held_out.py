@@ -19,14 +19,12 @@ from unigeoseg.bench.held_out_tables import (
     as_json,
     mean_of_tasks,
     measure,
-    no_target,
     sections,
     unseen_words,
     write,
 )
-from unigeoseg.bench.metrics import Overlap
 from unigeoseg.bench.predictions import Prediction, PredictionFile
-from unigeoseg.bench.score import Scored, score
+from unigeoseg.bench.score import score
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.parquet import Row
 from unigeoseg.data.taxonomy import taxonomy
@@ -171,27 +169,3 @@ def test_the_mean_is_over_the_papers_tasks(layout, tmp_path):
     found = answered(layout, tmp_path / "p", ("box", *WORDS))
     there = {each.family for each in layout.samples()} & set(TASKS)
     assert mean_of_tasks(found.outcome) == pytest.approx(1 / len(there))
-
-
-def scored(family: str, truth: int, found: int) -> Scored:
-    both = min(truth, found)
-    overlap = Overlap(both, truth + found - both)
-    return Scored("a", "g", "referring", family, "roof", "s", "nothing", overlap, truth, 0.5, 0.1)
-
-
-def test_no_target_by_hand():
-    found = no_target(
-        [
-            scored(ABSENT, 0, 0),
-            scored(ABSENT, 0, 0),
-            scored(ABSENT, 0, 9),
-            scored("category", 9, 0),
-            scored("question", 9, 9),
-            scored("box", 9, 0),  # a box always means something
-        ]
-    )
-    assert (found["precision"].hits, found["precision"].samples) == (2, 3)
-    assert (found["recall"].hits, found["recall"].samples) == (2, 3)
-    assert found["recall"].value == pytest.approx(2 / 3)
-    nothing = no_target([scored("category", 9, 9)])
-    assert all(each.samples == 0 and np.isnan(each.value) for each in nothing.values())

@@ -98,7 +98,8 @@ def draw(scored: Iterable[Scored], path: Path) -> None:
     axes.plot(said, reached, linewidth=1)
     axes.scatter(said, reached, [10 + 400 * each.samples / total for each in found])
     title = f"expected calibration error {expected_error(found):.3f}, {total} samples"
-    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="IoU", title=title)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="IoU")
+    axes.set_title(title, fontsize=10)
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     drawing.save(figure, path)

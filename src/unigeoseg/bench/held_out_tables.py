@@ -6,17 +6,16 @@ from math import fsum, isfinite, nan
 from pathlib import Path
 from types import MappingProxyType
 
-from unigeoseg.bench import calibration
-from unigeoseg.bench.bootstrap import ratio_interval
+from unigeoseg.bench import calibration, no_target
 from unigeoseg.bench.document import Part, Section, Table, write_report
-from unigeoseg.bench.held_out import ABSENT, FAMILIES, TASKS, UNSEEN, WORDS, HeldOut
+from unigeoseg.bench.held_out import FAMILIES, TASKS, UNSEEN, WORDS, HeldOut
 from unigeoseg.bench.metrics import CIOU, GIOU, precision
 from unigeoseg.bench.paired import Comparison, as_table, compare_pairs
 from unigeoseg.bench.predictions import PredictionFile
 from unigeoseg.bench.predictors import BASELINES
 from unigeoseg.bench.run import Progress, Run
 from unigeoseg.bench.run import run as run_suite
-from unigeoseg.bench.score import Outcome, Scored, score
+from unigeoseg.bench.score import Outcome, score
 from unigeoseg.bench.score import as_json as outcome_json
 from unigeoseg.bench.tables import PARTIAL, definitions, problem_lines, table
 from unigeoseg.data.files import write_json
@@ -86,7 +85,7 @@ def sections(found: Measured) -> list[Section]:
     return [
         Section("Scores", [*_head(found), by_family(found)]),
         Section("Unseen words", _unseen(found)),
-        Section("No target", [_no_target_table(outcome.scored)]),
+        Section("No target", [no_target.table(outcome.scored)]),
         Section("By source", [breakdown(outcome, "source")]),
         Section("By category", [breakdown(outcome, "category")]),
         Section("Calibration", calibration.table_parts(outcome.scored)),
@@ -152,63 +151,6 @@ def unseen_words(found: Measured) -> list[Comparison]:
     return [compare_pairs(name, group, GIOU) for name, group in groups.items() if group]
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A share of samples.
-
-    Attributes:
-        hits: Samples that count.
-        samples: All of them.
-        value: The share; NaN without samples.
-        low: Lower end of its 95 % interval.
-        high: Its upper end.
-    """
-
-    hits: int
-    samples: int
-    value: float
-    low: float
-    high: float
-
-
-def no_target(scored: Sequence[Scored]) -> Mapping[str, Ratio]:
-    """Precision and recall of "no target", which an empty mask says, where texts ask for all.
-
-    Precision: the share of empty masks where nothing is meant. Recall: the share of samples that
-    mean nothing with an empty mask.
-    """
-    asked = [each for each in scored if each.family in (*WORDS, ABSENT)]
-    said = [each for each in asked if each.found == 0]
-    meant = [each for each in asked if each.truth == 0]
-    return {
-        "precision": _ratio([each.truth == 0 for each in said], said),
-        "recall": _ratio([each.found == 0 for each in meant], meant),
-    }
-
-
-def _ratio(hits: Sequence[bool], among: Sequence[Scored]) -> Ratio:
-    scenes = [each.group for each in among]
-    low, high = ratio_interval(hits, [1.0] * len(among), scenes, nan)
-    return Ratio(sum(hits), len(among), sum(hits) / len(among) if among else nan, low, high)
-
-
-def _no_target_table(scored: Sequence[Scored]) -> Table:
-    rows = [
-        (
-            name,
-            f"{each.hits} of {each.samples}",
-            f"{100 * each.value:.2f} [{100 * each.low:.1f}, {100 * each.high:.1f}]",
-        )
-        for name, each in no_target(scored).items()
-    ]
-    note = (
-        f"An empty mask says so. Over {', '.join(WORDS)} and {ABSENT}. Precision: of empty masks, "
-        "those where nothing is meant. Recall: of samples that mean nothing, those with an empty "
-        "mask."
-    )
-    return Table(("", "samples", "share"), rows, note)
-
-
 def breakdown(outcome: Outcome, facet: str) -> Table:
     """A row per value of a facet, a column per family: gIoU and the number of samples."""
     families = [family for family in FAMILIES if family in outcome.by("family")]
@@ -222,8 +164,8 @@ def breakdown(outcome: Outcome, facet: str) -> Table:
 
 def as_json(found: Measured) -> dict[str, object]:
     """Everything that was found, as JSON values."""
-    bins = calibration.bins(found.outcome.scored)
-    compared = unseen_words(found)
+    scored = found.outcome.scored
+    bins = calibration.bins(scored)
     return {
         "model": found.model,
         "scores": outcome_json(found.outcome, METRICS),
@@ -235,7 +177,8 @@ def as_json(found: Measured) -> dict[str, object]:
         "mean_of_tasks": _number(mean_of_tasks(found.outcome)),
         "unseen_words": {each.group: _numbers(asdict(each)) for each in compared},
         "no_target": {
-            name: _numbers(asdict(each)) for name, each in no_target(found.outcome.scored).items()
+            name: _numbers(asdict(each))
+            for name, each in no_target.shares(found.outcome.scored).items()
         },
         "calibration": {
             "expected_error": _number(calibration.expected_error(bins)),

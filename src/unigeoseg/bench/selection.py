@@ -75,9 +75,7 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
     leaks = leaked(seen, training)
     refused = trained | leaks | unknown
     candidates = [
-        replace(sample, split="test")
-        for sample in dataset.samples()
-        if sample.image not in refused
+        replace(sample, split="test") for sample in dataset.samples() if sample.image not in refused
     ]
     if len(candidates) < total:
         raise DataError(
