@@ -175,10 +175,9 @@ def as_json(found: Measured) -> dict[str, object]:
         "images_left_out": found.layout.asked.left_out,
         "masks_of_boxes": found.layout.boxes,
         "mean_of_tasks": _number(mean_of_tasks(found.outcome)),
-        "unseen_words": {each.group: _numbers(asdict(each)) for each in compared},
+        "unseen_words": {each.group: _numbers(asdict(each)) for each in unseen_words(found)},
         "no_target": {
-            name: _numbers(asdict(each))
-            for name, each in no_target.shares(found.outcome.scored).items()
+            name: _numbers(asdict(each)) for name, each in no_target.shares(scored).items()
         },
         "calibration": {
             "expected_error": _number(calibration.expected_error(bins)),
