@@ -110,6 +110,7 @@ def test_draws_follow_from_the_image_alone(dataset, layout):
         each.id for each in layout.samples() if each.image == image
     ]
     assert first.suite.name != layout.suite.name
+    assert first.suite.title.endswith("test, first 1 images of each source")
 
 
 def test_images_with_unknown_pixels_are_left_out(dataset, layout, tmp_path):

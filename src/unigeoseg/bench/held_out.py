@@ -125,10 +125,12 @@ def held_out(folder: Path, split: Split = "test", images: int | None = None) -> 
         split: Which split.
         images: Only so many images of each source.
     """
-    name = folder.resolve().name
+    parts = [folder.resolve().name, split]
+    if images is not None:
+        parts.append(f"first {images} images of each source")
     suite = Suite(
-        name="-".join([name, split, *([] if images is None else [f"first-{images}"])]),
-        title=f"{name}, {split}",
+        name="-".join(parts).replace(" ", "-"),
+        title=", ".join(parts),
         layout="shards",
         split=split,
         protocol="every triplet of the images whose pixels are all known, and on each image up to "
