@@ -61,9 +61,7 @@ def test_precision_is_strict():
     assert Scores.of([Overlap(1, 2)]).precision_at(0.5) == 0
 
 
-def test_only_valid_pixels_count():
-    valid = square(0, 4)
-    assert overlap(square(0, 4), square(2, 6), valid) == Overlap(20, 40)
+def test_masks_of_other_sizes_are_refused():
     with pytest.raises(ValueError, match="must be equal"):
         overlap(square(0, 4), np.zeros((3, 3), bool))
 

@@ -1,10 +1,12 @@
 """The open benchmark: balance, the audit against training, the index and the way back."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 import builds
@@ -14,17 +16,20 @@ from unigeoseg.bench.opening import open_suite
 from unigeoseg.bench.selection import balanced, leaked, select, shares, trained_on
 from unigeoseg.data.audit import Seen
 from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.parquet import Row
+from unigeoseg.data.split import assign, settled
 from unigeoseg.errors import DataError, OutputExistsError
 from unigeoseg.geo.mask import Rle
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.sample import Sample
 
 TOTAL = 12
+_NAMES = ("id", "source", "key", "group", "split", "phash")
 
 
 @pytest.fixture(scope="module")
 def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return builds.write_towns(tmp_path_factory.mktemp("data") / "towns", images=8)
+    return builds.write_towns(tmp_path_factory.mktemp("data") / "towns", images=20)
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +77,80 @@ def test_what_training_saw_is_found_by_scene_file_and_looks():
     assert leaked(test, training) == {"same_scene", "same_file", "alike"}
 
 
-def test_every_image_outside_the_test_groups_counts_as_trained(tmp_path):
-    import sets
+def held(dataset: Dataset) -> set[str]:
+    rows = list(dataset.image_rows(("id", "group")))
+    splits = assign("towns", {row["group"] for row in rows})
+    return {row["id"] for row in rows if splits[row["group"]] == "test"}
 
-    folder = sets.write_set(tmp_path / "data" / "roofs", images=10)
-    names = {Path(each.key).stem for each in trained_on(folder.parent)}
-    assert len(names) == 8  # 15 % of ten groups are test
+
+def test_every_image_outside_the_test_groups_counts_as_trained(towns, dataset):
+    by_set, by_folder = list(trained_on(towns)), list(trained_on(towns.parent))
+    by_dataset = list(trained_on(dataset.path))
+    assert len({each.key for each in by_set}) == 17  # 15 % of twenty groups are test
+    assert by_set == by_folder
+    assert {(each.key, each.phash) for each in by_dataset} == {
+        (each.key, each.phash) for each in by_set
+    }
+
+
+def test_boxes_alone_are_trained_on_too(tmp_path):
+    folder = tmp_path / "data" / "cars"
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    for number in range(10):
+        pixels = np.random.default_rng(number).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), pixels)
+        (folder / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    declared = {
+        "name": "cars",
+        "title": "Cars",
+        "licence": "CC0-1.0",
+        "reader": "yolo",
+        "images": "images/{name}.png",
+        "labels": "labels/{name}.txt",
+        "classes": {"0": "car"},
+    }
+    (folder / "source.json").write_text(json.dumps(declared))
+    assert len({each.key for each in trained_on(folder.parent)}) == 8
+
+
+def test_a_settled_group_is_where_the_file_has_it(dataset, towns, tmp_path):
+    """A dataset of another split gives no image of a group that Nano trained on."""
+    where = {split: group for group, split in settled().items()}
+    groups = sorted({row["group"] for row in dataset.image_rows(("group",))})
+    renamed = dict.fromkeys(groups, where["train"])
+    renamed |= {groups[0]: where["val"], groups[1]: where["test"]}
+
+    def moved(kind: str, row: Row) -> Row:
+        group = renamed[row["group"]]
+        source, _, _ = group.partition("/")
+        return row | {"group": group, "source": source, "split": "test"}
+
+    other = builds.changed(dataset, tmp_path / "other", moved)
+    chosen = select(other, [], total=2)
+    assert {each.group for each in chosen.samples} == {where["test"]}
+    assert {each.group for each in trained_on(other.path)} == {where["train"], where["val"]}
 
 
 def test_leaks_are_left_out(dataset):
-    images = list(dataset.image_rows(("id", "source", "key", "group", "split", "phash")))
-    first = Seen(**images[0] | {"split": "train"})
-    chosen = select(dataset, [first], total=TOTAL)
-    assert images[0]["id"] in chosen.leaks
-    assert not {each.image for each in chosen.samples} & chosen.leaks
-    assert {each.split for each in chosen.samples} == {"test"} and len(chosen.samples) == TOTAL
+    images = {row["id"]: row for row in dataset.image_rows(_NAMES)}
+    tests = held(dataset)
+    name = min(tests)
+    first = Seen(**images[name] | {"split": "train"})
+    chosen = select(dataset, [first], total=2)
+    assert chosen.leaks == {name} and chosen.trained == images.keys() - tests
+    assert {each.image for each in chosen.samples} <= tests - {name}
+    assert {each.split for each in chosen.samples} == {"test"} and len(chosen.samples) == 2
     with pytest.raises(DataError, match="to choose"):
         select(dataset, [], total=10**6)
+
+
+def test_a_near_copy_in_a_training_set_is_a_leak(dataset, tmp_path):
+    name = min(held(dataset))
+    other = builds.write_towns(tmp_path / "data" / "copies", images=1)  # one group trains
+    shown = cv2.cvtColor(dataset.image(name), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(other / "images" / "000.png"), cv2.add(shown, 3))
+    assert select(dataset, trained_on(other), total=2).leaks == {name}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import suites
@@ -12,7 +11,7 @@ from unigeoseg.bench.metrics import GIOU, Overlap
 from unigeoseg.bench.paired import as_table, compare
 from unigeoseg.bench.predictions import PredictionFile
 from unigeoseg.bench.published import beside, published
-from unigeoseg.bench.report import calibration, failures, sections
+from unigeoseg.bench.report import failures, sections
 from unigeoseg.bench.score import Outcome, Scored, score
 from unigeoseg.bench.suites import SUITES
 from unigeoseg.errors import OptionError, OutputFormatError
@@ -77,14 +76,6 @@ def test_failures_are_told_apart():
     )
     assert [row[1] for row in table.rows] == ["1"] * 7
     assert table.rows[0][3] == "referring 1"
-
-
-def test_calibration_by_hand():
-    (table,) = calibration([one(0.5, 0.9), one(0.7, 0.95), one(0.2, 0.1), one(0.1, np.nan)])
-    assert table.rows[0] == ("0.1 to 0.2", "1", "10.0", "20.0")
-    assert table.rows[1] == ("0.9 to 1.0", "2", "92.5", "60.0")
-    assert f"{(2 * 32.5 + 10) / 3:.1f} points" in table.note
-    assert isinstance(calibration([one(0.5, np.nan)])[0], str)
 
 
 def test_published_numbers_are_those_of_their_suites():

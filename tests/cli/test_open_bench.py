@@ -24,7 +24,7 @@ def test_from_sets_to_a_reviewed_benchmark(tmp_path: Path, monkeypatch, capsys):
     assert "size and stride (96, 64)" in capsys.readouterr().err
     assert typed(monkeypatch, "select", built.path, *words) == 0
     said = capsys.readouterr().err
-    assert "images that training may have seen" in said and "wrote 8 samples" in said
+    assert "17 images of groups for training or tuning" in said and "wrote 8 samples" in said
     assert typed(monkeypatch, "rebuild", data, "--index", index, "-o", out) == 0
     assert "8 samples" in capsys.readouterr().err
 

@@ -33,7 +33,7 @@ def test_a_labelled_set_needs_nothing_but_meta(tmp_path: Path):
     root = sets.write_set(tmp_path / "roofs", images=2)
     image, rejected = read_first(root)
     assert not rejected
-    assert (image.source, image.key, image.group) == ("roofs", "images/0.jpg", "roofs/images/0.jpg")
+    assert (image.source, image.key, image.group) == ("roofs", "images/0.jpg", "roofs/0")
     assert image.licence == "made by the tests"
     assert image.labelled == {25, 5}
     assert (image.classes[:4] == 65535).all() and (image.classes[112:] == 5).all()

@@ -41,16 +41,11 @@ class Overlap(NamedTuple):
         return self.intersection / self.union if self.union else 1.0
 
 
-def overlap(
-    mask: NDArray[np.bool_], truth: NDArray[np.bool_], valid: NDArray[np.bool_] | None = None
-) -> Overlap:
-    """Compare two masks (H, W) bool, where `valid` (H, W) bool; everywhere without it."""
+def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Overlap:
+    """Compare two masks (H, W) bool."""
     if mask.shape != truth.shape:
         raise ValueError(f"the mask is {mask.shape}, the truth {truth.shape}: they must be equal")
-    both, either = mask & truth, mask | truth
-    if valid is not None:
-        both, either = both & valid, either & valid
-    return Overlap(int(both.sum()), int(either.sum()))
+    return Overlap(int((mask & truth).sum()), int((mask | truth).sum()))
 
 
 def overlap_of_runs(mask: Rle, truth: Rle) -> Overlap:

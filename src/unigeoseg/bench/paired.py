@@ -1,5 +1,6 @@
 """Two systems on the same samples: how far apart they are, and whether that is more than chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unigeoseg.bench.bootstrap import difference_interval
@@ -60,10 +61,17 @@ def compare(
     for facet in ("task", "family"):
         for name in sorted({getattr(each, facet) for each, _ in pairs} - {""}):
             groups[name] = [pair for pair in pairs if getattr(pair[0], facet) == name]
-    return [_compare(name, group, each) for name, group in groups.items() for each in metrics]
+    return [compare_pairs(name, group, each) for name, group in groups.items() for each in metrics]
 
 
-def _compare(group: str, pairs: list[tuple[Scored, Scored]], metric: Metric) -> Comparison:
+def compare_pairs(group: str, pairs: Sequence[tuple[Scored, Scored]], metric: Metric) -> Comparison:
+    """Compare the second of each pair with the first.
+
+    Args:
+        group: Name of the group.
+        pairs: At least one, each of one scene.
+        metric: The metric.
+    """
     columns = []
     for side in (0, 1):
         terms = [metric.terms(pair[side].overlap) for pair in pairs]

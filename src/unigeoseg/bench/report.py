@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
+from unigeoseg.bench.calibration import table_parts
 from unigeoseg.bench.document import Part, Picture, Section, Table
 from unigeoseg.bench.layouts import Layout
 from unigeoseg.bench.metrics import DEFAULT
@@ -21,7 +22,6 @@ PICTURES = 12
 
 _BLUE = (60, 120, 255)
 _GOOD = 0.5
-_STEPS = 10
 _LARGEST_PX = 512  # longer side of a picture
 
 
@@ -46,7 +46,7 @@ def sections(
         Section("Beside published numbers", beside(outcome, name) or ["None are known."]),
         *(Section(title, [table(outcome.by(facet), DEFAULT)]) for title, facet in facets),
         Section("By category", [bars(outcome.by("category"))]),
-        Section("Calibration", calibration(outcome.scored)),
+        Section("Calibration", table_parts(outcome.scored)),
         Section("Failures", [failures(outcome.scored)]),
         Section("Worst samples", [drawn[each.id] for each in worst if each.id in drawn]),
         Section("Random samples", [drawn[each.id] for each in chance if each.id in drawn]),
@@ -63,25 +63,6 @@ def random_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
     ordered = sorted(outcome.scored, key=lambda each: each.id)
     chosen = np.random.default_rng(0).permutation(len(ordered))[:count]
     return [ordered[at] for at in chosen]
-
-
-def calibration(scored: Iterable[Scored]) -> list[Part]:
-    """How a system's scores agree with its IoU, in tenths, and the mean gap."""
-    groups: defaultdict[int, list[Scored]] = defaultdict(list)
-    for each in scored:
-        if 0 <= each.score <= 1:
-            groups[min(int(each.score * _STEPS), _STEPS - 1)].append(each)
-    if not groups:
-        return ["The predictions have no scores between 0 and 1."]
-    rows, gap, total = [], 0.0, sum(map(len, groups.values()))
-    for step, members in sorted(groups.items()):
-        said = float(np.mean([each.score for each in members]))
-        found = float(np.mean([each.overlap.iou for each in members]))
-        gap += len(members) * abs(said - found) / total
-        bounds = f"{step / _STEPS:.1f} to {(step + 1) / _STEPS:.1f}"
-        rows.append((bounds, str(len(members)), f"{100 * said:.1f}", f"{100 * found:.1f}"))
-    note = f"Expected calibration error: {100 * gap:.1f} points of IoU, over {total} samples."
-    return [Table(("score", "samples", "mean score", "mean IoU"), rows, note)]
 
 
 _FAILURES: Sequence[tuple[str, Callable[[Scored], bool]]] = (

@@ -17,7 +17,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.errors import MissingExtraError
+from unigeoseg.bench import drawing
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.tile import plan_tiles
 from unigeoseg.prompt import Prompt
@@ -148,15 +148,12 @@ def draw_curve(timings: Sequence[SceneTiming], path: Path) -> None:
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
+        OutputUnwritableError: If it cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a drawn curve", "plot") from error
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = drawing.blank("a drawn curve", 6, 3.6)
     axes = figure.subplots()
     axes.plot([each.megapixels for each in timings], [each.peak_mib for each in timings], "o-")
     axes.set(xscale="log", xlabel="size of the scene, Mpx", ylabel="peak resident memory, MiB")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    drawing.save(figure, path)

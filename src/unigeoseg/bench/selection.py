@@ -10,15 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unigeoseg.data.audit import Seen, perceptual_hash, twins
-from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.dataset import SUMMARY, Dataset
+from unigeoseg.data.folders import sets_in
+from unigeoseg.data.parquet import Row
 from unigeoseg.data.patches import SIZE, STRIDE
-from unigeoseg.data.readers import groups_of, has_masks
+from unigeoseg.data.readers import open_source, recognise
 from unigeoseg.data.readers.images import read_image
-from unigeoseg.data.split import split_groups
+from unigeoseg.data.rows import decode_png
+from unigeoseg.data.split import assign
 from unigeoseg.errors import DataError
 from unigeoseg.geo.tile import plan_tiles
-from unigeoseg.sample import Sample
+from unigeoseg.sample import Sample, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +33,13 @@ class Selected:
 
     Attributes:
         samples: The chosen ones.
-        leaks: Images that show what training saw.
+        trained: Images of groups that are for training or tuning.
+        leaks: Others that show what training saw.
         unknown: Images with pixels that nobody knows; masks could not be scored there.
     """
 
     samples: tuple[Sample, ...]
+    trained: frozenset[str]
     leaks: frozenset[str]
     unknown: frozenset[str]
 
@@ -39,8 +47,9 @@ class Selected:
 def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selected:
     """Choose samples whose images no training saw.
 
-    A dataset may be split otherwise than what a model trained on was, so its own splits do not
-    count: every image of the trained groups is left out, whatever its split here.
+    Only images of test groups enter, by the splits that are settled (`data.split`): a dataset may
+    be split otherwise than what a model trained on was, so its own splits do not count. Of these
+    every image is left out that `training` shows too.
 
     Args:
         dataset: What the engine built.
@@ -58,18 +67,40 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
             f"the patches of {dataset.path} are of size and stride {cut}, an index needs "
             f"{(SIZE, STRIDE)}; build it without --size and --stride"
         )
-    names = ("id", "source", "key", "group", "split", "phash", "unknown")
-    rows = [row | {"split": "test"} for row in dataset.image_rows(names)]
-    unknown = frozenset(row["id"] for row in rows if row.pop("unknown") is not None)
-    leaks = leaked([Seen(**row) for row in rows], training)
+    rows = list(dataset.image_rows(("id", "source", "key", "group", "phash", "unknown")))
+    unknown = frozenset(row["id"] for row in rows if row["unknown"] is not None)
+    tests = _tests(rows)
+    trained = frozenset(row["id"] for row in rows if row["group"] not in tests)
+    seen = [_seen(row, "test") for row in rows if row["group"] in tests]
+    leaks = leaked(seen, training)
+    refused = trained | leaks | unknown
     candidates = [
-        replace(sample, split="test")
-        for sample in dataset.samples()
-        if sample.image not in leaks and sample.image not in unknown
+        replace(sample, split="test") for sample in dataset.samples() if sample.image not in refused
     ]
     if len(candidates) < total:
-        raise DataError(f"{dataset.path} has {len(candidates)} samples to choose {total} from")
-    return Selected(tuple(balanced(candidates, total)), leaks, unknown)
+        raise DataError(
+            f"{dataset.path} has {len(candidates)} samples to choose {total} from: "
+            f"{len(trained)} images are of groups for training or tuning, {len(leaks)} show what "
+            f"training saw, {len(unknown)} have unknown pixels; ask for fewer, or add sources"
+        )
+    return Selected(tuple(balanced(candidates, total)), trained, leaks, unknown)
+
+
+def _tests(rows: Iterable[Row]) -> frozenset[str]:
+    """Groups that are for testing, of images of any sources."""
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        groups[row["source"]].add(row["group"])
+    return frozenset(
+        group
+        for source, members in groups.items()
+        for group, split in assign(members).items()
+        if split == "test"
+    )
+
+
+def _seen(row: Row, split: Split) -> Seen:
+    return Seen(row["id"], row["source"], row["key"], row["group"], split, row["phash"])
 
 
 def leaked(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
@@ -88,26 +119,46 @@ def leaked(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
 
 
 def trained_on(data: Path) -> Iterator[Seen]:
-    """Every window of the images that Nano's training and tuning saw, in a folder of labelled sets.
+    """Every window of the images whose groups are for training or tuning.
+
+    Args:
+        data: A dataset, a labelled set, or a folder of such sets; what has boxes alone counts too.
 
     Raises:
         DataError: If an image cannot be read.
     """
-    for directory in sorted(path for path in data.glob("*") if has_masks(path)):
-        groups = groups_of(directory)
-        splits = split_groups(groups.values())
-        for path, group in groups.items():
-            if splits[group] != "test":
-                yield from _windows(directory.name, path, group, splits[group])
+    return _of_dataset(data) if (data / SUMMARY).is_file() else _of_sets(data)
 
 
-def _windows(source: str, path: Path, group: str, split: str) -> Iterator[Seen]:
-    pixels = read_image(path).pixels
+def _of_dataset(folder: Path) -> Iterator[Seen]:
+    dataset = Dataset.open(folder)
+    tests = _tests(dataset.image_rows(("source", "group")))
+    for row in dataset.image_rows(("id", "source", "key", "group", "bytes")):
+        if row["group"] not in tests:
+            yield from _windows(row, decode_png(row["bytes"], row["id"]))
+
+
+def _of_sets(folder: Path) -> Iterator[Seen]:
+    for directory in sets_in(folder):
+        opened = open_source(recognise(directory), directory, lambda _: None)
+        name = opened.source.name
+        rows = [
+            {"source": name, "key": item.key, "group": f"{name}/{item.group}"}
+            for item in opened.items
+        ]
+        tests = _tests(rows)
+        for row in rows:
+            if row["group"] not in tests:
+                path = opened.folder.path(row["key"])
+                yield from _windows(row, read_image(path, opened.source.bands).pixels)
+
+
+def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[Seen]:
     height, width = pixels.shape[:2]
     for window in plan_tiles(width, height, SIZE, SIZE - STRIDE):
         phash = perceptual_hash(pixels[window.toslices()])
-        name = f"{source}/{path.name}/{window.col_off},{window.row_off}"
-        yield Seen(name, source, path.name, group, split, phash)
+        name = f"{row['source']}/{row['key']}/{window.col_off},{window.row_off}"
+        yield Seen(name, row["source"], row["key"], row["group"], "train", phash)
 
 
 def balanced(candidates: Iterable[Sample], total: int) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unigeoseg.cli import open_bench, suites
-from unigeoseg.cli.console import MODEL_HELP, counter, progress
+from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
 from unigeoseg.sample import Split
 
 
@@ -29,25 +29,37 @@ open_bench.add_commands(app)
 @app.command("nano")
 def nano(
     *,
-    data: Annotated[Path, typer.Option(help="Folder of labelled sets; see docs/data.md.")],
-    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
-    split: Annotated[Split, typer.Option(help="Which groups to score on.")] = "test",
-    images: Annotated[int | None, typer.Option(help="At most so many images per set.")] = None,
+    data: Annotated[Path, typer.Option(help="A dataset of `unigeoseg data build`.")],
+    model: Annotated[str, typer.Option(help=suites.SYSTEM_HELP)] = "nano",
+    split: Annotated[Split, typer.Option(help="Which images to ask about.")] = "test",
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Only so many images of each source, the first.")
+    ] = None,
+    baselines: Annotated[bool, typer.Option(help="Run what needs no learning too.")] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Directory of tables, plot and predictions, new."),
+    ] = None,
 ) -> None:
-    """Score a model and three baselines on groups that training never saw."""
-    from unigeoseg.bench.evaluate import evaluate
+    """Rebuild a model's test table from its weights; exit code 1 if answers are missing."""
+    from unigeoseg.bench.document import markdown
     from unigeoseg.bench.held_out import held_out
-    from unigeoseg.bench.held_out_tables import table, table_by_source
-    from unigeoseg.bench.predictors import predictor
-    from unigeoseg.data.split import read_split
+    from unigeoseg.bench.held_out_tables import measure, sections, write
+    from unigeoseg.data.files import whole_directory
 
-    held = read_split(data, split, limit=images)
-    system = predictor(model)
-    with progress("images") as bar:
-        line = bar.add_task("", total=len(held))
-        results = evaluate(system, held_out(held), name=model, done=lambda: bar.advance(line))
-    typer.echo(table(results, model))
-    typer.echo("\n" + table_by_source(results, model))
+    layout = held_out(data, split, images)
+    temporary = whole_directory(output) if output else tempfile.TemporaryDirectory()
+    with temporary as place, progress("samples") as bar:
+        folder = Path(place)
+        found = measure(layout, model, folder, baselines=baselines, progress=counter(bar))
+        tables, title = sections(found), f"{model} on {layout.suite.title}"
+        if output:
+            write(found, tables, folder, title)
+    typer.echo(markdown(title, tables, ""))
+    if output:
+        say(f"wrote {output}")
+    if found.outcome.problems:
+        raise typer.Exit(1)
 
 
 @app.command("speed")

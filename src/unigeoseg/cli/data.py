@@ -172,6 +172,7 @@ def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
 def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]":
     """Rows, where they are named, and directories of what is on the command line."""
     from unigeoseg.data.catalog import by_name
+    from unigeoseg.data.folders import sets_in
 
     found: list[Place] = []
     for text in named or []:
@@ -182,20 +183,10 @@ def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]
             )
         found.append((by_name(name), Path(directory)))
     for folder in folders or []:
-        found += [(None, each) for each in _sets(folder)]
+        found += [(None, each) for each in sets_in(folder)]
     if not found:
         raise OptionError("nothing to build from: give folders, or --source NAME=DIR")
     return found
-
-
-def _sets(folder: Path) -> list[Path]:
-    """A folder that says what it is, or the folders in it that do."""
-    from unigeoseg.data.readers.declared import DECLARATION, META
-
-    if any((folder / name).is_file() for name in (DECLARATION, META)):
-        return [folder]
-    within = {path.parent for name in (DECLARATION, META) for path in folder.glob(f"*/{name}")}
-    return sorted(within) or [folder]
 
 
 def _summary(summary: Mapping[str, Any], output: Path) -> None:

@@ -24,7 +24,7 @@ def add_commands(app: typer.Typer) -> None:
 def select(
     dataset: Annotated[Path, typer.Argument(help="What unigeoseg data build made.")],
     *,
-    data: Annotated[Path, typer.Option(help="Sets that models trained on, for the leak audit.")],
+    data: Annotated[Path, typer.Option(help="Sets that models trained on, or a dataset of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The index, .jsonl.")],
     total: Annotated[int, typer.Option(min=1, help="How many samples.")] = 1000,
 ) -> None:
@@ -36,7 +36,8 @@ def select(
 
     opened = Dataset.open(dataset)
     chosen = choose(opened, trained_on(data), total=total)
-    say(f"left out: {len(chosen.leaks)} images that training may have seen")
+    say(f"left out: {len(chosen.trained)} images of groups for training or tuning")
+    say(f"left out: {len(chosen.leaks)} images that show what training saw")
     say(f"left out: {len(chosen.unknown)} images with pixels that nobody knows")
     count = write_index(output, entries(opened, chosen.samples))
     say(f"wrote {count} samples to {output}")

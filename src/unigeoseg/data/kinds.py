@@ -4,7 +4,7 @@ The paper's triplets mean one region each. Who asks for "the buildings" means ev
 who asks for what is not there has to be told so; a model learns both from these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -66,12 +66,26 @@ def _alike(asked: int, found: int) -> bool:
 
 def named(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
     """All of a category by one of its names; nothing if the patch has none."""
-    return _draft("category", patch, category, _request(category, rng), Task.REFERRING)
+    entry = taxonomy()[category]
+    text = _request((*entry.plural, entry.label), rng)
+    return _draft("category", patch, category, text, Task.REFERRING)
+
+
+def named_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
+    """The same by a name that is kept from every generator, to test with."""
+    text = _request(taxonomy()[category].held_out.names, rng)
+    return _draft("category", patch, category, text, Task.REFERRING)
 
 
 def asked(patch: Patch, category: int, rng: np.random.Generator) -> Draft | None:
     """All of a category by a question that does not name it; None if its questions do."""
     return _unnamed("question", patch, category, rng, Task.REASONING)
+
+
+def asked_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
+    """The same by a question that is kept from every generator, to test with."""
+    text = _any(taxonomy()[category].held_out.questions, rng)
+    return _draft("question", patch, category, text, Task.REASONING)
 
 
 def described(patch: Patch, category: int, rng: np.random.Generator) -> Draft | None:
@@ -91,14 +105,16 @@ def _unnamed(
     ]
     if not plain:
         return None
-    return _draft(family, patch, category, plain[int(rng.integers(len(plain)))], task)
+    return _draft(family, patch, category, _any(plain, rng), task)
 
 
-def _request(category: int, rng: np.random.Generator) -> str:
-    entry = taxonomy()[category]
-    names = (*entry.plural, entry.label)
-    name = names[int(rng.integers(len(names)))]
-    return _REQUESTS[int(rng.integers(len(_REQUESTS)))].format(name)
+def _request(names: Sequence[str], rng: np.random.Generator) -> str:
+    name = _any(names, rng)
+    return _any(_REQUESTS, rng).format(name)
+
+
+def _any(texts: Sequence[str], rng: np.random.Generator) -> str:
+    return texts[int(rng.integers(len(texts)))]
 
 
 def _draft(family: Family, patch: Patch, category: int, text: str, task: Task) -> Draft:

@@ -1,0 +1,40 @@
+"""Drawn curves, with matplotlib where it is installed."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unigeoseg.data.files import write_bytes
+from unigeoseg.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def blank(what: str, width: float, height: float) -> "Figure":
+    """A figure to draw on.
+
+    Args:
+        what: What is drawn, for the message.
+        width: In inches.
+        height: In inches.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(what, "plot") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure in the format that the suffix names, PNG without one.
+
+    Raises:
+        OutputUnwritableError: If it cannot be written.
+    """
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:] or "png", dpi=120)
+    write_bytes(path, drawn.getvalue())
