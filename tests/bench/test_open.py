@@ -79,7 +79,7 @@ def test_what_training_saw_is_found_by_scene_file_and_looks():
 
 def held(dataset: Dataset) -> set[str]:
     rows = list(dataset.image_rows(("id", "group")))
-    splits = assign("towns", {row["group"] for row in rows})
+    splits = assign({row["group"] for row in rows})
     return {row["id"] for row in rows if splits[row["group"]] == "test"}
 
 

@@ -24,7 +24,7 @@ def test_from_weights_to_a_table(dataset, model, tmp_path: Path, monkeypatch, ca
     assert json.loads((out / "table.json").read_text())["model"] == str(model)
     assert (out / "reliability.png").is_file() and (out / "grab-cut.jsonl").is_file()
     assert typed(monkeypatch, *words) == 2
-    assert "is not empty" in capsys.readouterr().err
+    assert "exists; give the name of a new directory" in capsys.readouterr().err
 
 
 def test_a_quick_look_writes_nothing(dataset, model, tmp_path, monkeypatch, capsys):

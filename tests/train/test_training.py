@@ -151,11 +151,12 @@ def test_the_best_weights_are_kept(lessons, tmp_path: Path):
     trainer, maker = make(lessons, replace(CONFIG, steps=8, validate_every=2))
     validation = Validation(maker, 2)
     train(trainer, maker, tmp_path, validation)
-    rows = csv.reader((tmp_path / "metrics.csv").open())
+    rows = csv.reader((tmp_path / "metrics.csv").read_text().splitlines())
     means = [float(value) for _, name, value in rows if name == "val/mean"]
     assert len(means) == 4 and max(means) == trainer.best
     best, _ = checkpoint.load(tmp_path / "best")
-    assert validation(best)["mean"] == pytest.approx(trainer.best)
+    # weights are kept in half precision
+    assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
 
 
 def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path, monkeypatch):
@@ -177,8 +178,10 @@ def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path, monkeypatc
 
 
 def test_a_task_that_the_data_never_shows_is_named(lessons):
+    bare = [replace(patch, categories={}) for patch in lessons.patches.patches]
+    nothing = replace(lessons, patches=replace(lessons.patches, patches=bare))
     with pytest.raises(DataError, match="views allowed prompts of reasoning"):
-        make(lessons, replace(CONFIG, batch=only(BATCH, context=1.0)))[1].batch(0)
+        make(nothing, replace(CONFIG, batch=only(BATCH, context=1.0)))[1].batch(0)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -138,7 +138,7 @@ def test_cached_patches_are_those_of_the_dataset(shards, tmp_path):
 
 def test_a_split_without_images_is_said(tmp_path):
     shards = sets.write_shards(tmp_path, images=2)
-    with pytest.raises(DataError, match="hold no image of val"):
+    with pytest.raises(DataError, match="no image of the split val"):
         Lessons.of([shards], "val", tmp_path / "cache")
 
 

