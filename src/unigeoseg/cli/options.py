@@ -1,6 +1,7 @@
 """Options that several commands have, so that they read and mean the same everywhere."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,6 +37,13 @@ Stretch = Annotated[
         help="Values shown as black and white: LOW,HIGH, or a mask of ours to take them from."
     ),
 ]
+Gsd = Annotated[
+    float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
+]
+Aoi = Annotated[
+    Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")
+]
+Instances = Annotated[bool, typer.Option(help="One outline per object, or one per text.")]
 TextTask = Annotated[Task | None, typer.Option(help="Read the text as a phrase or as a question.")]
 Threshold = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")

@@ -11,8 +11,11 @@ import typer
 from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.options import (
     SUFFIXES,
+    Aoi,
     Bands,
     Classes,
+    Gsd,
+    Instances,
     Model,
     Stretch,
     TextTask,
@@ -67,20 +70,14 @@ def segment(
     ] = None,
     bands: Bands = None,
     stretch: Stretch = None,
-    gsd: Annotated[
-        float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
-    ] = None,
-    aoi: Annotated[
-        Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")
-    ] = None,
+    gsd: Gsd = None,
+    aoi: Aoi = None,
     task: TextTask = None,
     threshold: Threshold = 0.5,
     to_crs: Annotated[
         str | None, typer.Option(help="CRS of outlines; GeoJSON is always EPSG:4326.")
     ] = None,
-    instances: Annotated[
-        bool, typer.Option(help="One outline per object, or one per text.")
-    ] = True,
+    instances: Instances = True,
     min_area: Annotated[
         float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres; for texts.")
     ] = 0.0,
