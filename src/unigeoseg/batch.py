@@ -103,13 +103,11 @@ class Batch:
         try:
             for path in paths:
                 check_output(path, overwrite=True)
-            with open_scene(
-                scene, self.bands, stretch=self.stretch, gsd_m=self.gsd_m
-            ) as opened:
+            with open_scene(scene, self.bands, stretch=self.stretch, gsd_m=self.gsd_m) as opened:
                 wish = Wish(
                     prompts=self.prompts,
                     paths=paths,
-                    area=self.aoi and Area.from_file(self.aoi, opened.grid),
+                    area=Area.from_file(self.aoi, opened.grid) if self.aoi else None,
                     outputs=self.outputs,
                     classes=self.classes,
                 )

@@ -55,7 +55,10 @@ def test_a_file_is_whole_or_not_there(tmp_path, suffix):
     for part in tmp_path.iterdir():
         part.unlink()
     for share in (0.0, 0.3, 0.6, 0.75, 0.9, 0.95, 0.97, 0.99):  # a mask's last tenth comes at close
-        with space(int(size * share)), pytest.raises(OutputUnwritableError, match="was not written"):
+        with (
+            space(int(size * share)),
+            pytest.raises(OutputUnwritableError, match="was not written"),
+        ):
             write(path)
         assert list(tmp_path.iterdir()) == []
     with space(2 * size):

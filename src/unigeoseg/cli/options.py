@@ -40,9 +40,7 @@ Stretch = Annotated[
 Gsd = Annotated[
     float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
 ]
-Aoi = Annotated[
-    Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")
-]
+Aoi = Annotated[Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")]
 Instances = Annotated[bool, typer.Option(help="One outline per object, or one per text.")]
 TextTask = Annotated[Task | None, typer.Option(help="Read the text as a phrase or as a question.")]
 Threshold = Annotated[

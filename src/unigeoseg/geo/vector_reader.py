@@ -70,7 +70,7 @@ def check_vectors(path: str | Path) -> None:
         raise AreaError(f"{path} does not exist; give a GeoJSON or another file of vectors")
 
 
-def _placed(shape: shapely.Geometry, crs: CRS, grid: Grid, path: Path) -> shapely.Geometry:
+def _placed(shape: shapely.Geometry, crs: CRS, grid: Grid, path: str | Path) -> shapely.Geometry:
     move = transformer(crs, grid.crs)
 
     def project(xy: NDArray[np.float64]) -> NDArray[np.float64]:

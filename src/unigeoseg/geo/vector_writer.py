@@ -35,8 +35,8 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
     """Write features by the path's suffix, also when there are none.
 
     GeoJSON follows RFC 7946: longitude and latitude on WGS84, outer rings counterclockwise. The
-    others are in `crs`. Without a CRS all keep the coordinates they are given. Features are written as
-    they come; those of a FlatGeobuf wait in a file of their own until the end.
+    others are in `crs`. Without a CRS all keep the coordinates they are given. Features are written
+    as they come; those of a FlatGeobuf wait in a file of their own until the end.
 
     Args:
         path: Ends in one of `VECTOR_SUFFIXES`; replaced if it exists, when all went well.
