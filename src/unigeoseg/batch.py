@@ -84,11 +84,11 @@ class Batch:
         """All that results depend on, beside the scene."""
         texts = [(prompt.task.value, prompt.text) for prompt in self.prompts]
         crs = None if self.outputs.crs is None else self.outputs.crs.to_string()
-        how = (self.outputs.threshold, crs, self.outputs.min_area_m2, self.outputs.simplify_m)
+        shape = (self.outputs.min_area_m2, self.outputs.simplify_m, self.outputs.regularise_m)
         shown = None if self.stretch is None else self.stretch.text()
         area = None if self.aoi is None else hashlib.sha256(self.aoi.read_bytes()).hexdigest()
-        parts = [texts, list(self.suffixes), self.model, how, self.outputs.instances]
-        seen = [self.classes, shown, self.bands, self.gsd_m, area]
+        parts = [texts, list(self.suffixes), self.model, crs, self.outputs.threshold, *shape]
+        seen = [self.outputs.instances, self.classes, shown, self.bands, self.gsd_m, area]
         return json.dumps([*parts, *seen], ensure_ascii=False)
 
     def paths(self, scene: Path) -> list[Path]:

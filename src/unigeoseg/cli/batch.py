@@ -15,6 +15,7 @@ from unigeoseg.cli.options import (
     Gsd,
     Instances,
     Model,
+    Regularise,
     Stretch,
     TextTask,
     Threshold,
@@ -52,6 +53,7 @@ def batch(
         float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
     ] = 0.0,
     simplify: Annotated[float, typer.Option(min=0.0, help="Metres outlines may be off.")] = 0.0,
+    regularise: Regularise = 0.0,
     model: Model = "nano",
     engine: Annotated[EngineName, typer.Option(help="This process, or a Ray cluster.")] = (
         EngineName.HERE
@@ -70,6 +72,7 @@ def batch(
         crs=named_crs(to_crs),
         min_area_m2=min_area,
         simplify_m=simplify,
+        regularise_m=regularise,
         instances=instances,
     )
     job = Batch(

@@ -42,6 +42,10 @@ Gsd = Annotated[
 ]
 Aoi = Annotated[Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")]
 Instances = Annotated[bool, typer.Option(help="One outline per object, or one per text.")]
+Regularise = Annotated[
+    float,
+    typer.Option(min=0.0, help="Straight walls and right angles, off by so many metres at most."),
+]
 TextTask = Annotated[Task | None, typer.Option(help="Read the text as a phrase or as a question.")]
 Threshold = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Scores above it are in the mask.")

@@ -17,6 +17,7 @@ from unigeoseg.cli.options import (
     Gsd,
     Instances,
     Model,
+    Regularise,
     Stretch,
     TextTask,
     Threshold,
@@ -84,6 +85,7 @@ def segment(
     simplify: Annotated[
         float, typer.Option(min=0.0, help="Metres that outlines may be off; for texts.")
     ] = 0.0,
+    regularise: Regularise = 0.0,
     model: Model = "nano",
     answer: Annotated[
         bool, typer.Option(help="Also say in words what was found; for models that speak.")
@@ -101,6 +103,7 @@ def segment(
             crs=named_crs(to_crs),
             min_area_m2=min_area,
             simplify_m=simplify,
+            regularise_m=regularise,
             instances=instances,
         ),
         asked=Asked(
@@ -144,11 +147,11 @@ class _Job:
     def check(self) -> None:
         """Refuse options that do not go together."""
         config = self.outputs
-        sweeping = self.aoi or config.min_area_m2 or config.simplify_m or not config.instances
-        if sweeping and not self.streams:
+        shaped = config.min_area_m2 or config.simplify_m or config.regularise_m
+        if (self.aoi or shaped or not config.instances) and not self.streams:
             raise OptionError(
-                "--aoi, --min-area, --simplify and --no-instances go with texts without --answer; "
-                "leave them out"
+                "--aoi, --min-area, --simplify, --regularise and --no-instances go with texts "
+                "without --answer; leave them out"
             )
 
     def run(self, scene: "Scene") -> None:
