@@ -120,6 +120,11 @@ class Scene:
             array[:, rows, cols], valid[rows, cols] = self._read(inside, size)
         return Raster(array, valid, grid)
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether windows are best read in whole rows; see `Reader.rowwise`."""
+        return self._reader.rowwise
+
     def close(self) -> None:
         """Close the source; reading afterwards is an error."""
         self._reader.close()

@@ -36,6 +36,11 @@ class Reader(Protocol):
         """Whether a decimated read of the whole is cheap."""
         ...
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether a window costs as much as the whole rows that it lies in."""
+        ...
+
     def read(
         self, window: Window, shape: tuple[int, int]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -96,6 +101,12 @@ class FileReader:
         """See `Reader.overviews`."""
         return bool(self._dataset.overviews(self._bands[0]))
 
+    @property
+    def rowwise(self) -> bool:
+        """See `Reader.rowwise`; not of coarser grids, whose windows are not cuts of each other."""
+        whole = self._dataset.block_shapes[0][1] >= self._dataset.width
+        return whole and self._step == (1, 1)
+
     def _source(self, window: Window) -> Window:
         """Where a window of the scene's grid lies in the file, which may have finer pixels."""
         x, y = self._step
@@ -114,6 +125,11 @@ class StackReader:
     def overviews(self) -> bool:
         """See `Reader.overviews`."""
         return all(reader.overviews for reader in self.readers)
+
+    @property
+    def rowwise(self) -> bool:
+        """See `Reader.rowwise`."""
+        return any(reader.rowwise for reader in self.readers)
 
     def read(
         self, window: Window, shape: tuple[int, int]
