@@ -128,6 +128,9 @@ def test_items_that_cannot_be_used(tmp_path):
     assets = sentinel(tmp_path)
     with pytest.raises(RasterUnreadableError, match="no asset that is a raster, only metadata, x"):
         open_scene(item(tmp_path, {"metadata": assets["metadata"], "x": "text"}))
+    odd = {"href": "B04.tif", "bands": "red", "eo:bands": [3, {"name": 4}], "raster:bands": {}}
+    with open_scene(item(tmp_path, {"a": odd, "b": {"href": 5}, "c": []})) as scene:
+        assert scene.stretch.low[0] == 1000  # what is not as it should be is not there
     path = item(tmp_path, assets)
     with pytest.raises(BandsError, match=r"no bands \['B99'\]; give three of red, green, blue"):
         open_scene(path, ["B99"])

@@ -96,7 +96,7 @@ def batch(
         say(f"failed: {entry.scene}: {entry.error}")
     off = sum(entry.state == OFF for entry in entries)
     if off:
-        say(f"{off} scenes have no part of {aoi}")
+        say(f"{off} of {len(entries)} scenes have no part of {aoi}")
     say(f"{len(entries) - len(failed) - off} of {len(entries)} scenes are done in {output}")
     if failed:
         raise typer.Exit(1)

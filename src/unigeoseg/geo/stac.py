@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -99,7 +100,7 @@ class Item:
         for key, asset in self.assets.items():
             for at, band in enumerate(_bands(asset), start=1):
                 names = (band.get(kind) for kind in ("name", "common_name", "eo:common_name"))
-                if key != _VISUAL and name in [plain(each) for each in names if each]:
+                if key != _VISUAL and name in [plain(str(each)) for each in names if each]:
                     return key, at
         single = [key for key in self.assets if plain(key) == name and self._count(key) < 2]
         return (single[0], 1) if single else None
@@ -115,7 +116,7 @@ class Item:
         asset = self.assets[key]
         stated = _bands(asset)
         numbers = [at for at in bands or () if isinstance(at, int) and 1 <= at <= len(stated)]
-        ranges = [_range(stated[at - 1].get("statistics") or {}) for at in numbers]
+        ranges = [_range(_table(stated[at - 1].get("statistics"))) for at in numbers]
         known = [each for each in ranges if each]
         return Layer(
             _resolved(self.path, asset["href"]), bands, known if len(known) == len(ranges) else ()
@@ -126,7 +127,7 @@ class Item:
 
     def _all(self) -> str:
         inside = (band.get("name") for asset in self.assets.values() for band in _bands(asset))
-        return ", ".join(dict.fromkeys([*self.assets, *(name for name in inside if name)]))
+        return ", ".join(dict.fromkeys([*self.assets, *(str(name) for name in inside if name)]))
 
 
 def is_item(path: str) -> bool:
@@ -148,16 +149,15 @@ def read_item(path: str) -> Item:
         stated = json.loads(_content(path))
     except ValueError as error:
         raise RasterUnreadableError(f"{path} is not JSON ({error}); give a STAC item") from error
-    if not isinstance(stated, dict) or stated.get("type") != "Feature" or "assets" not in stated:
-        kind = stated.get("type") if isinstance(stated, dict) else type(stated).__name__
+    kind, assets = _table(stated).get("type"), _table(stated).get("assets")
+    if kind != "Feature" or not isinstance(assets, dict):
         raise RasterUnreadableError(
             f"{path} is JSON of type {kind!r}; give one STAC item or a raster"
         )
-    assets = {key: each for key, each in stated["assets"].items() if isinstance(each, dict)}
-    rasters = {key: asset for key, asset in assets.items() if _is_raster(asset)}
+    rasters = {key: asset for key, asset in assets.items() if _is_raster(_table(asset))}
     if not rasters:
         raise RasterUnreadableError(
-            f"{path} has no asset that is a raster, only {', '.join(stated['assets']) or 'none'}"
+            f"{path} has no asset that is a raster, only {', '.join(assets) or 'none'}"
         )
     return Item(path, rasters)
 
@@ -186,28 +186,37 @@ def _content(path: str) -> bytes:
 
 
 def _is_raster(asset: Mapping[str, Any]) -> bool:
-    if "href" not in asset or "thumbnail" in (asset.get("roles") or ()):
+    href = asset.get("href")
+    if not isinstance(href, str) or "thumbnail" in (asset.get("roles") or ()):
         return False
     kind = str(asset.get("type", ""))
-    named = urlsplit(str(asset.get("href", ""))).path.lower().endswith(_RASTERS)
+    named = urlsplit(href).path.lower().endswith(_RASTERS)
     return named or "tiff" in kind or "jp2" in kind
 
 
 def _bands(asset: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is said of each band: by `bands` of version 1.1, or two extensions of 1.0."""
-    lists = [asset.get(name) or [] for name in ("bands", "eo:bands", "raster:bands")]
-    count = max(map(len, lists))
-    padded = [each + [{}] * (count - len(each)) for each in lists]
-    return [first | second | third for first, second, third in zip(*padded, strict=True)]
+    lists = [asset.get(name) for name in ("bands", "eo:bands", "raster:bands")]
+    known = [[_table(band) for band in each] for each in lists if isinstance(each, list)]
+    return [
+        dict(pair for band in bands for pair in band.items())
+        for bands in zip_longest(*known, fillvalue={})
+    ]
 
 
-def _range(statistics: Mapping[str, float]) -> tuple[float, float] | None:
+def _table(stated: object) -> dict[str, Any]:
+    """What an item states, if it is a table as it should be."""
+    return stated if isinstance(stated, dict) else {}
+
+
+def _range(statistics: Mapping[str, Any]) -> tuple[float, float] | None:
     """Two standard deviations round the mean, where the 2nd and 98th percentile often are.
 
     Never beyond the least and the greatest value; these alone where nothing else is known.
     """
-    low, high = statistics.get("minimum"), statistics.get("maximum")
-    mean, spread = statistics.get("mean"), statistics.get("stddev")
+    names = ("minimum", "maximum", "mean", "stddev")
+    stated = (statistics.get(name) for name in names)
+    low, high, mean, spread = (each if isinstance(each, int | float) else None for each in stated)
     if low is None or high is None:
         return None
     if mean is not None and spread:
