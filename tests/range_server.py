@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(with_body=True)
 
     def _answer(self, *, with_body: bool) -> None:
-        path = self.folder / self.path.lstrip("/")
+        path = self.folder / self.path.partition("?")[0].lstrip("/")
         if not path.is_file():
             self.send_error(404)
             return

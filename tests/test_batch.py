@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.crs import CRS
+from shapely import box
 
 import scenes
 from networks import save_tiny
@@ -18,6 +21,7 @@ from unigeoseg.batch import (
     DONE,
     FAILED,
     MANIFEST,
+    OFF,
     Batch,
     here,
     on_ray,
@@ -25,8 +29,13 @@ from unigeoseg.batch import (
     run,
     scenes_of,
 )
-from unigeoseg.errors import OptionError
+from unigeoseg.errors import AreaError, OptionError
+from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.vector import Feature
+from unigeoseg.geo.vector_writer import write_vectors
 from unigeoseg.prompt import Prompt
+
+GRID = Grid(80, 60, scenes.UTM50, CRS.from_epsg(32650))
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +161,44 @@ def test_over_ray_it_is_the_same(folder, model):
     assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
     lines = (folder / "out" / MANIFEST).read_text().splitlines()
     assert sorted(json.loads(line)["scene"] for line in lines) == list(map(str, all_scenes(folder)))
+
+
+def test_an_area_and_a_gsd_are_the_same_for_all(folder, model):
+    """The area has a part of the scenes in UTM only; the one in degrees lies elsewhere."""
+    aoi = folder / "aoi.geojson"
+    write_vectors(aoi, [Feature(box(500_010, 4_399_975, 500_030, 4_399_990))], GRID)
+    options = {"prompts": [Prompt.from_text("the roof")], "model": str(model), "gsd_m": 1.0}
+    asked = Batch(folder=folder / "out", suffixes=[".tif"], aoi=aoi, **options)
+    entries = run(asked, all_scenes(folder), here(silent))
+    assert [entry.state for entry in entries] == [DONE, FAILED, DONE, OFF]
+    assert "does not overlap the scene" in entries[3].error
+    with rasterio.open(folder / "out" / "2.tif") as written:
+        assert written.transform.a == 1.0
+        assert written.bounds == pytest.approx((500_010, 4_399_975, 500_030, 4_399_990), abs=1.5)
+    done: list[Path] = []
+    run(asked, all_scenes(folder), here(done.append))
+    assert [path.name for path in done] == ["1.tif"]  # what lies off the area is settled
+    write_vectors(aoi, [Feature(box(500_000, 4_399_975, 500_030, 4_399_990))], GRID)
+    run(asked, all_scenes(folder), here(done.append))
+    assert len(done) == 5  # another area is another question
+    aoi.unlink()
+    with pytest.raises(AreaError, match="does not exist"):
+        run(asked, all_scenes(folder), here(silent))
+
+
+def test_a_disk_that_is_full_for_one_scene_leaves_the_others(folder, model):
+    """The second scene's mask fits nowhere; its half files go, and the third is done."""
+    small = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filling(scene: Path) -> None:
+        full = scene.name == "2.tif"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000 if full else small[0], small[1]))
+
+    try:
+        entries = run(job(folder, model), all_scenes(folder), here(filling))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, small)
+    assert [entry.state for entry in entries] == [DONE, FAILED, FAILED, DONE]
+    assert "check the directory and the free space" in entries[2].error
+    names = {path.name for path in (folder / "out").iterdir()}
+    assert names == {MANIFEST} | {f"{n}{suffix}" for n in (0, 3) for suffix in (".tif", ".gpkg")}

@@ -5,6 +5,7 @@ when its files are whole. A run that is started again goes on with what has no l
 """
 
 import glob
+import hashlib
 import json
 import os
 from collections import Counter
@@ -13,18 +14,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.errors import MissingExtraError, OptionError, UniGeoSegError
+from unigeoseg.errors import AreaOutsideError, MissingExtraError, OptionError, UniGeoSegError
 from unigeoseg.geo.files import check_output, leftovers
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.stretch import Stretch
+from unigeoseg.geo.vector_reader import check_vectors
 from unigeoseg.prompt import Prompt
 from unigeoseg.segment import Segmenter
+from unigeoseg.stream.area import Area
 from unigeoseg.stream.outputs import OutputConfig
 from unigeoseg.stream.sweep import Progress
 from unigeoseg.survey import Wish, survey
 
 MANIFEST = "manifest.jsonl"
-DONE, FAILED = "done", "failed"
+DONE, FAILED, OFF = "done", "failed", "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,11 @@ class Entry:
 
     Attributes:
         scene: Its path.
-        state: "done" or "failed".
+        state: "done", "failed", or "off" if it has no part of the area.
         question: What was asked, and how; another question is other work.
         outputs: Names of its files in the folder of results.
         shares: For each prompt, its share of the scene's pixels.
-        error: One line, if it failed.
+        error: One line, if it is not done.
     """
 
     scene: str
@@ -61,6 +64,8 @@ class Batch:
         classes: As in `Wish`.
         stretch: One for all scenes; None for each its own.
         bands: Shown as red, green and blue.
+        gsd_m: As in `open_scene`.
+        aoi: File of polygons, as in `Area.from_file`; None for whole scenes.
     """
 
     prompts: Sequence[Prompt]
@@ -71,16 +76,20 @@ class Batch:
     classes: bool = False
     stretch: Stretch | None = None
     bands: Sequence[int | str] | None = None
+    gsd_m: float | None = None
+    aoi: Path | None = None
 
     @property
     def question(self) -> str:
         """All that results depend on, beside the scene."""
         texts = [(prompt.task.value, prompt.text) for prompt in self.prompts]
         crs = None if self.outputs.crs is None else self.outputs.crs.to_string()
-        how = (self.outputs.threshold, crs, self.outputs.min_area_m2, self.outputs.simplify_m)
+        shape = (self.outputs.min_area_m2, self.outputs.simplify_m, self.outputs.regularise_m)
         shown = None if self.stretch is None else self.stretch.text()
-        parts = [texts, list(self.suffixes), self.model, how, self.outputs.instances]
-        return json.dumps([*parts, self.classes, shown, self.bands], ensure_ascii=False)
+        area = None if self.aoi is None else hashlib.sha256(self.aoi.read_bytes()).hexdigest()
+        parts = [texts, list(self.suffixes), self.model, crs, self.outputs.threshold, *shape]
+        seen = [self.outputs.instances, self.classes, shown, self.bands, self.gsd_m, area]
+        return json.dumps([*parts, *seen], ensure_ascii=False)
 
     def paths(self, scene: Path) -> list[Path]:
         """The files of one scene."""
@@ -94,11 +103,17 @@ class Batch:
         try:
             for path in paths:
                 check_output(path, overwrite=True)
-            with open_scene(scene, self.bands, stretch=self.stretch) as opened:
+            with open_scene(scene, self.bands, stretch=self.stretch, gsd_m=self.gsd_m) as opened:
                 wish = Wish(
-                    prompts=self.prompts, paths=paths, outputs=self.outputs, classes=self.classes
+                    prompts=self.prompts,
+                    paths=paths,
+                    area=Area.from_file(self.aoi, opened.grid) if self.aoi else None,
+                    outputs=self.outputs,
+                    classes=self.classes,
                 )
                 found = survey(segmenter, opened, wish, progress=progress)
+        except AreaOutsideError as error:
+            return Entry(str(scene), OFF, self.question, error=str(error))
         except UniGeoSegError as error:
             return Entry(str(scene), FAILED, self.question, error=str(error))
         names, shares = [path.name for path in paths], [round(each.share, 6) for each in found]
@@ -141,7 +156,10 @@ def run(batch: Batch, scenes: Sequence[Path], engine: Engine) -> list[Entry]:
 
     Raises:
         OptionError: If a result would replace its scene.
+        AreaError: If the file of the area is not there.
     """
+    if batch.aoi:
+        check_vectors(batch.aoi)
     for scene in scenes:
         if scene.resolve() in [path.resolve() for path in batch.paths(scene)]:
             raise OptionError(f"{scene} would be replaced by its result; give another folder")
@@ -216,7 +234,7 @@ def read_manifest(path: Path) -> Iterator[Entry]:
 def _is_done(batch: Batch, entry: Entry | None) -> bool:
     return (
         entry is not None
-        and entry.state == DONE
+        and entry.state != FAILED
         and entry.question == batch.question
         and all((batch.folder / name).exists() for name in entry.outputs)
     )

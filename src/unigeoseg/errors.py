@@ -6,7 +6,8 @@
     |- PromptError                 what was asked cannot be used
     |  |- EmptyInstructionError    a text task without text
     |  |- PromptOutsideRasterError points or a box beyond the pixels
-    |  |- AreaError                an area that is no polygon, or is off the scene
+    |  |- AreaError                an area that is no polygon, or cannot be placed
+    |  |  `- AreaOutsideError      an area off the scene
     |  |- UnknownCrsError          a CRS that PROJ does not know
     |  `- NoGeoreferenceError      map coordinates on a raster without CRS
     |- RasterError                 the scene cannot be used
@@ -59,6 +60,10 @@ class PromptOutsideRasterError(PromptError):
 
 class AreaError(PromptError):
     """The area in which results are wanted cannot be used."""
+
+
+class AreaOutsideError(AreaError):
+    """The area has no part on the scene."""
 
 
 class UnknownCrsError(PromptError):

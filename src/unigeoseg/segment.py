@@ -5,11 +5,11 @@ are blended. A point or a box is answered in a window of its own round the promp
 suits the network. A window is encoded once and reused by later prompts on the same scene.
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -326,7 +326,7 @@ def _open(scene: SceneLike) -> Scene:
         return scene
     if isinstance(scene, np.ndarray):
         return scene_from_array(scene)
-    return open_scene(Path(scene))
+    return open_scene(os.fspath(scene))
 
 
 def scores_of(

@@ -8,10 +8,12 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import rasterio.shutil
 from rasterio.crs import CRS
 
 import scenes
 from networks import save_tiny
+from range_server import serving
 from unigeoseg.cli import main
 
 
@@ -179,3 +181,27 @@ def test_a_scene_that_is_damaged_far_inside_leaves_nothing(
     assert segment(monkeypatch, model, big, *options) == 2
     assert "damaged" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["big.tif"]
+
+
+def test_a_network_that_breaks_off_leaves_nothing(monkeypatch, model, tmp_path, capsys):
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    (tmp_path / "served").mkdir()
+    (tmp_path / "out").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 2048, 2048), dtype=np.uint8)
+    place = {"crs": "EPSG:32650", "transform": scenes.UTM50}
+    plain = scenes.write(tmp_path / "plain.tif", pixels, **place)
+    cog = tmp_path / "served" / "a.tif"
+    rasterio.shutil.copy(plain, cog, driver="COG", blocksize=256)
+    out = [tmp_path / "out" / name for name in ("a.tif", "a.gpkg")]
+    with serving(tmp_path / "served", most=int(cog.stat().st_size * 0.8)) as served:
+        arguments = [f"{served.url}/a.tif", "roof", "-o", out[0], "-o", out[1]]
+        assert segment(monkeypatch, model, *arguments) == 2
+    assert "damaged" in " ".join(capsys.readouterr().err.split())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_straight_walls(monkeypatch, model, big, tmp_path, capsys):
+    out = tmp_path / "out.gpkg"
+    options = ["roof", "--threshold", 0.1, "--regularise", 1.0, "-o", out]
+    assert segment(monkeypatch, model, big, *options) == 0
+    assert pyogrio.read_info(out)["features"] >= 1

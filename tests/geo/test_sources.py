@@ -68,6 +68,24 @@ def test_a_network_that_breaks_off_is_a_clear_error(tmp_path, monkeypatch):
         open_scene("http://127.0.0.1:9/scene.tif")
 
 
+def test_signed_addresses_and_buckets_reach_gdal_as_they_are(tmp_path, monkeypatch):
+    (tmp_path / "bucket").mkdir()
+    scenes.roof(tmp_path / "bucket")
+    with serving(tmp_path) as served:
+        for name, value in (
+            ("AWS_S3_ENDPOINT", served.url.removeprefix("http://")),
+            ("AWS_HTTPS", "NO"),
+            ("AWS_VIRTUAL_HOSTING", "FALSE"),
+            ("AWS_NO_SIGN_REQUEST", "YES"),
+        ):
+            monkeypatch.setenv(name, value)
+        signed = f"{served.url}/bucket/roof.tif?X-Amz-Signature=0a&X-Amz-Expires=900"
+        buckets = ["s3://bucket/roof.tif", "/vsis3/bucket/roof.tif"]
+        for address in (*buckets, signed, f"/vsicurl/{served.url}/bucket/roof.tif"):
+            with open_scene(address) as scene:
+                np.testing.assert_array_equal(scene.read().array, scenes.roof_pixels())
+
+
 def test_a_vrt_is_a_scene(tmp_path):
     scenes.roof(tmp_path)
     vrt = tmp_path / "scene.vrt"

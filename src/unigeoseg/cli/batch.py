@@ -9,9 +9,13 @@ import typer
 from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.options import (
     SUFFIXES,
+    Aoi,
     Bands,
     Classes,
+    Gsd,
+    Instances,
     Model,
+    Regularise,
     Stretch,
     TextTask,
     Threshold,
@@ -39,13 +43,17 @@ def batch(
     classes: Classes = None,
     bands: Bands = None,
     stretch: Stretch = None,
+    gsd: Gsd = None,
+    aoi: Aoi = None,
     task: TextTask = None,
     threshold: Threshold = 0.5,
     to_crs: Annotated[str | None, typer.Option(help="One CRS for all outlines.")] = None,
+    instances: Instances = True,
     min_area: Annotated[
         float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
     ] = 0.0,
     simplify: Annotated[float, typer.Option(min=0.0, help="Metres outlines may be off.")] = 0.0,
+    regularise: Regularise = 0.0,
     model: Model = "nano",
     engine: Annotated[EngineName, typer.Option(help="This process, or a Ray cluster.")] = (
         EngineName.HERE
@@ -53,7 +61,7 @@ def batch(
     workers: Annotated[int, typer.Option(min=1, help="Of the engine ray.")] = 2,
 ) -> None:
     """Segment many scenes by text; start it again and it goes on where it stopped."""
-    from unigeoseg.batch import FAILED, Batch, here, on_ray, run, scenes_of
+    from unigeoseg.batch import FAILED, OFF, Batch, here, on_ray, run, scenes_of
     from unigeoseg.geo.grid import Grid
     from unigeoseg.geo.stretch import Stretch
     from unigeoseg.stream.outputs import OutputConfig
@@ -64,6 +72,8 @@ def batch(
         crs=named_crs(to_crs),
         min_area_m2=min_area,
         simplify_m=simplify,
+        regularise_m=regularise,
+        instances=instances,
     )
     job = Batch(
         prompts=asked.prompts(Grid.of_image(1, 1)),
@@ -74,6 +84,8 @@ def batch(
         classes=classes is not None,
         stretch=None if stretch is None else Stretch.read(stretch),
         bands=parse_bands(bands),
+        gsd_m=gsd,
+        aoi=aoi,
     )
     paths = scenes_of([scenes])
     with progress("tiles") as bar:
@@ -82,7 +94,10 @@ def batch(
     failed = [entry for entry in entries if entry.state == FAILED]
     for entry in failed:
         say(f"failed: {entry.scene}: {entry.error}")
-    say(f"{len(entries) - len(failed)} of {len(entries)} scenes are done in {output}")
+    off = sum(entry.state == OFF for entry in entries)
+    if off:
+        say(f"{off} of {len(entries)} scenes have no part of {aoi}")
+    say(f"{len(entries) - len(failed) - off} of {len(entries)} scenes are done in {output}")
     if failed:
         raise typer.Exit(1)
 

@@ -1,6 +1,7 @@
 """Options that several commands have, so that they read and mean the same everywhere."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +36,15 @@ Stretch = Annotated[
     typer.Option(
         help="Values shown as black and white: LOW,HIGH, or a mask of ours to take them from."
     ),
+]
+Gsd = Annotated[
+    float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
+]
+Aoi = Annotated[Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")]
+Instances = Annotated[bool, typer.Option(help="One outline per object, or one per text.")]
+Regularise = Annotated[
+    float,
+    typer.Option(min=0.0, help="Straight walls and right angles, off by so many metres at most."),
 ]
 TextTask = Annotated[Task | None, typer.Option(help="Read the text as a phrase or as a question.")]
 Threshold = Annotated[

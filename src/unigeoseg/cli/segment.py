@@ -11,9 +11,13 @@ import typer
 from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.options import (
     SUFFIXES,
+    Aoi,
     Bands,
     Classes,
+    Gsd,
+    Instances,
     Model,
+    Regularise,
     Stretch,
     TextTask,
     Threshold,
@@ -67,26 +71,21 @@ def segment(
     ] = None,
     bands: Bands = None,
     stretch: Stretch = None,
-    gsd: Annotated[
-        float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
-    ] = None,
-    aoi: Annotated[
-        Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")
-    ] = None,
+    gsd: Gsd = None,
+    aoi: Aoi = None,
     task: TextTask = None,
     threshold: Threshold = 0.5,
     to_crs: Annotated[
         str | None, typer.Option(help="CRS of outlines; GeoJSON is always EPSG:4326.")
     ] = None,
-    instances: Annotated[
-        bool, typer.Option(help="One outline per object, or one per text.")
-    ] = True,
+    instances: Instances = True,
     min_area: Annotated[
         float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres; for texts.")
     ] = 0.0,
     simplify: Annotated[
         float, typer.Option(min=0.0, help="Metres that outlines may be off; for texts.")
     ] = 0.0,
+    regularise: Regularise = 0.0,
     model: Model = "nano",
     answer: Annotated[
         bool, typer.Option(help="Also say in words what was found; for models that speak.")
@@ -104,6 +103,7 @@ def segment(
             crs=named_crs(to_crs),
             min_area_m2=min_area,
             simplify_m=simplify,
+            regularise_m=regularise,
             instances=instances,
         ),
         asked=Asked(
@@ -147,11 +147,11 @@ class _Job:
     def check(self) -> None:
         """Refuse options that do not go together."""
         config = self.outputs
-        sweeping = self.aoi or config.min_area_m2 or config.simplify_m or not config.instances
-        if sweeping and not self.streams:
+        shaped = config.min_area_m2 or config.simplify_m or config.regularise_m
+        if (self.aoi or shaped or not config.instances) and not self.streams:
             raise OptionError(
-                "--aoi, --min-area, --simplify and --no-instances go with texts without --answer; "
-                "leave them out"
+                "--aoi, --min-area, --simplify, --regularise and --no-instances go with texts "
+                "without --answer; leave them out"
             )
 
     def run(self, scene: "Scene") -> None:

@@ -60,6 +60,11 @@ class ArrayReader:
         """Whether a decimated read of the whole is cheap: memory is."""
         return True
 
+    @property
+    def rowwise(self) -> bool:
+        """See `Reader.rowwise`."""
+        return False
+
     def read(
         self, window: Window, shape: tuple[int, int]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio._err import CPLE_BaseError  # copies raise GDAL's own errors, which have no other name
 from rasterio.errors import RasterioError
 
 from unigeoseg.errors import OutputExistsError, OutputFormatError, OutputUnwritableError
@@ -73,7 +74,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         for part in _parts(temporary):
             os.replace(part, path.with_name(path.stem + part.name.removeprefix(temporary.stem)))
         os.replace(temporary, path)
-    except (OSError, RasterioError, DataSourceError, DataLayerError) as error:
+    except (OSError, RasterioError, CPLE_BaseError, DataSourceError, DataLayerError) as error:
         raise OutputUnwritableError(
             f"{path} was not written: {error}; check the directory and the free space"
         ) from error

@@ -93,6 +93,21 @@ def mask_writer(
         # overviews before pixels need a second pass; GDAL makes it in its own bounded memory
         rasterio.shutil.copy(rows, temporary, **_COG)
         rows.unlink()
+        _read_back(temporary)
+
+
+def _read_back(path: Path) -> None:
+    """Decode every block of a mask: GDAL does not say that a disk was full when it closed a file.
+
+    Raises:
+        RasterioError: If one is not there.
+    """
+    with rasterio.open(path) as dataset:
+        levels = range(-1, len(dataset.overviews(1)))
+    for level in levels:
+        with rasterio.open(path, **({} if level < 0 else {"overview_level": level})) as dataset:
+            for _, window in dataset.block_windows(1):
+                dataset.read(1, window=window)
 
 
 def write_mask(path: str | Path, mask: NDArray[np.bool_], grid: Grid) -> None:

@@ -5,31 +5,20 @@ as they are; every other type is stretched once per scene, see `Stretch`.
 """
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from unigeoseg.errors import (
-    EmptyRasterError,
-    GridMismatchError,
-    NoGeoreferenceError,
-    OptionError,
-    RasterNotFoundError,
-    RasterUnreadableError,
-)
+from unigeoseg.errors import EmptyRasterError, GridMismatchError
 from unigeoseg.geo.array import ArrayReader
-from unigeoseg.geo.bands import Bands, palette, rgb_bands
+from unigeoseg.geo.bands import Bands
 from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.source import Reader, open_source
 from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.tile import plan_tiles
 
@@ -68,25 +57,6 @@ class Raster:
             raise GridMismatchError(
                 f"valid is {self.valid.shape} {self.valid.dtype}, expected {self.grid.shape} bool"
             )
-
-
-class Reader(Protocol):
-    """What a scene needs from its source."""
-
-    @property
-    def overviews(self) -> bool:
-        """Whether a decimated read of the whole is cheap."""
-        ...
-
-    def read(
-        self, window: Window, shape: tuple[int, int]
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels (3, h, w) in the source's type and valid (h, w), resampled to `shape`."""
-        ...
-
-    def close(self) -> None:
-        """Release the source."""
-        ...
 
 
 class Scene:
@@ -150,6 +120,11 @@ class Scene:
             array[:, rows, cols], valid[rows, cols] = self._read(inside, size)
         return Raster(array, valid, grid)
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether windows are best read in whole rows; see `Reader.rowwise`."""
+        return self._reader.rowwise
+
     def close(self) -> None:
         """Close the source; reading afterwards is an error."""
         self._reader.close()
@@ -201,63 +176,6 @@ class Scene:
         )
 
 
-class _FileReader:
-    """Reads the chosen bands of an open rasterio dataset."""
-
-    def __init__(self, dataset: DatasetReader, bands: Bands | None, grid: Grid) -> None:
-        self._dataset = dataset
-        self._palette = None if bands else palette(dataset)
-        self._bands = rgb_bands(dataset, bands)
-        self._step = (dataset.width / grid.width, dataset.height / grid.height)
-
-    def read(
-        self, window: Window, shape: tuple[int, int]
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """See `Reader.read`."""
-        window = self._source(window)
-        if shape == (window.height, window.width) or self._palette is not None:
-            resampling = Resampling.nearest
-        elif shape[0] <= window.height and shape[1] <= window.width:
-            resampling = Resampling.average
-        else:
-            resampling = Resampling.bilinear
-        bands = sorted(set(self._bands))
-        size = (len(bands), *shape)
-        try:
-            pixels = self._dataset.read(bands, window=window, out_shape=size, resampling=resampling)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NodataShadowWarning)  # nodata goes before alpha
-                valid = self._dataset.read_masks(bands, window=window, out_shape=size).any(axis=0)
-        except (RasterioError, OSError) as error:
-            raise RasterUnreadableError(
-                f"{self._dataset.name} is damaged: {_reason(error)}; get the file again"
-            ) from error
-        if np.iscomplexobj(pixels):
-            pixels = np.abs(pixels)
-        if pixels.dtype.kind == "f":
-            valid &= np.isfinite(pixels).all(axis=0)
-        if self._palette is not None:
-            colours = self._palette[:, np.minimum(pixels[0], self._palette.shape[1] - 1)]
-            return colours[:3], valid & (colours[3] > 0)
-        return pixels[[bands.index(band) for band in self._bands]], valid
-
-    def close(self) -> None:
-        """See `Reader.close`."""
-        self._dataset.close()
-
-    @property
-    def overviews(self) -> bool:
-        """See `Reader.overviews`."""
-        return bool(self._dataset.overviews(self._bands[0]))
-
-    def _source(self, window: Window) -> Window:
-        """Where a window of the scene's grid lies in the file, which may have finer pixels."""
-        x, y = self._step
-        if x == 1 == y:
-            return window
-        return Window(window.col_off * x, window.row_off * y, window.width * x, window.height * y)
-
-
 def open_scene(
     path: str | Path,
     bands: Bands | None = None,
@@ -268,10 +186,12 @@ def open_scene(
     """Open any raster that GDAL reads, with or without georeference.
 
     Args:
-        path: A file, a URL, or anything rasterio opens (``/vsizip/...``, ``s3://...``).
+        path: A file, a URL, anything rasterio opens (``/vsizip/...``, ``s3://...``), or a STAC
+            item (``.json``, or ``https://.../items/...``), see `stac`.
         bands: One or three band numbers or names for red, green and blue, or a sensor; None to
-            choose, as the module `bands` says.
-        stretch: Of another scene, to be used here; None to measure this one.
+            choose, as the module `bands` says; of an item, names of assets or of their bands.
+        stretch: Of another scene, to be used here; None to measure this one, or to take it
+            from the statistics of an item.
         gsd_m: Metres per pixel of a coarser grid to see the scene on; its pixels are averages,
             read from overviews where the file has them.
 
@@ -283,48 +203,12 @@ def open_scene(
         OptionError: If the GSD is finer than the scene's own.
         NoGeoreferenceError: If a GSD is given and the scene's own is not known.
     """
-    dataset = _open(path)
+    source = open_source(os.fspath(path), bands, gsd_m)
     try:
-        grid = _coarser(_grid(dataset), gsd_m)
-        reader = _FileReader(dataset, bands, grid)
-        return Scene(Path(path).name, grid, reader, stretch)
+        return Scene(Path(path).name, source.grid, source.reader, stretch or source.stretch)
     except BaseException:
-        dataset.close()
+        source.reader.close()
         raise
-
-
-def _grid(dataset: DatasetReader) -> Grid:
-    located = dataset.crs or not dataset.transform.is_identity
-    if not located and dataset.gcps[0]:
-        raise GridMismatchError(
-            f"{dataset.name} is placed by ground control points alone; warp it first: "
-            "gdalwarp -t_srs EPSG:... in.tif out.tif"
-        )
-    grid = Grid(dataset.width, dataset.height, dataset.transform, dataset.crs or None)
-    left, bottom, right, top = grid.bounds
-    on_earth = -360 <= left <= right <= 540 and -90.5 <= bottom <= top <= 90.5
-    if grid.crs is not None and grid.crs.is_geographic and not on_earth:
-        raise GridMismatchError(
-            f"{dataset.name} is said to be in degrees ({grid.crs}) but reaches from ({left:.6g}, "
-            f"{bottom:.6g}) to ({right:.6g}, {top:.6g}); give it its right CRS (gdal_edit -a_srs)"
-        )
-    return grid
-
-
-def _coarser(grid: Grid, gsd_m: float | None) -> Grid:
-    if gsd_m is None:
-        return grid
-    if grid.gsd_m is None:
-        raise NoGeoreferenceError(
-            "a GSD was asked for but the raster has no CRS to measure metres in; leave it out"
-        )
-    factor = gsd_m / grid.gsd_m
-    if not factor >= 1:
-        raise OptionError(
-            f"the GSD asked for is {gsd_m} m; the scene has {grid.gsd_m:.3g} m and is not "
-            "enlarged: ask for that or more"
-        )
-    return grid.resized(max(1, round(grid.width / factor)), max(1, round(grid.height / factor)))
 
 
 def scene_from_array(
@@ -352,21 +236,6 @@ def scene_from_array(
     return Scene(name, grid, reader)
 
 
-def _open(path: str | Path) -> DatasetReader:
-    text = os.fspath(path)
-    if "://" not in text and not text.startswith("/vsi") and not Path(text).exists():
-        raise RasterNotFoundError(f"{text} does not exist; check the path of the scene")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(text)
-    except (RasterioError, OSError) as error:
-        raise RasterUnreadableError(
-            f"{text} is not a readable raster ({_reason(error)}); give a GeoTIFF, JPEG, PNG "
-            "or another format that GDAL opens"
-        ) from error
-
-
 def _samples(width: int, height: int) -> list[Window]:
     """Small windows spread evenly over a scene, row by row."""
     columns, rows = (
@@ -390,10 +259,3 @@ def _clip(window: Window, grid: Grid) -> Window:
         for end, start, size in ((x + width, x0, grid.width), (y + height, y0, grid.height))
     )
     return Window(x0, y0, x1 - x0, y1 - y0)
-
-
-def _reason(error: BaseException) -> str:
-    """First line of the innermost cause: GDAL explains itself there."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0]

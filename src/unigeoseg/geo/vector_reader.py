@@ -41,9 +41,7 @@ def read_shapes(path: str | Path, grid: Grid) -> list[Shape]:
     Raises:
         AreaError: If it cannot be read, or cannot be placed on the grid.
     """
-    path = Path(path)
-    if not path.exists():
-        raise AreaError(f"{path} does not exist; give a GeoJSON or another file of vectors")
+    check_vectors(path)
     if grid.crs is None:
         raise AreaError(
             f"{path} cannot be laid on a raster without a CRS; give the raster a CRS first"
@@ -62,7 +60,17 @@ def read_shapes(path: str | Path, grid: Grid) -> list[Shape]:
     ]
 
 
-def _placed(shape: shapely.Geometry, crs: CRS, grid: Grid, path: Path) -> shapely.Geometry:
+def check_vectors(path: str | Path) -> None:
+    """Check, before any work is done, that a file of vectors is there.
+
+    Raises:
+        AreaError: If it is not.
+    """
+    if not Path(path).is_file():
+        raise AreaError(f"{path} does not exist; give a GeoJSON or another file of vectors")
+
+
+def _placed(shape: shapely.Geometry, crs: CRS, grid: Grid, path: str | Path) -> shapely.Geometry:
     move = transformer(crs, grid.crs)
 
     def project(xy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import pyogrio
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from pyogrio.errors import FeatureError
 from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon, mapping
 
@@ -22,6 +23,7 @@ from unigeoseg.geo.vector import Feature, Geometry, Value, right_handed
 
 _DEGREE_DECIMALS = 8  # about 1 mm on the ground
 _LAYER = "masks"
+_BATCH = 2048  # features held while a file is copied
 _SHAPEFILE_NAME, _SHAPEFILE_TEXT = 10, 254  # what its tables hold
 
 Add: TypeAlias = Callable[[Sequence[Feature]], None]
@@ -33,8 +35,8 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
     """Write features by the path's suffix, also when there are none.
 
     GeoJSON follows RFC 7946: longitude and latitude on WGS84, outer rings counterclockwise. The
-    others are in `crs`. Without a CRS all keep the coordinates they are given. GeoJSON, GeoPackage
-    and GeoParquet (1.1) are written as features come; FlatGeobuf and Shapefile at the end.
+    others are in `crs`. Without a CRS all keep the coordinates they are given. Features are written
+    as they come; those of a FlatGeobuf wait in a file of their own until the end.
 
     Args:
         path: Ends in one of `VECTOR_SUFFIXES`; replaced if it exists, when all went well.
@@ -106,30 +108,56 @@ def _geojson(path: Path, crs: CRS | None) -> Iterator[Add]:
         file.write("\n]}\n")
 
 
-@contextmanager
-def _geopackage(path: Path, crs: CRS | None) -> Iterator[Add]:
-    there = False
-
-    def add(features: Sequence[Feature]) -> None:
-        nonlocal there
-        _write(path, features, crs, driver="GPKG", layer=_LAYER, append=there)
-        there = True
-
-    yield add
-    if not there:
-        add([])
-
-
-def _at_once(driver: str, **options: Any) -> Callable[[Path, CRS | None], Any]:  # noqa: ANN401
-    """A writer for a format that is written in one go."""
+def _appended(driver: str, **options: Any) -> Callable[[Path, CRS | None], Any]:  # noqa: ANN401
+    """A writer for a format of GDAL that takes further features."""
 
     @contextmanager
     def writer(path: Path, crs: CRS | None) -> Iterator[Add]:
-        features: list[Feature] = []
-        yield features.extend
-        _write(path, features, crs, driver=driver, **options)
+        count = 0
+
+        def add(features: Sequence[Feature]) -> None:
+            nonlocal count
+            _write(path, features, crs, driver=driver, append=count > 0, **options)
+            count += len(features)
+
+        yield add
+        if not count:
+            add([])
+        _check_last(path, count)
 
     return writer
+
+
+_geopackage = _appended("GPKG", layer=_LAYER)
+
+
+@contextmanager
+def _flatgeobuf(path: Path, crs: CRS | None) -> Iterator[Add]:
+    """FlatGeobuf is sorted in space and written in one go: features wait in a GeoPackage."""
+    rows = path.with_suffix(".rows.gpkg")
+    count = 0
+    with _geopackage(rows, crs) as write:
+
+        def add(features: Sequence[Feature]) -> None:
+            nonlocal count
+            write(features)
+            count += len(features)
+
+        yield add
+    with (
+        pyogrio.open_arrow(rows, use_pyarrow=False, batch_size=_BATCH) as (meta, stream),
+        _without_crs_warning(),
+    ):
+        pyogrio.write_arrow(
+            stream,
+            path,
+            driver="FlatGeobuf",
+            geometry_name=meta["geometry_name"],
+            geometry_type="MultiPolygon",
+            crs=None if crs is None else crs.to_wkt(),
+        )
+    rows.unlink()
+    _check_last(path, count)
 
 
 @contextmanager
@@ -142,8 +170,8 @@ def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
             for name, value in properties.items()
         }
 
-    with _at_once("ESRI Shapefile", encoding="UTF-8")(path, crs) as extend:
-        yield lambda features: extend(
+    with _appended("ESRI Shapefile", encoding="UTF-8")(path, crs) as add:
+        yield lambda features: add(
             [Feature(each.geometry, fitted(each.properties)) for each in features]
         )
 
@@ -192,7 +220,7 @@ _WRITERS: dict[str, Callable[[Path, CRS | None], AbstractContextManager[Add]]] =
     ".json": _geojson,
     ".gpkg": _geopackage,
     ".parquet": _geoparquet,
-    ".fgb": _at_once("FlatGeobuf"),
+    ".fgb": _flatgeobuf,
     ".shp": _shapefile,
 }
 
@@ -212,8 +240,7 @@ def _table(
 
 def _write(path: Path, features: Sequence[Feature], crs: CRS | None, **options: Any) -> None:  # noqa: ANN401
     names, columns, shapes = _table(features)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="'crs' was not provided")
+    with _without_crs_warning():
         pyogrio.raw.write(
             path,
             geometry=shapes,
@@ -223,6 +250,30 @@ def _write(path: Path, features: Sequence[Feature], crs: CRS | None, **options: 
             crs=None if crs is None else crs.to_wkt(),
             **options,
         )
+
+
+@contextmanager
+def _without_crs_warning() -> Iterator[None]:
+    """Outlines in pixels have no CRS, and need no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="'crs' was not provided")
+        yield
+
+
+def _check_last(path: Path, count: int) -> None:
+    """Check that the last feature is there: GDAL does not say if a disk was full at the end.
+
+    Raises:
+        OSError: If it is not.
+    """
+    if not count:
+        return
+    try:
+        shapes = pyogrio.raw.read(path, columns=[], skip_features=count - 1, max_features=1)[2]
+    except FeatureError as error:
+        raise OSError(f"its end is missing ({error})") from error
+    if len(shapes) != 1 or shapes[0] is None:
+        raise OSError("its end is missing")
 
 
 def _column(values: list[Value]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rasterio.features import geometry_mask
 from rasterio.windows import Window
 
-from unigeoseg.errors import AreaError
+from unigeoseg.errors import AreaError, AreaOutsideError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vector_reader import read_shapes
 
@@ -37,7 +37,8 @@ class Area:
         """The polygons of a GeoJSON, GeoPackage or other file of vectors, cut to a scene.
 
         Raises:
-            AreaError: If it cannot be read, has no polygon, or lies off the scene.
+            AreaError: If it cannot be read or has no polygon.
+            AreaOutsideError: If it lies off the scene.
         """
         polygons = [
             part.buffer(0)
@@ -50,7 +51,7 @@ class Area:
         scene = shapely.box(0, 0, grid.width, grid.height)
         inside = shapely.union_all(polygons).intersection(scene)
         if inside.area == 0:
-            raise AreaError(
+            raise AreaOutsideError(
                 f"{path} does not overlap the scene, which spans {_rounded(grid.bounds)} in "
                 f"{grid.crs}; check the area and its CRS"
             )

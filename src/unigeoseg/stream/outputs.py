@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
+from unigeoseg.errors import OptionError
 from unigeoseg.geo.files import MASK_SUFFIXES
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import MaskWriter, mask_writer
 from unigeoseg.geo.regions import Region, RegionFinder, merged
+from unigeoseg.geo.regularise import regularise
 from unigeoseg.geo.vector import Feature, Value
 from unigeoseg.geo.vector_writer import Add, vector_writer
 from unigeoseg.stream.area import Area
@@ -35,6 +37,7 @@ class OutputConfig:
         min_area_px: Neither do those of fewer pixels.
         simplify_m: Outlines keep within about so many metres (pixels without a CRS), and edges
             that two share stay shared; 0 keeps the pixels' edges.
+        regularise_m: Outlines become those of buildings, see `regularise`; 0 leaves them.
         instances: One feature per region; else one per label.
         tags: Texts kept in the masks' tags.
     """
@@ -44,8 +47,17 @@ class OutputConfig:
     min_area_m2: float = 0.0
     min_area_px: int = 4
     simplify_m: float = 0.0
+    regularise_m: float = 0.0
     instances: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the outlines are made one way."""
+        if self.regularise_m and (self.simplify_m or not self.instances):
+            raise OptionError(
+                "--regularise straightens each object by itself; leave out --simplify and "
+                "--no-instances"
+            )
 
 
 Describe: TypeAlias = Callable[[Region], dict[str, Value]]
@@ -125,7 +137,9 @@ class _Outlines:
         )
         self._describe, self._add, self._instances = order.describe, add, config.instances
         per_unit = grid.metres_per_unit(*grid.to_map(grid.width / 2, grid.height / 2))
-        self._tolerance = config.simplify_m / float(np.sqrt(np.prod(per_unit or 1.0)))
+        self._per_unit = per_unit or (1.0, 1.0)
+        self._tolerance = config.simplify_m / float(np.sqrt(np.prod(self._per_unit)))
+        self._regularise_m = config.regularise_m
         # neighbours are simplified together, and labels are whole only at the end
         self._at_end = bool(config.simplify_m) or not config.instances
         self._waiting: list[Region] = []
@@ -148,6 +162,8 @@ class _Outlines:
         shapes = [region.geometry for region in regions]
         if self._tolerance and shapes:
             shapes = list(shapely.coverage_simplify(shapes, self._tolerance))
+        if self._regularise_m:
+            shapes = regularise(shapes, self._regularise_m, self._per_unit)
         features = [
             Feature(shape, self._describe[region.label - 1](region))
             for shape, region in zip(shapes, regions, strict=True)

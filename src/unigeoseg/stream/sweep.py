@@ -17,6 +17,7 @@ from unigeoseg.geo.raster import Raster, Scene
 from unigeoseg.geo.tile import TilePlan, blend
 from unigeoseg.stream.area import Area
 from unigeoseg.stream.clock import Clock
+from unigeoseg.stream.rows import RowReader
 
 Look: TypeAlias = Callable[[Window, Raster], NDArray[np.float32]]
 """Scores (P, h, w) in [0, 1] of P prompts on a tile."""
@@ -56,19 +57,24 @@ class Sweep:
         """
         plan = self.plan.over(self.area.window)
         windows = plan.windows()
+        scene: Scene | RowReader = self.scene
+        if self.scene.rowwise:
+            scene = RowReader(self.scene, plan.cols[0].start, plan.cols[-1].stop)
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-            tiles = _ahead(reader, lambda window: self._read(window, clock), windows, clock)
+            tiles = _ahead(reader, lambda window: self._read(scene, window, clock), windows, clock)
             scores = self._scores(look, tiles, progress, len(windows))
             with clock("blend"):
                 blocks = blend(plan, scores)
                 written = _ahead(writer, lambda block: self._give(take, *block), blocks, clock)
                 deque(written, maxlen=0)
 
-    def _read(self, window: Window, clock: Clock) -> tuple[Window, Raster | None]:
+    def _read(
+        self, scene: Scene | RowReader, window: Window, clock: Clock
+    ) -> tuple[Window, Raster | None]:
         if not self.area.touches(window):
             return window, None
         with clock("read"):
-            raster = self.scene.read(window)
+            raster = scene.read(window)
         return window, raster if raster.valid.any() else None
 
     def _scores(
