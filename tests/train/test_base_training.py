@@ -127,7 +127,8 @@ def whole(lessons) -> tuple[Trainer, list[float], float, float]:
     others = [other.batch(step) for step in range(8)]
 
     def elsewhere() -> float:
-        with torch.no_grad():
+        # what dropout draws here must not change what it draws in the steps
+        with torch.no_grad(), torch.random.fork_rng():
             parts = [trainer.lesson(batch) for batch in others]
         return sum(sum(each.values()).item() for each in parts) / len(parts)
 
