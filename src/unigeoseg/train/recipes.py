@@ -197,6 +197,25 @@ def smoke() -> TrainConfig:
     return replace(recipe, batch=batch, steps=2, save_every=2, validation_batches=1)
 
 
+def fine_tune() -> TrainConfig:
+    """Nano on somebody's own data, from weights that are there: start it with `--start nano`.
+
+    Two hundred gentle steps; the encoder stays as it is, as in the paper. All sources count by
+    their number of images.
+    """
+    recipe = nano()
+    return replace(
+        recipe,
+        batch=replace(recipe.batch, sources={}, never={}),
+        steps=200,
+        lr=1e-4,
+        language_lr=3e-5,
+        frozen=(*recipe.frozen, "encoder"),
+        save_every=50,
+        validate_every=50,
+    )
+
+
 def base_tiny(model: ModelConfig) -> TrainConfig:
     """The paper's training of Base for a tiny network on one CPU, to try the way in seconds."""
     recipe = paper()
@@ -217,6 +236,7 @@ def base_tiny(model: ModelConfig) -> TrainConfig:
 
 RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
     "nano": nano,
+    "fine-tune": fine_tune,
     "smoke": smoke,
     "paper": paper,
     "dior-excluded": dior_excluded,
