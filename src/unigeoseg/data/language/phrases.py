@@ -142,11 +142,11 @@ WORDINGS: dict[str, Wording] = {
     **_colour("blue", "bluish"),
     "running across": Wording(
         (),
-        ("runs across from left to right", "stretches from left to right"),
+        ("is long in the left-right direction", "runs sideways rather than up and down"),
     ),
     "running down": Wording(
         (),
-        ("runs from top to bottom", "stretches from top to bottom"),
+        ("is long in the up-down direction", "runs up and down rather than sideways"),
     ),
 }
 

@@ -36,21 +36,21 @@ CONTEXT = (
 _NEEDS: dict[str, tuple[str, ...]] = {
     "nearest": (
         "would be reached first by someone who sets out from {a}",
-        "would be the first to be affected if something spread outwards from {a}",
+        "lies in the closest reach of {a}",
         "would be the handiest for somebody at {a}",
     ),
     "farthest": (
         "would take the longest to reach for someone who sets out from {a}",
-        "would be disturbed least by what happens at {a}",
+        "is the most remote from {a}",
     ),
     "largest": (
         "offers the most room",
-        "would take the most effort to survey on foot",
+        "would need the largest sheet to cover it",
         "would be chosen if as much space as possible were needed",
     ),
     "smallest": (
         "offers the least room",
-        "would be surveyed the fastest",
+        "would need the smallest sheet to cover it",
         "would be the first to be given up if only larger ones were kept",
     ),
     "beside": (
