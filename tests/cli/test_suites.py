@@ -37,6 +37,23 @@ def test_from_a_suite_to_a_report(folder, tmp_path, monkeypatch, capsys):
     assert "not told apart" in capsys.readouterr().out
 
 
+def test_a_suite_with_gaps_gives_a_number_only_when_asked(folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out.jsonl"
+    (folder / "intera" / "0_mask.png").unlink()
+    (folder / "ref" / "1.json").write_text("{")
+    words = ("run", folder, "--model", "fill-box", "-o", out)
+    assert typed(monkeypatch, *words) == 2 and not out.exists()
+    assert typed(monkeypatch, *words, "--allow-partial") == 0
+    capsys.readouterr()
+    assert typed(monkeypatch, "score", out, "--suite", folder) == 1
+    said = capsys.readouterr()
+    assert "is not whole: 2 entries cannot be read, missing are 1 mask" in said.out
+    assert "gIoU" not in said.out
+    assert typed(monkeypatch, "score", out, "--suite", folder, "--allow-partial") == 0
+    said = capsys.readouterr().out
+    assert "PARTIAL" in said and "gIoU" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -59,11 +59,14 @@ class Released(Layout):
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`."""
-        try:
-            for sample, _ in read_benchmark(self.folder, self.suite.licence):
-                yield sample
-        except DataError as error:
-            raise DataError(f"{error}{self._missing()}") from error
+        lost: list[DataError] = []
+        for sample, _ in read_benchmark(self.folder, self.suite.licence, lost.append):
+            yield sample
+        if lost:
+            raise DataError(
+                f"{self.suite.name} in {self.folder} is not whole: {len(lost)} entries cannot be "
+                f"read{self._missing()}; the first: {lost[0]}"
+            )
 
     def _missing(self) -> str:
         """How many of the files that the lists name are not there."""
@@ -77,7 +80,7 @@ class Released(Layout):
                 if not (self.folder / str(entry[kind])).is_file()
             )
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(missing.items()))
-        return f"; in all are missing: {counts}" if counts else ""
+        return f", missing are {counts}" if counts else ""
 
 
 class Shards(Layout):

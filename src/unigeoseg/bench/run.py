@@ -132,6 +132,14 @@ def _from_edge(prompt: Prompt, width: int, height: int) -> Prompt:
     return replace(prompt, points=points)
 
 
+def _there(layout: Layout) -> Iterator[Sample]:
+    """The samples of a suite whose files are there; what is not is said."""
+    try:
+        yield from layout.samples()
+    except DataError as error:
+        log.warning("%s", error)
+
+
 def run(
     layout: Layout,
     out: Path,
@@ -139,6 +147,7 @@ def run(
     *,
     engine: Engine = "local",
     workers: int = 1,
+    partial: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> int:
     """Write the predictions of a system, or go on with a file of the same run.
@@ -149,6 +158,7 @@ def run(
         about: What makes it.
         engine: Processes of this machine, or a Ray cluster.
         workers: How many at a time.
+        partial: Take what is there of a suite whose files are not whole.
         progress: Called as samples are done.
 
     Returns:
@@ -156,12 +166,12 @@ def run(
 
     Raises:
         OptionError: If the file is of another run.
-        DataError: If the suite's files are not whole.
+        DataError: If the suite's files are not whole, and that was not allowed for.
         OutputUnwritableError: If it cannot be written.
     """
     predictor(about.model, words=about.words) if workers == 1 else None
     done = _resumed(out, about)
-    asked = questions(layout.samples())
+    asked = questions(_there(layout) if partial else layout.samples())
     total = sum(len(each.ids) for each in asked)
     todo = [left for each in asked if (left := _without(each, done)).ids]
     count = len(done)

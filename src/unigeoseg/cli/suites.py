@@ -81,6 +81,9 @@ def run(
     ),
     workers: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 1,
     answer: Annotated[bool, typer.Option(help="Ask models that speak for words.")] = False,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Take what is there of a suite with gaps.")
+    ] = False,
 ) -> None:
     """Predict every sample of a suite, or go on where a run was stopped."""
     from unigeoseg.bench.opening import open_suite
@@ -91,7 +94,13 @@ def run(
     about = Run(layout.suite.name, model, answer)
     with progress("samples") as bar:
         missing = run_suite(
-            layout, output, about, engine=engine.value, workers=workers, progress=counter(bar)
+            layout,
+            output,
+            about,
+            engine=engine.value,
+            workers=workers,
+            partial=allow_partial,
+            progress=counter(bar),
         )
     if missing:
         say(f"{missing} samples have no prediction: the system cannot take them, or failed")

@@ -8,7 +8,7 @@ are read from a text: the released files have them nowhere else.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -75,7 +75,9 @@ def _write_sample(root: Path, folder: str, image: Row, row: Row) -> dict[str, st
     return entry
 
 
-def read_benchmark(root: Path, licence: str) -> Iterator[tuple[Sample, Path]]:
+def read_benchmark(
+    root: Path, licence: str, note: Callable[[DataError], None] | None = None
+) -> Iterator[tuple[Sample, Path]]:
     """Samples of a benchmark in the released layout, each with the path of its image.
 
     A json with several questions gives a sample for each.
@@ -83,17 +85,24 @@ def read_benchmark(root: Path, licence: str) -> Iterator[tuple[Sample, Path]]:
     Args:
         root: The folder that holds the folders of the tasks.
         licence: Of images and masks; the layout does not state it.
+        note: Takes note of an entry that cannot be read, which is left out; without it the first
+            ends the reading.
 
     Raises:
-        DataError: If a file is missing, damaged, leads out of `root`, or a question of an
-            interactive task has no coordinates.
+        DataError: If there is no list or it is damaged; without `note` also if a file is missing,
+            damaged, leads out of `root`, or a question of an interactive task has no coordinates.
     """
     lists = sorted(root.glob("**/test.json"))
     if not lists:
         raise DataError(f"{root} holds no test.json; give the folder of a benchmark")
     for listing in lists:
         for entry in _entries(listing):
-            yield from _samples(root, entry, licence)
+            try:
+                yield from _samples(root, entry, licence)
+            except DataError as error:
+                if note is None:
+                    raise
+                note(error)
 
 
 def _entries(listing: Path) -> Iterable[Mapping[str, Any]]:
