@@ -49,7 +49,7 @@ class PatchWriter:
         self._reject(in_patch(self._patch, "write", rule, what, measured))
 
 
-def off_length(text: str, words: tuple[int, int]) -> Measured | None:
+def off_length(text: str, words: tuple[int, int]) -> tuple[int, int] | None:
     """Number of words and the bound that it misses, of the fewest and most; None if it fits."""
     count, (fewest, most) = len(text.split()), words
     if fewest <= count <= most:

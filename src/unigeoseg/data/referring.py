@@ -83,13 +83,13 @@ class ReferringWriter(PatchWriter):
 
     def _text(self, selection: Expression, node: Node) -> str:
         """A wording within the bounds of length; if none is, the last is noted."""
-        for _ in range(_WORDINGS):
-            text = self._say.phrase(selection)
-            missed = off_length(text, self._words)
-            if missed is None:
-                return text
-        self._note("words", node, text, missed)
-        return ""
+        text, tries = self._say.phrase(selection), 1
+        while off_length(text, self._words) and tries < _WORDINGS:
+            text, tries = self._say.phrase(selection), tries + 1
+        missed = off_length(text, self._words)
+        if missed:
+            self._note("words", node, text, missed)
+        return "" if missed else text
 
 
 Option = tuple[str, tuple[Expression, ...]]
