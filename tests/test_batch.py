@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ from unigeoseg.batch import (
     run,
     scenes_of,
 )
-from unigeoseg.errors import AreaError, OptionError
+from unigeoseg.errors import AreaError, CheckpointNotFoundError, OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vector import Feature
 from unigeoseg.geo.vector_writer import write_vectors
@@ -154,13 +155,27 @@ def test_what_cannot_be_a_batch(folder, model, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_over_ray_it_is_the_same(folder, model):
     ray = pytest.importorskip("ray")
-    try:
-        entries = run(job(folder, model), all_scenes(folder), on_ray(2))
-    finally:
-        ray.shutdown()
+    entries = run(job(folder, model), all_scenes(folder), on_ray(2))
+    assert not ray.is_initialized()
     assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
     lines = (folder / "out" / MANIFEST).read_text().splitlines()
     assert sorted(json.loads(line)["scene"] for line in lines) == list(map(str, all_scenes(folder)))
+
+
+def test_without_a_cluster_at_its_address_it_is_one_line(folder, model, monkeypatch):
+    with socket.socket() as held:  # bound and not listening: nobody answers there
+        held.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{held.getsockname()[1]}")
+        with pytest.raises(OptionError, match=r"no Ray cluster at 127\.0\.0\.1"):
+            run(job(folder, model), all_scenes(folder), on_ray(2))
+
+
+@pytest.mark.slow
+def test_over_ray_a_model_that_is_not_there_is_said_as_it_is(folder, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(CheckpointNotFoundError):
+        run(job(folder, tmp_path / "nowhere"), all_scenes(folder), on_ray(1))
 
 
 def test_an_area_and_a_gsd_are_the_same_for_all(folder, model):

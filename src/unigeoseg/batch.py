@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.errors import AreaOutsideError, MissingExtraError, OptionError, UniGeoSegError
+from unigeoseg.data.cluster import cluster
+from unigeoseg.errors import AreaOutsideError, OptionError, UniGeoSegError
 from unigeoseg.geo.files import check_output, leftovers
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.stretch import Stretch
@@ -196,26 +197,30 @@ def on_ray(workers: int) -> Engine:
 
     Args:
         workers: How many.
+
+    Raises:
+        MissingExtraError: From the engine, if Ray is not installed.
+        OptionError: From the engine, as `data.cluster.cluster`.
     """
 
     def engine(batch: Batch, scenes: Sequence[Path]) -> Iterator[Entry]:
-        try:
-            import ray
-        except ImportError as error:
-            raise MissingExtraError("the engine ray", "ray") from error
-
         class Worker:
-            def __init__(self) -> None:
-                self.segmenter = Segmenter.from_pretrained(batch.model)
+            segmenter: Segmenter | None = None
 
             def do(self, scene: Path) -> Entry:
+                # not in __init__: Ray would hide what is wrong with a model behind a dead actor
+                self.segmenter = self.segmenter or Segmenter.from_pretrained(batch.model)
                 return batch.do(self.segmenter, scene)
 
-        ray.init(ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
         count = min(workers, len(scenes))
-        workforce: Any = [ray.remote(Worker).remote() for _ in range(count)]
-        pool: Any = ray.util.ActorPool(workforce)
-        yield from pool.map_unordered(lambda worker, scene: worker.do.remote(scene), list(scenes))
+        if not count:
+            return
+        with cluster(count) as ray:
+            from ray.util import ActorPool
+
+            pool: Any = ActorPool([ray.remote(Worker).remote() for _ in range(count)])
+            asked = list(scenes)
+            yield from pool.map_unordered(lambda worker, scene: worker.do.remote(scene), asked)
 
     return engine
 

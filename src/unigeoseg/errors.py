@@ -41,6 +41,8 @@
 A message is one line that says what came, what was expected and what to do.
 """
 
+from typing import Any
+
 
 class UniGeoSegError(Exception):
     """Base of all errors meant for the users of UniGeoSeg."""
@@ -176,15 +178,19 @@ class AmbiguousError(DataError):
     Args:
         rule: Why: "none", "several", "margin", "category" or "unknown" (docs/programs.md).
         message: The same in a line.
+        counted: Regions that were found, and how many were needed or allowed, where that decided.
     """
 
-    def __init__(self, rule: str, message: str) -> None:
+    def __init__(
+        self, rule: str, message: str, counted: tuple[int | None, int | None] = (None, None)
+    ) -> None:
         super().__init__(message)
         self.rule = rule
+        self.counted = counted
 
-    def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[str, str]]:
-        """Pickle by the two arguments, so that worker processes can pass it on."""
-        return type(self), (self.rule, str(self))
+    def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[Any, ...]]:
+        """Pickle by the arguments, so that worker processes can pass it on."""
+        return type(self), (self.rule, str(self), self.counted)
 
 
 class OptionError(UniGeoSegError):

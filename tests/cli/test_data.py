@@ -10,6 +10,7 @@ import pytest
 
 import builds
 from talker import Asked, Say, completion, talking
+from unigeoseg.bench.predictors import predictor
 from unigeoseg.cli import main
 from unigeoseg.data.dataset import Dataset
 
@@ -22,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
-BUILD = ("--size", 96, "--stride", 64, "--seed", 3, "--diverse", 1)
+BUILD = ("--size", 96, "--stride", 64, "--seed", 3, "--diverse", 1, "--boxes", "none")
 
 
 def test_build_verify_stats_show_export_import(
@@ -41,6 +42,10 @@ def test_build_verify_stats_show_export_import(
     assert "- context" in capsys.readouterr().out and (tmp_path / "stats.png").exists()
     assert run(monkeypatch, "show", out, "-o", tmp_path / "page.html", "--count", 2) == 0
     assert (tmp_path / "page.html").exists()
+    one = ("show", out, "-o", tmp_path / "one.html", "--family", "referring", "--family", "box")
+    assert run(monkeypatch, *one) == 0
+    shown = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "<small>referring" in shown and "<small>point" not in shown
     released = tmp_path / "released"
     assert run(monkeypatch, "export", out, "--format", "benchmark", "-o", released) == 0
     back = tmp_path / "back"
@@ -99,6 +104,19 @@ def test_verify_fails_with_exit_code_1(monkeypatch, dataset: Dataset, tmp_path: 
     assert "licence: triplet" in capsys.readouterr().out
 
 
+def test_verify_names_the_shards_that_are_missing_or_damaged(
+    monkeypatch, dataset: Dataset, tmp_path: Path, capsys
+):
+    copy = builds.changed(dataset, tmp_path / "out", lambda _, row: row)
+    (image, *_), (triplet, *_) = copy.images, copy.triplets
+    image.unlink()
+    triplet.write_bytes(b"no parquet")
+    assert run(monkeypatch, "verify", copy.path) == 1
+    said = capsys.readouterr().out
+    assert f"file: {image.name} is missing" in said and f"file: {triplet.name} is " in said
+    assert "2 failed" in said
+
+
 def test_sources_and_bench(monkeypatch, towns: Path, capsys):
     assert run(monkeypatch, "sources") == 0
     assert "CC BY-NC-SA 4.0" in capsys.readouterr().out
@@ -124,6 +142,7 @@ MISTAKES = [
         "exists; give the name of a new",
     ),
     (("show", "{dataset}", "-o", "{out}.pdf"), "give one of .html, .png"),
+    (("stats", "{dataset}", "--plot", "{out}.jpg"), "ends in .jpg; give one of .png"),
     (("import", "{empty}", "-o", "{out}", "--licence", "CC0-1.0"), "holds no test.json"),
 ]
 
@@ -178,6 +197,23 @@ def test_a_system_by_name_turns_boxes_into_masks(monkeypatch, tmp_path: Path, ca
     assert "region-grow takes no boxes" in capsys.readouterr().err
     assert run(monkeypatch, *other, "grab-cut") == 0  # the mistake left nothing behind
     assert builds.files(tmp_path / "other") == builds.files(out)
+
+
+def test_nano_is_the_default_and_loaded_with_the_first_box(monkeypatch, towns: Path, tmp_path):
+    asked = ("--size", 96, "--stride", 64, "-o")
+    predictor.cache_clear()
+    assert run(monkeypatch, "build", towns, *asked, tmp_path / "towns") == 0
+    assert predictor.cache_info().misses == 0
+    roofs, out = write_boxes(tmp_path / "roofs"), tmp_path / "out"
+    assert run(monkeypatch, "build", roofs, *asked, out) == 0
+    assert predictor.cache_info().misses == 1
+    made = Dataset.open(out)
+    assert made.summary["triplets"] > 0 and made.summary["options"]["boxes"] == "nano"
+    (out / "dataset.json").unlink()
+    assert run(monkeypatch, "build", roofs, *asked, out) == 0  # it goes on with the same options
+    none = (*asked, tmp_path / "none", "--boxes", "none")
+    assert run(monkeypatch, "build", roofs, *none) == 0
+    assert Dataset.open(tmp_path / "none").summary["triplets"] == 0
 
 
 @pytest.mark.slow

@@ -24,11 +24,15 @@ def test_what_is_dropped_is_noted():
             2: (BUILDING, (100, 100, 103, 105)),
             3: (POND, (150, 150, 250, 250)),
             4: (BUILDING, (150, 150, 250, 250)),
-        }
+        },
+        x=64,
+        y=32,
     )
     assert [each.region for each in candidates(scene, noted.append)] == [4]
-    assert {(each.stage, each.rule, each.detail) for each in noted} == {
-        ("candidate", "not_a_target", "region 1"),
-        ("candidate", "speck", "region 2"),
-        ("candidate", "speck", "region 3"),  # nothing of it is visible
-    }
+    assert {each.stage for each in noted} == {"candidate"}
+    where = "in the patch at x 64, y 32"
+    assert [(each.rule, each.detail, each.value, each.limit) for each in noted] == [
+        ("not_a_target", f"region 1 {where}", None, None),
+        ("speck", f"region 2 {where}", 15, 16),
+        ("speck", f"region 3 {where}", 0, 64),  # nothing of it is visible
+    ]

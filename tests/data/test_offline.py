@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,12 +14,15 @@ from patches import BUILDING, FOREST, POND, ROAD, SIDE, patch, random_patch
 from unigeoseg.data.candidates import candidates
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.filters import keep
-from unigeoseg.data.language.execute import select
+from unigeoseg.data.language.execute import Executor, select
 from unigeoseg.data.language.graph import scene_graph
-from unigeoseg.data.language.program import parse_program
+from unigeoseg.data.language.program import expression, parse_program
+from unigeoseg.data.language.search import Facts
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.offline import OfflineWriter
 from unigeoseg.data.patch import Patch
+from unigeoseg.data.reasoning import ReasoningWriter
+from unigeoseg.data.referring import ReferringWriter
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.geo.grid import Grid
 from unigeoseg.prompt import Task
@@ -157,6 +161,50 @@ def test_what_does_not_select_the_target_is_noted():
     assert {rejection.rule for rejection in noted} <= {
         "none", "several", "margin", "category", "unknown", "other", "leak", "words"
     }  # fmt: skip
+
+
+def test_a_line_of_the_ledger_has_its_place_and_its_numbers():
+    noted: list[Rejection] = []
+    for seed in range(4):
+        written(replace(random_patch(seed), x=256, y=512), seed, noted.append)
+    place = re.compile(r"region \d+: .* in the patch at x 256, y 512")
+    assert all(place.fullmatch(each.detail) for each in noted)
+    several = [each for each in noted if each.rule == "several"]
+    assert several and all(each.value > each.limit == 1 for each in several)
+
+
+@pytest.mark.parametrize(("words", "limit"), [((90, 99), 90), ((1, 2), 2)])
+def test_an_expression_without_a_wording_of_the_right_length_is_noted(words, limit):
+    noted: list[Rejection] = []
+    scene, rng = patch(TOWN), np.random.default_rng(0)
+    executor = Executor(scene_graph(scene))
+    common = (scene, executor, Facts(executor, rng), rng, noted.append)
+    (target, *_) = candidates(scene, noted.append)
+    assert list(ReferringWriter(*common, words=words).write(target)) == []
+    missed = [each for each in noted if each.rule == "words"]
+    assert missed and {each.limit for each in missed} == {limit}
+    assert all(each.value == len(each.detail.split()) - 10 for each in missed)
+
+
+def test_an_attribute_question_that_selects_nothing_clearly_is_noted():
+    noted: list[Rejection] = []
+    scene, rng = patch(TOWN), np.random.default_rng(0)
+    executor = Executor(scene_graph(scene))
+    writer = ReasoningWriter(scene, executor, Unsure(executor, rng), rng, noted.append)
+    pond = next(each for each in candidates(scene, noted.append) if each.category == POND)
+    list(writer.write(pond))
+    assert {each.rule for each in noted} == {"none"}
+    assert {(each.value, each.limit) for each in noted} == {(0, 1)}
+
+
+class Unsure(Facts):
+    """Says of every region that it lies at the top."""
+
+    def relations(self, node):
+        return []
+
+    def places(self, node):
+        return [expression("in", "top")]
 
 
 def test_nothing_is_written_where_labels_are_incomplete():

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -61,6 +62,15 @@ def test_ray_writes_the_same_bytes(dataset: Dataset, towns: Path, tmp_path: Path
     builds.built(towns, tmp_path / "out", engine="ray", workers=2)
     assert builds.files(tmp_path / "out") == builds.files(dataset.path)
     assert not ray.is_initialized()
+
+
+def test_without_a_cluster_nothing_is_begun(towns: Path, tmp_path: Path, monkeypatch):
+    with socket.socket() as held:  # bound and not listening: nobody answers there
+        held.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{held.getsockname()[1]}")
+        with pytest.raises(OptionError, match="no Ray cluster at"):
+            builds.built(towns, tmp_path / "out", engine="ray", workers=2)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 import builds
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.show import draw, outlined, page, pick
+from unigeoseg.data.show import draw, outlined, page, pick, sheet
 from unigeoseg.errors import DataError, OutputFormatError
 from unigeoseg.prompt import Prompt
 
@@ -48,7 +48,33 @@ def test_a_page_needs_nothing_else_and_escapes_every_text(dataset: Dataset, tmp_
 
 def test_a_sheet_is_a_picture(dataset: Dataset, tmp_path: Path):
     draw(dataset, tmp_path / "sheet.PNG", count=6)
-    assert cv2.imread(str(tmp_path / "sheet.PNG")).shape == (2 * 394, 4 * 320, 3)
+    height, width, channels = cv2.imread(str(tmp_path / "sheet.PNG")).shape
+    assert (width, channels) == (4 * 320, 3) and height % 2 == 0 and height > 2 * 320
+
+
+def test_a_sheet_has_all_words_of_instruction_and_answer(dataset: Dataset):
+    sample = next(each for each in dataset.samples() if each.answer)
+    pixels = dataset.image(sample.image)
+
+    def ink(answer: str) -> np.ndarray:
+        """Rows of the text below one sample that have letters."""
+        text = sheet([(replace(sample, answer=answer), pixels)])[320:]
+        return np.flatnonzero((text < 128).any(axis=(1, 2)))
+
+    assert ink("")[-1] < ink("because")[-1] < ink("because " + "so " * 200 + "it is")[-1]
+    assert len(sheet([(replace(sample, answer="so " * 400), pixels)])) > 320 + 17 * 25
+
+
+def test_families_can_be_chosen(dataset: Dataset, tmp_path: Path):
+    found = pick(dataset, count=10**6, seed=0, families=("point", "referring"))
+    assert {each.family for each in found} == {"point", "referring"}
+    families = dataset.summary["families"]
+    assert len(found) == families["point"] + families["referring"]
+    points = builds.changed(
+        dataset, tmp_path / "out", lambda what, row: None if row.get("family") == "box" else row
+    )
+    with pytest.raises(DataError, match="no triplets of box to show; it has "):
+        draw(points, tmp_path / "page.html", families=("box",))
 
 
 def test_mistakes(dataset: Dataset, tmp_path: Path):

@@ -44,16 +44,28 @@ def stages(judge: Strict, *scorers: Strict) -> Stages:
     return replace(offline_stages(0), judge=judge, scorers=scorers)
 
 
-def test_every_kept_candidate_is_clicked_or_boxed_and_accepted_ones_are_described():
+def test_what_the_judge_refuses_is_neither_shown_nor_described():
     noted = []
     found = list(stages(Strict(1))(SCENE, noted.append))
     drawn = [each.draft for each in found if each.draft.family in ("point", "box")]
     told = [each.draft for each in found if each.draft.family not in ("point", "box")]
-    assert sorted(draft.regions for draft in drawn) == [(1,), (2,), (3,)]
+    assert sorted(draft.regions for draft in drawn) == [(2,), (3,)]
     assert told and not any(draft.regions == (1,) for draft in told)
     (judged,) = [each for each in noted if each.stage == "judge"]
     assert (judged.rule, judged.value, judged.limit) == ("strictness", 0.25, 0.5)
     assert judged.detail == "region 1 in the patch at x 0, y 0"
+
+
+def test_the_judge_sees_what_may_be_shown_and_not_described_too():
+    """Two buildings that lie too close to be told apart are judged all the same."""
+    close = patches.patch(
+        {1: (patches.BUILDING, (10, 10, 60, 60)), 2: (patches.BUILDING, (65, 10, 115, 60))}
+    )
+    noted = []
+    found = [each.draft for each in stages(Strict(1))(close, noted.append)]
+    assert {draft.family for draft in found} <= {"point", "box"}
+    assert [draft.regions for draft in found] == [(2,)]
+    assert [each.rule for each in noted if each.stage == "judge"] == ["strictness"]
 
 
 def test_a_draft_needs_every_scorer_and_keeps_the_scores_of_all():

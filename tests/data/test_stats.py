@@ -9,7 +9,7 @@ import pytest
 import builds
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.stats import as_text, centres, draw, table
-from unigeoseg.errors import DataError
+from unigeoseg.errors import DataError, OutputFormatError
 
 
 def test_the_table_is_that_of_the_samples(dataset: Dataset):
@@ -54,6 +54,13 @@ def test_centres_and_picture(dataset: Dataset, tmp_path: Path):
     first = (tmp_path / "stats.png").read_bytes()
     draw(dataset, tmp_path / "stats.png")
     assert (tmp_path / "stats.png").read_bytes() == first
+
+
+def test_a_plot_is_a_png(dataset: Dataset, tmp_path: Path):
+    for name in ("stats.jpg", "stats"):
+        with pytest.raises(OutputFormatError, match=r"give one of \.png"):
+            draw(dataset, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_triplets_and_damage_are_data_errors(dataset: Dataset, tmp_path: Path):

@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 
-NO_BOXES = "none"
+NO_BOXES, OWN_BOXES = "none", "nano"
 
 
 class Judge(StrEnum):
@@ -90,9 +90,10 @@ def build(
     boxes: Annotated[
         str,
         typer.Option(
-            help="Turn boxes into masks with nano, sam:NAME, sam2:NAME or another system."
+            help="Turn boxes into masks with nano, sam:NAME, sam2:NAME or another system; none "
+            "leaves boxes out."
         ),
-    ] = NO_BOXES,
+    ] = OWN_BOXES,
     strict: Annotated[
         bool, typer.Option(help="Stop at the first source or image that cannot be read.")
     ] = False,
@@ -132,30 +133,35 @@ def build(
 
 
 def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
-    """Load what turns boxes into masks, by a name of `bench.predictors`, and try it.
+    """Give what turns boxes into masks, by a name of `bench.predictors`.
 
-    Any worker can call this.
+    Any worker can call this. Nano ships and takes boxes: it is loaded with the first box. Another
+    system is loaded and tried at once, so that a mistake is known before a build begins.
 
     Raises:
         OptionError: If the system takes no boxes.
     """
     import numpy as np
+
+    from unigeoseg.prompt import Box
+
+    masks = partial(_masks, name)
+    if name != OWN_BOXES:
+        masks(np.zeros((32, 32, 3), np.uint8), [Box(8, 8, 24, 24)])
+    return masks
+
+
+def _masks(name: str, pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - a BoxSegmenter
     import torch
 
     from unigeoseg.bench.predictors import predictor
-    from unigeoseg.prompt import Box, Prompt
+    from unigeoseg.prompt import Prompt
 
     torch.set_num_threads(1)  # workers share the cores, and sums keep one order
-    system = predictor(name)
-
-    def masks(pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - as a BoxSegmenter's
-        answers = system(pixels, [Prompt.from_box(box) for box in boxes])
-        if any(answer is None for answer in answers):
-            raise OptionError(f"{name} takes no boxes; name a system that does, such as nano")
-        return [answer.mask for answer in answers if answer is not None]
-
-    masks(np.zeros((32, 32, 3), np.uint8), [Box(8, 8, 24, 24)])
-    return masks
+    answers = predictor(name)(pixels, [Prompt.from_box(box) for box in boxes])
+    if any(answer is None for answer in answers):
+        raise OptionError(f"{name} takes no boxes; name a system that does, such as nano")
+    return [answer.mask for answer in answers if answer is not None]
 
 
 def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
@@ -222,10 +228,10 @@ def stats(
     from unigeoseg.data.dataset import Dataset
 
     opened = Dataset.open(dataset)
-    typer.echo(counting.as_text(counting.table(opened)))
     if plot:
         counting.draw(opened, plot)
         say(f"wrote {plot}")
+    typer.echo(counting.as_text(counting.table(opened)))
 
 
 @app.command("show")
@@ -235,12 +241,16 @@ def show(
     output: Annotated[Path, typer.Option("-o", "--output", help="A page (.html) or a .png.")],
     count: Annotated[int, typer.Option(min=1, help="How many samples.")] = 16,
     seed: Annotated[int, typer.Option(help="Which samples.")] = 0,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Point, box, referring, attribute or context alone. Repeatable."),
+    ] = None,
 ) -> None:
     """Draw random samples: image, outline, instruction, answer."""
     from unigeoseg.data.dataset import Dataset
     from unigeoseg.data.show import draw
 
-    draw(Dataset.open(dataset), output, count=count, seed=seed)
+    draw(Dataset.open(dataset), output, count=count, seed=seed, families=family or ())
     say(f"wrote {output}")
 
 
@@ -250,7 +260,7 @@ def verify(dataset: Built) -> None:
     from unigeoseg.data.dataset import Dataset
     from unigeoseg.data.verify import verify as check
 
-    report = check(Dataset.open(dataset))
+    report = check(Dataset.unchecked(dataset))
     for kind, count in sorted(report.checked.items()):
         typer.echo(f"{kind:14}{count:>10,} checked{report.failed[kind]:>10,} failed")
     for line in report.failures:

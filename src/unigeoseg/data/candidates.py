@@ -3,9 +3,11 @@
 Source: paper section 2, stage 3: only invalid labels and tiny specks are dropped here.
 """
 
+import numpy as np
+
 from unigeoseg.data.candidate import Candidate
-from unigeoseg.data.language.graph import Node, scene_graph
-from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.language.graph import SPECK_PX, Node, scene_graph
+from unigeoseg.data.ledger import RejectionHandler, in_patch
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.taxonomy import taxonomy
 
@@ -21,10 +23,12 @@ def candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate]:
     graph = scene_graph(patch)
     found = []
     for region, category in sorted(patch.categories.items()):
-        node = graph.nodes.get(region)
-        rule = "speck" if node is None else "" if taxonomy()[category].target else "not_a_target"
-        if node is None or rule:
-            reject(Rejection("candidate", rule, patch.source, patch.key, f"region {region}"))
+        node, entry, what = graph.nodes.get(region), taxonomy()[category], f"region {region}"
+        if node is None:
+            area = int(np.count_nonzero(patch.regions == region))
+            reject(in_patch(patch, "candidate", "speck", what, (area, SPECK_PX[entry.kind])))
+        elif not entry.target:
+            reject(in_patch(patch, "candidate", "not_a_target", what))
         else:
             found.append(_candidate(patch, node))
     return found

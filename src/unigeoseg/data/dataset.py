@@ -43,6 +43,17 @@ class Dataset:
             DataError: If there is no whole dataset, or it is of another version, or a shard is
                 missing, damaged or has other columns.
         """
+        dataset = cls.unchecked(path)
+        dataset.check_columns()
+        return dataset
+
+    @classmethod
+    def unchecked(cls, path: Path) -> "Dataset":
+        """A dataset as its summary tells it; its shards may be damaged or missing.
+
+        Raises:
+            DataError: If there is no summary, or it is damaged or of another version.
+        """
         if not (path / SUMMARY).is_file():
             raise DataError(
                 f"{path} holds no {SUMMARY}: it is no dataset, or its build was not finished; "
@@ -55,12 +66,18 @@ class Dataset:
                 "build it again"
             )
         _check_summary(path / SUMMARY, summary)
-        dataset = cls(path, summary)
-        shards = [(shard, IMAGES) for shard in dataset.images]
-        for shard, schema in [*shards, *((shard, TRIPLETS) for shard in dataset.triplets)]:
+        return cls(path, summary)
+
+    def check_columns(self) -> None:
+        """Check that every shard is there and has the columns of this version.
+
+        Raises:
+            DataError: If one is missing, damaged or has other columns.
+        """
+        shards = [(shard, IMAGES) for shard in self.images]
+        for shard, schema in [*shards, *((shard, TRIPLETS) for shard in self.triplets)]:
             if schema_of(shard) != schema:
                 raise DataError(f"{shard} has other columns than schema {VERSION}; build it again")
-        return dataset
 
     def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, Mapping[str, Any]]]:
         """A copy in another process reads for itself: what is remembered stays behind."""

@@ -3,19 +3,18 @@
 Whoever does them, the files are the same; only the order in which they appear differs.
 """
 
-import logging
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from importlib.util import find_spec
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from unigeoseg.data.cluster import check_cluster, cluster, worker_died
 from unigeoseg.data.plan import Unit
-from unigeoseg.errors import MissingExtraError, OptionError
+from unigeoseg.errors import OptionError
 
 Engine = Literal["local", "ray"]
 Work = Callable[[Unit], int]
@@ -28,15 +27,15 @@ def check(engine: Engine, workers: int) -> None:
     """Check what `run` is given, before anything is done.
 
     Raises:
-        OptionError: If `workers` is below 1 or the engine is unknown.
+        OptionError: If `workers` is below 1, the engine is unknown, or no cluster answers.
         MissingExtraError: If Ray is not installed.
     """
     if workers < 1:
         raise OptionError(f"workers must be >= 1, got {workers}")
     if engine not in get_args(Engine):
         raise OptionError(f"the engine is {engine!r}, expected local or ray")
-    if engine == "ray" and find_spec("ray") is None:
-        raise MissingExtraError("the engine ray", "data")
+    if engine == "ray":
+        check_cluster()
 
 
 def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> Iterator[int]:
@@ -50,7 +49,7 @@ def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> I
         workers: How many at a time; 1 on "local" is a plain loop in this process.
 
     Raises:
-        OptionError: If a worker died; else as `check`.
+        OptionError: If a worker died or the cluster broke off; else as `check`.
     """
     check(engine, workers)
     if engine == "ray":
@@ -70,10 +69,7 @@ def _processes(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]
                 running |= {pool.submit(work, unit) for unit in islice(queue, len(done))}
                 yield from (each.result() for each in done)
         except BrokenProcessPool as error:
-            raise OptionError(
-                f"one of {workers} workers died, most often for want of memory; start the build "
-                "again with fewer: what is done stays"
-            ) from error
+            raise worker_died(workers) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -91,25 +87,14 @@ def _die_with_parent() -> None:
 
 
 def _ray(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    address = os.environ.get("RAY_ADDRESS")
-    own: dict[str, Any] = {} if address else {"num_cpus": workers, "include_dashboard": False}
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    try:
+    with cluster(workers) as ray:
         remote, shared = ray.remote(_apply), ray.put(work)
         queue = iter(units)
         running = [remote.remote(shared, unit) for unit in islice(queue, _WAITING * workers)]
         while running:
             done, running = ray.wait(running)
             running += [remote.remote(shared, unit) for unit in islice(queue, len(done))]
-            try:
-                yield from ray.get(done)
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
-    finally:
-        ray.shutdown()
+            yield from ray.get(done)
 
 
 def _apply(work: Work, unit: Unit) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.language.execute import confusable
 from unigeoseg.data.language.graph import Node, SceneGraph, scene_graph
-from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.ledger import RejectionHandler, in_patch
 from unigeoseg.data.patch import Patch
 
 
@@ -123,5 +123,4 @@ def _note(
     patch: Patch, each: Candidate, reject: RejectionHandler, broken: tuple[str, float, float]
 ) -> None:
     rule, value, limit = broken
-    detail = f"region {each.region}"
-    reject(Rejection("rule", rule, patch.source, patch.key, detail, value, limit))
+    reject(in_patch(patch, "rule", rule, f"region {each.region}", (value, limit)))

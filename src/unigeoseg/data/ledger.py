@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from unigeoseg.data.patch import Patch
 from unigeoseg.errors import DataError
 
 
@@ -30,8 +31,19 @@ class Rejection:
     limit: float | None = None
 
 
+Measured = tuple[float | None, float | None]
+"""What was measured and what it was compared with, where there is a number."""
+
 RejectionHandler = Callable[[Rejection], None]
 """Takes note of a rejection; stages call it and go on."""
+
+
+def in_patch(
+    patch: Patch, stage: str, rule: str, what: str, measured: Measured = (None, None)
+) -> Rejection:
+    """A rejection in one patch; its place goes with `what`, since regions are counted per patch."""
+    detail = f"{what} in the patch at x {patch.x}, y {patch.y}"
+    return Rejection(stage, rule, patch.source, patch.key, detail, *measured)
 
 
 class StrictError(DataError):

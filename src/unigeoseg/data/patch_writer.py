@@ -4,8 +4,10 @@ import numpy as np
 
 from unigeoseg.data.language.execute import Executor
 from unigeoseg.data.language.grammar import Speaker
-from unigeoseg.data.language.search import Facts
-from unigeoseg.data.ledger import RejectionHandler
+from unigeoseg.data.language.graph import Node
+from unigeoseg.data.language.program import Expression
+from unigeoseg.data.language.search import Facts, singles_out
+from unigeoseg.data.ledger import Measured, RejectionHandler, in_patch
 from unigeoseg.data.patch import Patch
 
 
@@ -34,3 +36,22 @@ class PatchWriter:
         self._reject = reject
         self._facts = facts
         self._say = Speaker(executor, rng)
+
+    def _clear(self, selection: Expression, node: Node) -> bool:
+        """Whether a program selects a region alone; it is noted if not."""
+        fault = singles_out(self._run, selection, node)
+        if fault:
+            self._note(fault.rule, node, str(selection), fault.counted)
+        return not fault
+
+    def _note(self, rule: str, node: Node, detail: str, measured: Measured = (None, None)) -> None:
+        what = f"region {node.region}: {detail}"
+        self._reject(in_patch(self._patch, "write", rule, what, measured))
+
+
+def off_length(text: str, words: tuple[int, int]) -> tuple[int, int] | None:
+    """Number of words and the bound that it misses, of the fewest and most; None if it fits."""
+    count, (fewest, most) = len(text.split()), words
+    if fewest <= count <= most:
+        return None
+    return count, fewest if count < fewest else most

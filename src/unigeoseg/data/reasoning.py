@@ -12,10 +12,9 @@ from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft, Family
 from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import RELATIONS, about, singles_out
+from unigeoseg.data.language.search import RELATIONS, about
 from unigeoseg.data.language.situations import ATTRIBUTE, CONTEXT, situation
-from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.patch_writer import PatchWriter
+from unigeoseg.data.patch_writer import PatchWriter, off_length
 from unigeoseg.data.taxonomy import leaks, taxonomy
 from unigeoseg.errors import AmbiguousError
 from unigeoseg.prompt import Prompt, Task
@@ -59,7 +58,7 @@ class ReasoningWriter(PatchWriter):
                 chosen.pop()
             selection = expression("only", _narrowed(source, chosen))
             question = self._say.pick(taxonomy()[node.category].questions)
-            if question in used or singles_out(self._run, selection, node):
+            if question in used or not self._clear(selection, node):
                 continue
             used.add(question)
             given = " and ".join(self._say.lies(fact) for fact in chosen)
@@ -104,12 +103,6 @@ class ReasoningWriter(PatchWriter):
         given = f"unlike {others} of its kind in the scene, it {why}"
         yield from self._draft("context", target, selection, text, given)
 
-    def _clear(self, selection: Expression, node: Node) -> bool:
-        rule = singles_out(self._run, selection, node)
-        if rule:
-            self._note(rule, node, str(selection))
-        return not rule
-
     def _draft(
         self, family: Family, target: Candidate, selection: Expression, text: str, given: str
     ) -> Iterator[Draft]:
@@ -121,8 +114,9 @@ class ReasoningWriter(PatchWriter):
         if leak is not None:
             self._note("leak", node, f"{leak!r} in {text!r}")
             return
-        if not WORDS[0] <= len(text.split()) <= WORDS[1]:
-            self._note("words", node, text)
+        missed = off_length(text, WORDS)
+        if missed:
+            self._note("words", node, text, missed)
             return
         also = "" if not given else f", and {given}" if family == "context" else f", and it {given}"
         yield Draft(
@@ -136,10 +130,6 @@ class ReasoningWriter(PatchWriter):
             answer=f"The target region belongs to {entry.label}, and the reason is that "
             f"{entry.reason}{also}.",
         )
-
-    def _note(self, rule: str, node: Node, detail: str) -> None:
-        where = f"region {node.region}: {detail}"
-        self._reject(Rejection("write", rule, self._patch.source, self._patch.key, where))
 
 
 def _narrowed(source: Expression, tests: Sequence[Expression]) -> Expression:

@@ -14,9 +14,8 @@ from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.language.graph import Node
 from unigeoseg.data.language.program import Expression, expression, print_program
-from unigeoseg.data.language.search import about, singles_out
-from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.patch_writer import PatchWriter
+from unigeoseg.data.language.search import about
+from unigeoseg.data.patch_writer import PatchWriter, off_length
 from unigeoseg.prompt import Prompt, Task
 
 WORDS = (6, 25)
@@ -44,7 +43,7 @@ class ReferringWriter(PatchWriter):
         node = self._run.graph.nodes[target.region]
         said: set[str] = set()
         for selection in islice(self._programs(node), _PER_TARGET):
-            text = self._text(selection)
+            text = self._text(selection, node)
             if text and text not in said:
                 said.add(text)
                 yield Draft(
@@ -62,13 +61,7 @@ class ReferringWriter(PatchWriter):
         used: set[frozenset[str]] = set()
         for selection in islice(self._drawn(node), _TRIES):
             means = frozenset(part.operator for part in selection.walk())
-            if means in used:
-                continue
-            rule = singles_out(self._run, selection, node)
-            if rule:
-                detail = f"region {node.region}: {selection}"
-                self._reject(Rejection("write", rule, self._patch.source, self._patch.key, detail))
-            else:
+            if means not in used and self._clear(selection, node):
                 used.add(means)
                 yield selection
 
@@ -88,12 +81,15 @@ class ReferringWriter(PatchWriter):
             _, parts = options[at]
             yield parts[0] if parts[0].type == "one" else _only(source, *parts)
 
-    def _text(self, selection: Expression) -> str:
-        for _ in range(_WORDINGS):
-            text = self._say.phrase(selection)
-            if self._words[0] <= len(text.split()) <= self._words[1]:
-                return text
-        return ""
+    def _text(self, selection: Expression, node: Node) -> str:
+        """A wording within the bounds of length; if none is, the last is noted."""
+        text, tries = self._say.phrase(selection), 1
+        while off_length(text, self._words) and tries < _WORDINGS:
+            text, tries = self._say.phrase(selection), tries + 1
+        missed = off_length(text, self._words)
+        if missed:
+            self._note("words", node, text, missed)
+        return "" if missed else text
 
 
 Option = tuple[str, tuple[Expression, ...]]

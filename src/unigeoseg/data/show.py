@@ -5,7 +5,7 @@ import hashlib
 import heapq
 import html
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.files import write_bytes
+from unigeoseg.data.files import check_suffix, write_bytes
 from unigeoseg.data.rows import encode_png
-from unigeoseg.errors import DataError, OutputFormatError
+from unigeoseg.errors import DataError
 from unigeoseg.sample import Sample
 
 SUFFIXES = (".html", ".png")
 
 _YELLOW, _RED, _BLACK = (255, 225, 25), (230, 25, 75), (0, 0, 0)
-_CELL, _TEXT_PX = 320, 74  # of a sheet
+_CELL, _LINE_PX, _LETTERS = 320, 17, 44  # of a sheet: side, height of a line, its length
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>
@@ -39,7 +39,14 @@ small {{ color: #555 }}
 """
 
 
-def draw(dataset: Dataset, path: Path, *, count: int = 16, seed: int = 0) -> None:
+def draw(
+    dataset: Dataset,
+    path: Path,
+    *,
+    count: int = 16,
+    seed: int = 0,
+    families: Collection[str] = (),
+) -> None:
     """Write random samples by the path's suffix: image with the target's outline, words, answer.
 
     Args:
@@ -47,17 +54,15 @@ def draw(dataset: Dataset, path: Path, *, count: int = 16, seed: int = 0) -> Non
         path: A page (.html) or a sheet (.png).
         count: How many.
         seed: Which ones.
+        families: Of these alone; all without.
 
     Raises:
         OutputFormatError: If the suffix is another one.
         DataError: If there is no triplet, or a shard is damaged.
         OutputUnwritableError: If it cannot be written.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise OutputFormatError(
-            f"{path.name} ends in {path.suffix or 'no suffix'}; give one of {', '.join(SUFFIXES)}"
-        )
-    samples = pick(dataset, count=count, seed=seed)
+    check_suffix(path, SUFFIXES)
+    samples = pick(dataset, count=count, seed=seed, families=families)
     shown = [(sample, outlined(dataset.image(sample.image), sample)) for sample in samples]
     if path.suffix.lower() == ".png":
         write_bytes(path, encode_png(sheet(shown)))
@@ -65,7 +70,9 @@ def draw(dataset: Dataset, path: Path, *, count: int = 16, seed: int = 0) -> Non
         write_bytes(path, page(shown, str(dataset.path.name)).encode())
 
 
-def pick(dataset: Dataset, *, count: int, seed: int) -> list[Sample]:
+def pick(
+    dataset: Dataset, *, count: int, seed: int, families: Collection[str] = ()
+) -> list[Sample]:
     """Random samples, the same for the same seed.
 
     Raises:
@@ -75,9 +82,12 @@ def pick(dataset: Dataset, *, count: int, seed: int) -> list[Sample]:
     def chance(sample: Sample) -> bytes:
         return hashlib.sha256(f"{seed}/{sample.id}".encode()).digest()
 
-    chosen = heapq.nsmallest(count, dataset.samples(), key=chance)
+    known = (each for each in dataset.samples() if not families or each.family in families)
+    chosen = heapq.nsmallest(count, known, key=chance)
     if not chosen:
-        raise DataError(f"{dataset.path} has no triplets to show")
+        told = f" of {' or '.join(families)}" if families else ""
+        held = ", ".join(dataset.summary["families"]) or "none at all"
+        raise DataError(f"{dataset.path} has no triplets{told} to show; it has {held}")
     return chosen
 
 
@@ -123,23 +133,30 @@ def _figure(sample: Sample, drawn: NDArray[np.uint8]) -> str:
 
 
 def sheet(shown: Shown) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8: the samples in rows, with their instructions below."""
+    """(H, W, 3) uint8: the samples in rows, with their instructions and answers below."""
+    texts = [_lines(sample) for sample, _ in shown]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
-    height = _CELL + _TEXT_PX
+    height = _CELL + _LINE_PX * max(map(len, texts)) + 6
     canvas = np.full((rows * height, columns * _CELL, 3), 255, np.uint8)
-    for at, (sample, drawn) in enumerate(shown):
+    for at, (_, drawn) in enumerate(shown):
         y, x = at // columns * height, at % columns * _CELL
         scale = min(1.0, (_CELL - 8) / max(drawn.shape[:2]))
         small = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
-        _write(canvas, sample.prompt.instruction(sample.width, sample.height), x, y + _CELL)
+        _write(canvas, texts[at], x, y + _CELL)
     return canvas
 
 
-def _write(canvas: NDArray[np.uint8], text: str, x: int, y: int) -> None:
-    """Write up to four lines; OpenCV's letters are ASCII alone."""
-    plain = text.encode("ascii", "replace").decode()
-    for number, line in enumerate(textwrap.wrap(plain, 44)[:4]):
-        place = (x + 4, y + 14 + 17 * number)
+def _lines(sample: Sample) -> list[str]:
+    """Instruction and answer, whole; OpenCV's letters are ASCII alone."""
+    said = [sample.prompt.instruction(sample.width, sample.height)]
+    said += [f"-> {sample.answer}"] if sample.answer else []
+    plain = (text.encode("ascii", "replace").decode() for text in said)
+    return [line for text in plain for line in textwrap.wrap(text, _LETTERS)]
+
+
+def _write(canvas: NDArray[np.uint8], lines: Sequence[str], x: int, y: int) -> None:
+    for number, line in enumerate(lines):
+        place = (x + 4, y + 14 + _LINE_PX * number)
         cv2.putText(canvas, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, _BLACK, 1, cv2.LINE_AA)

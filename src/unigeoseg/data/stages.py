@@ -16,7 +16,7 @@ from unigeoseg.data.draft import PUBLISHED, Draft
 from unigeoseg.data.filters import keep
 from unigeoseg.data.interactive import box_draft, point_draft
 from unigeoseg.data.judge import Judge, Scorer, Verdict, Writer
-from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.ledger import Rejection, RejectionHandler, in_patch
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.unit import Scored
 from unigeoseg.prompt import Prompt, Task
@@ -28,7 +28,7 @@ class Stages:
 
     Attributes:
         seed: Of the build.
-        judge: Accepts the regions that may be described.
+        judge: Accepts the regions that go on.
         writer: Gives the writer, which takes note of what it drops.
         scorers: All of them have to accept a draft.
     """
@@ -41,9 +41,10 @@ class Stages:
     def __call__(self, patch: Patch, reject: RejectionHandler) -> Iterator[Scored]:
         """The instructions of one patch that every check accepted, and those of its source."""
         kept = keep(patch, candidates(patch, reject), self.chance(patch, "rules"), reject)
-        told = judged(patch, [each for each in kept if each.describable], self.judge, reject)
+        accepted = judged(patch, kept, self.judge, reject)
+        told = [each for each in accepted if each.describable]
         drafts = [
-            *interactive(kept, self.chance(patch, "interactive")),
+            *interactive(accepted, self.chance(patch, "interactive")),
             *self.writer(reject).write(patch, told, self.chance(patch, "writer")),
         ]
         yield from cross_scored(patch, drafts, self.scorers, reject)
@@ -56,11 +57,11 @@ class Stages:
 
 
 def judged(
-    patch: Patch, describable: Sequence[Candidate], judge: Judge, reject: RejectionHandler
+    patch: Patch, kept: Sequence[Candidate], judge: Judge, reject: RejectionHandler
 ) -> list[Candidate]:
-    """Stage "judge": candidates that are whole, distinct and worth describing."""
+    """Stage "judge": candidates that are whole and distinct; no other goes on."""
     accepted = []
-    for each, verdict in zip(describable, judge.judge(patch, describable), strict=True):
+    for each, verdict in zip(kept, judge.judge(patch, kept), strict=True):
         if verdict.accepted:
             accepted.append(each)
         else:
@@ -68,9 +69,9 @@ def judged(
     return accepted
 
 
-def interactive(kept: Sequence[Candidate], rng: np.random.Generator) -> Iterator[Draft]:
-    """Points or a box for each candidate, as often the one as the other."""
-    for each in kept:
+def interactive(accepted: Sequence[Candidate], rng: np.random.Generator) -> Iterator[Draft]:
+    """Points or a box for each accepted candidate, as often the one as the other."""
+    for each in accepted:
         yield point_draft(each, rng) if rng.random() < 0.5 else box_draft(each)
 
 
@@ -111,7 +112,4 @@ def published(patch: Patch, text: LabelledText) -> Draft:
 
 
 def _rejection(stage: str, patch: Patch, verdict: Verdict, detail: str) -> Rejection:
-    where = f"{detail} in the patch at x {patch.x}, y {patch.y}"
-    return Rejection(
-        stage, verdict.rule, patch.source, patch.key, where, verdict.value, verdict.limit
-    )
+    return in_patch(patch, stage, verdict.rule, detail, (verdict.value, verdict.limit))

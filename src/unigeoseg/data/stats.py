@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.files import write_bytes
+from unigeoseg.data.files import check_suffix, write_bytes
 from unigeoseg.errors import DataError, MissingExtraError
 
 _SUBSETS = (
@@ -86,10 +86,12 @@ def draw(dataset: Dataset, path: Path) -> None:
     """Draw the distributions of words, categories, mask sizes, centres and sources as a PNG.
 
     Raises:
+        OutputFormatError: If the path does not end in .png.
         DataError: If a shard is damaged, or there is no triplet.
         MissingExtraError: If `duckdb` or `matplotlib` is not installed.
         OutputUnwritableError: If the picture cannot be written.
     """
+    check_suffix(path, (".png",))
     words = _query(dataset, f"select {_WORDS} as n, count(*) from triplets group by n order by n")
     if not words:
         raise DataError(f"{dataset.path} has no triplets to draw")

@@ -57,7 +57,10 @@ class Verification:
 def verify(dataset: Dataset) -> Verification:
     """Check every file, image and triplet of a dataset.
 
-    Files whose hash is wrong are not read further.
+    If a file is missing or its hash is wrong, no row is read.
+
+    Args:
+        dataset: May be `Dataset.unchecked`: a missing shard is a failure then, no error.
 
     Raises:
         DataError: If a shard with the right hash cannot be read.
@@ -67,6 +70,7 @@ def verify(dataset: Dataset) -> Verification:
         found = _hash(dataset, name)
         report.check("file", found == digest, f"{name} is {found}, expected {digest}")
     if report.passed:
+        dataset.check_columns()
         _check_rows(dataset, report)
     return report
 

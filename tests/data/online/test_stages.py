@@ -243,7 +243,9 @@ def test_what_cannot_be_written_is_noted_with_its_reason(tmp_path):
     with stages(tmp_path, lambda _: "no idea", noted.append) as ((_, writer, _), talker):
         assert write(writer, patch(), 2) == []
     assert {each.rule for each in noted} == {"malformed"}
-    assert {each.detail for each in noted} == {"there is no complete JSON object in it"}
+    assert {each.detail for each in noted} == {
+        "region 2: there is no complete JSON object in it in the patch at x 0, y 0"
+    }
     # the second step of the context question is not asked without cues
     assert len(talker.asked) == 2
 

@@ -67,7 +67,7 @@ class Executor:
         """
         nodes = self.members(selection)
         if not nodes:
-            raise AmbiguousError("none", f"{selection} selects no region")
+            raise AmbiguousError("none", f"{selection} selects no region", (0, 1))
         return nodes
 
     def members(self, selection: Expression) -> Nodes:
@@ -133,7 +133,8 @@ def _named(test: Expression) -> Iterable[Expression]:
 def _only(run: Executor, source: Expression) -> Nodes:
     nodes = run.run(source)
     if len(nodes) > 1:
-        raise AmbiguousError("several", f"{source} selects {len(nodes)} regions")
+        count = len(nodes)
+        raise AmbiguousError("several", f"{source} selects {count} regions", (count, 1))
     return nodes
 
 
@@ -163,7 +164,9 @@ def _nth(run: Executor, nodes: Nodes, rank: int, side: str, source: Expression) 
     """The node of which rank - 1 others lie clearly on the given side, the rest on the other."""
     axis, sign = _AXES[side]
     if rank > len(nodes):
-        raise AmbiguousError("none", f"{source} has {len(nodes)} regions, none of rank {rank}")
+        count = len(nodes)
+        message = f"{source} has {count} regions, none of rank {rank}"
+        raise AmbiguousError("none", message, (count, rank))
     ordered = sorted(nodes, key=lambda node: sign * (node.x, node.y)[axis])
     chosen = ordered[rank - 1]
     for place, other in enumerate(ordered):
@@ -177,7 +180,9 @@ def _nth(run: Executor, nodes: Nodes, rank: int, side: str, source: Expression) 
 def _in_row(run: Executor, rank: int, side: str, source: Expression) -> Nodes:
     nodes = run.run(source)
     if len(nodes) < 3:
-        raise AmbiguousError("none", f"{source} has {len(nodes)} regions; a row has at least 3")
+        count = len(nodes)
+        message = f"{source} has {count} regions; a row has at least 3"
+        raise AmbiguousError("none", message, (count, 3))
     axis = _AXES[side][0]
     points = sorted(((node.x, node.y)[axis], (node.x, node.y)[1 - axis]) for node in nodes)
     if not _in_line(points, run.graph.unit):
@@ -216,7 +221,9 @@ def _distances(run: Executor, source: Expression, anchor: Expression) -> tuple[N
     centre = run.one(anchor)
     nodes = [node for node in run.members(source) if node is not centre]
     if len(nodes) < 2:
-        raise AmbiguousError("none", f"{source} has {len(nodes)} regions beside {anchor}, not 2")
+        count = len(nodes)
+        message = f"{source} has {count} regions beside {anchor}, not 2"
+        raise AmbiguousError("none", message, (count, 2))
     pairs = sorted(
         ((run.graph.distance(centre, node), node) for node in nodes), key=lambda pair: pair[0]
     )
@@ -226,7 +233,9 @@ def _distances(run: Executor, source: Expression, anchor: Expression) -> tuple[N
 def _several(run: Executor, source: Expression) -> Nodes:
     nodes = run.members(source)
     if len(nodes) < 2:
-        raise AmbiguousError("none", f"{source} has {len(nodes)} regions, at least 2 are compared")
+        count = len(nodes)
+        message = f"{source} has {count} regions, at least 2 are compared"
+        raise AmbiguousError("none", message, (count, 2))
     return nodes
 
 

@@ -167,16 +167,18 @@ class Facts:
             return False
 
 
-def singles_out(executor: Executor, selection: Expression, node: Node) -> str:
-    """Why a program does not select one region and nothing else; empty if it does.
+def singles_out(executor: Executor, selection: Expression, node: Node) -> AmbiguousError | None:
+    """Why a program does not select one region and nothing else; None if it does.
 
     Returns:
-        "none", "several", "margin", "category" or "unknown" as `AmbiguousError`, or "other".
+        What the program raises, or one with the rule "other" if it selects something else.
     """
     try:
-        return "" if executor.run(selection) == (node,) else "other"
+        if executor.run(selection) == (node,):
+            return None
     except AmbiguousError as error:
-        return error.rule
+        return error
+    return AmbiguousError("other", f"{selection} does not select region {node.region}")
 
 
 def about(test: Expression) -> set[str]:

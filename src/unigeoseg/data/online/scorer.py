@@ -45,7 +45,8 @@ class OnlineScorer:
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, in order; drafts are asked about at the same time.
 
-        Points and boxes pass unasked: their sentences are fixed, and their regions were judged.
+        Points and boxes pass unasked: their sentences are fixed, and the judge accepted their
+        regions.
 
         Raises:
             OnlineError: As `OnlineClient.ask`.

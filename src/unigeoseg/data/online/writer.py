@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.candidate import Candidate
 from unigeoseg.data.draft import Draft, Family
-from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.ledger import RejectionHandler, in_patch
 from unigeoseg.data.online import prompts
 from unigeoseg.data.online.answers import Cues, Expression, ReasonedQuestion
 from unigeoseg.data.online.client import NoAnswer, OnlineClient, Question
@@ -70,7 +70,8 @@ class OnlineWriter:
         for (family, candidate, _), text in zip(jobs, written, strict=True):
             fault = _fault(text, family, candidate)
             if fault:
-                self._reject(Rejection("write", fault.rule, patch.source, patch.key, fault.detail))
+                what = f"region {candidate.region}: {fault.detail}"
+                self._reject(in_patch(patch, "write", fault.rule, what))
             elif isinstance(text, _Text):
                 drafts.append(self._draft(family, candidate, text))
         return drafts
