@@ -197,6 +197,7 @@ def test_the_published_index_is_whole():
     families = Counter(each.sample.family for each in rows)
     assert set(families) == {"box", "point", "referring", "attribute", "context"}
     assert all(each.sample.split == "test" and each.sample.mask().any() for each in rows)
+    assert {settled()[each.sample.group] for each in rows} == {"test"}
 
 
 def test_an_index_that_is_none(tmp_path):

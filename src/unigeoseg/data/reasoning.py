@@ -25,6 +25,7 @@ WORDS = (8, 45)
 MOST_ALIKE = 3
 """Context reasoning tells apart at most so many regions of a kind."""
 
+_SEEN = 500  # a region of less than one in so many pixels of the patch is hardly seen
 _WORDINGS = 6  # attempts to ask without a leak and within the bounds of length
 _TRIES = 12  # programs that are run per target
 _PER_TARGET = 2
@@ -70,7 +71,14 @@ class ReasoningWriter(PatchWriter):
             yield from self._draft("attribute", target, selection, text, given)
 
     def _context(self, target: Candidate, node: Node, source: Expression) -> Iterator[Draft]:
-        """Which of two or three regions of a kind meets a need, by a relation."""
+        """Which of two or three regions of a kind meets a need, by a relation.
+
+        All of them have to be seen well, since the question counts them.
+        """
+        least = min(each.area_px for each in self._run.members(source))
+        if least * _SEEN < self._patch.regions.size:
+            self._note("hidden", node, "another of its kind is hardly seen", least)
+            return
         options = [
             option
             for option in [
