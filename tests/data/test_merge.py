@@ -19,7 +19,10 @@ def write(path: Path, like: Path, rows) -> None:
 def test_reasoning_stays_with_the_most_diverse_patches(dataset: Dataset, tmp_path: Path):
     folder = tmp_path / "000000"
     folder.mkdir()
-    images = [{**row, "split": "train", "phash": None} for row in islice(dataset.image_rows(), 4)]
+    images = [
+        {**row, "split": "train", "phash": None, "image_phash": None}
+        for row in islice(dataset.image_rows(), 4)
+    ]
     region = images[0]["regions"][0]
     for count, image in zip((1, 3, 2, 3), images, strict=True):
         image["regions"] = [{**region, "category": 30 + at} for at in range(count)]

@@ -58,7 +58,8 @@ class Dataset:
         dataset = cls(path, summary)
         shards = [(shard, IMAGES) for shard in dataset.images]
         for shard, schema in [*shards, *((shard, TRIPLETS) for shard in dataset.triplets)]:
-            if schema_of(shard) != schema:
+            found = schema_of(shard)
+            if found != schema or found.metadata != schema.metadata:
                 raise DataError(f"{shard} has other columns than schema {VERSION}; build it again")
         return dataset
 

@@ -15,6 +15,7 @@ from unigeoseg.data.annotated import (
     LabelledObject,
     larger_first,
 )
+from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.boxes import present, without
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
@@ -63,7 +64,7 @@ def cut(
 def _patches(
     image: AnnotatedImage, windows: list[Window], reject: RejectionHandler, *, texts: bool
 ) -> Iterator[Patch]:
-    objects = larger_first(image.objects)
+    objects, phash = larger_first(image.objects), perceptual_hash(image.pixels)
     for window in windows:
         found = _regions(image, objects, window)
         if found is None:
@@ -87,6 +88,7 @@ def _patches(
             boxes=boxes,
             texts=image.texts if texts else (),
             split=image.split,
+            image_phash=phash,
         )
 
 
