@@ -40,8 +40,8 @@ class Dataset:
         """Open a dataset; of its shards only the columns are looked at.
 
         Raises:
-            DataError: If there is no whole dataset, or it is of another version, or a shard is
-                missing, damaged or has other columns.
+            DataError: If there is no whole dataset, or it or a shard is of another version, or a
+                shard is missing, damaged or has other columns.
         """
         if not (path / SUMMARY).is_file():
             raise DataError(
@@ -60,7 +60,10 @@ class Dataset:
         for shard, schema in [*shards, *((shard, TRIPLETS) for shard in dataset.triplets)]:
             found = schema_of(shard)
             if found != schema or found.metadata != schema.metadata:
-                raise DataError(f"{shard} has other columns than schema {VERSION}; build it again")
+                raise DataError(
+                    f"{shard} has other columns than schema {VERSION}, or says another schema; "
+                    "build it again"
+                )
         return dataset
 
     def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, Mapping[str, Any]]]:

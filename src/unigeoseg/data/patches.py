@@ -58,6 +58,8 @@ def cut(
     if image.texts and not whole:
         told = replace(image, classes=None, objects=(), boxes=())
         yield from _patches(told, [Window(0, 0, width, height)], reject, texts=True)
+        if image.classes is None and not image.objects and not image.boxes:
+            return  # its windows would have no label at all
     yield from _patches(image, windows, reject, texts=whole)
 
 
