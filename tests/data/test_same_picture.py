@@ -87,5 +87,5 @@ def test_verify_finds_a_picture_in_two_splits(both: Dataset, dataset: Dataset, t
         return row | {"image_phash": held["image_phash"]} if copied else row
 
     report = verify(builds.changed(dataset, tmp_path / "out", same))
-    assert report.failed == {"leak": sum(row["key"] == train["key"] for row in rows)}
+    assert report.failed == {"split leak": sum(row["key"] == train["key"] for row in rows)}
     assert "in train shows what" in report.failures[0]

@@ -107,7 +107,7 @@ def _check_leaks(dataset: Dataset, report: Verification) -> None:
     for each in seen:
         kept = found.get(each.id, each)
         message = f"image {each.id} in {each.split} shows what {kept.id} in {kept.split} shows"
-        report.check("leak", each.id not in found, message)
+        report.check("split leak", each.id not in found, message)
 
 
 def _check_unique(name: str, ids: set[str], report: Verification) -> None:
