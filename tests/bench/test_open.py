@@ -14,7 +14,7 @@ from unigeoseg.bench.layouts import Layout
 from unigeoseg.bench.open_index import entries, read_index, rebuild, write_index
 from unigeoseg.bench.opening import open_suite
 from unigeoseg.bench.selection import balanced, leaked, select, shares, trained_on
-from unigeoseg.data.audit import Seen
+from unigeoseg.data.audit import SEEN, Seen
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.parquet import Row
 from unigeoseg.data.split import assign, settled
@@ -24,7 +24,6 @@ from unigeoseg.prompt import Prompt, Task
 from unigeoseg.sample import Sample
 
 TOTAL = 12
-_NAMES = ("id", "source", "key", "group", "split", "phash")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def test_samples_are_balanced_and_from_many_scenes():
 
 def test_what_training_saw_is_found_by_scene_file_and_looks():
     def seen(name: str, group: str, split: str, phash: int) -> Seen:
-        return Seen(name, "s", f"images/{name}.png", group, split, phash)
+        return Seen(name, "s", f"images/{name}.png", group, split, phash, None)
 
     test = [
         seen("same_scene", "g", "test", 0xFFFF),
@@ -75,6 +74,14 @@ def test_what_training_saw_is_found_by_scene_file_and_looks():
         seen("b", "h", "val", (0xFFFF << 32) | 3),
     ]
     assert leaked(test, training) == {"same_scene", "same_file", "alike"}
+
+
+def test_two_test_images_that_show_what_training_saw_are_both_refused():
+    def seen(name: str, split: str, phash: int | None) -> Seen:
+        return Seen(name, "s", f"{name}.png", name, split, phash, 0xF0F0)
+
+    test = [seen("a", "test", 1), seen("b", "test", None)]
+    assert leaked(test, [seen("c", "train", 0xFFFF << 16)]) == {"a", "b"}
 
 
 def held(dataset: Dataset) -> set[str]:
@@ -133,7 +140,7 @@ def test_a_settled_group_is_where_the_file_has_it(dataset, towns, tmp_path):
 
 
 def test_leaks_are_left_out(dataset):
-    images = {row["id"]: row for row in dataset.image_rows(_NAMES)}
+    images = {row["id"]: row for row in dataset.image_rows(SEEN)}
     tests = held(dataset)
     name = min(tests)
     first = Seen(**images[name] | {"split": "train"})

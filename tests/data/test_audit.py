@@ -1,10 +1,12 @@
 """Which pictures count as the same."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from unigeoseg.data.audit import NEAR_BITS, Seen, perceptual_hash, split_leaks, twins
+from unigeoseg.data.audit import NEAR_BITS, Seen, leaks, perceptual_hash, split_leaks, twins
 
 
 def picture(seed: int, side: int = 96) -> np.ndarray:
@@ -32,7 +34,7 @@ def test_a_picture_of_one_grey_has_no_hash():
 
 
 def seen(name: str, split: str, phash: int | None, group: str = "") -> Seen:
-    return Seen(name, "made", f"{name}.png", group or name, split, phash)
+    return Seen(name, "made", f"{name}.png", group or name, split, phash, None)
 
 
 def test_one_of_two_groups_stays_and_a_test_set_never_gives_way():
@@ -57,6 +59,30 @@ def test_one_of_two_groups_stays_and_a_test_set_never_gives_way():
 def test_images_of_one_group_may_look_alike():
     same = [seen("a", "train", 5, "g"), seen("b", "train", 5, "g"), seen("c", "train", 5)]
     assert [twin.dropped.id for twin in twins(same)] == ["c"]
+
+
+def test_an_image_that_another_source_cuts_otherwise_goes_with_all_of_its_patches():
+    """A whole picture here is four windows there: only the hashes of the whole pictures agree."""
+    corner, rest = Seen("a", "texts", "1.jpg", "t", "train", 1 << 20, 0xFF), 0xFF00
+    windows = [Seen(f"w{at:02}", "boxes", "1.jpg", "b", "test", rest << at, 0xFE) for at in (0, 24)]
+    other = Seen("z", "texts", "2.jpg", "z", "train", 0xFFFF << 44, 0xFFFF << 44)
+    assert [(twin.dropped.id, twin.kept.id, twin.bits) for twin in twins([corner, *windows])] == [
+        ("a", "w00", 1)
+    ]
+    seen = [*(replace(each, split="train") for each in windows), replace(corner, split="test")]
+    assert [twin.dropped.id for twin in twins([*seen, other])] == ["w00", "w24"]
+    assert [(twin.dropped.id, twin.kept.id) for twin in leaks([*seen, other])] == [
+        ("w00", "a"),
+        ("w24", "a"),
+    ]
+    assert not list(leaks([replace(each, split="val") for each in seen]))
+
+
+def test_a_patch_that_another_image_shows_takes_its_image_along():
+    first = Seen("a", "s", "a.png", "a", "test", 0xFFFF, 0xFF << 40)
+    shown = [Seen(f"b{at}", "s", "b.png", "b", "val", 0xFFFF << at, 0xFF) for at in (0, 30)]
+    assert [twin.dropped.id for twin in twins([first, *shown])] == ["b0", "b30"]
+    assert [twin.dropped.id for twin in leaks([first, *shown])] == ["b0", "b30"]
 
 
 def test_every_near_pair_is_found():

@@ -10,7 +10,7 @@ import pytest
 
 import builds
 from unigeoseg.data.dataset import SUMMARY, Dataset
-from unigeoseg.data.parquet import read_rows
+from unigeoseg.data.parquet import TableWriter, read_rows, schema_of
 from unigeoseg.errors import DataError
 from unigeoseg.prompt import Task
 
@@ -76,7 +76,7 @@ def test_what_is_no_dataset_is_refused(copy: Path):
         Dataset.open(copy.parent)
     summary = json.loads((copy / SUMMARY).read_text())
     (copy / SUMMARY).write_text(json.dumps(summary | {"schema": 7}))
-    with pytest.raises(DataError, match="is of schema 7, this version reads 1"):
+    with pytest.raises(DataError, match="is of schema 7, this version reads 2"):
         Dataset.open(copy)
     (copy / SUMMARY).write_text(json.dumps(summary | {"files": {"ledger.parquet": ""}}))
     with pytest.raises(DataError, match=r"names no shards images-\*"):
@@ -108,7 +108,7 @@ def test_damaged_shards_are_data_errors(copy: Path):
         opened.image(name)
     shutil.copy(copy / "ledger.parquet", shard)
     shutil.copy(copy / "ledger.parquet", copy / "images-00000.parquet")
-    with pytest.raises(DataError, match="has other columns than schema 1"):
+    with pytest.raises(DataError, match="has other columns than schema 2"):
         Dataset.open(copy)
 
 
@@ -117,7 +117,7 @@ def test_the_columns_of_every_shard_are_looked_at(copy: Path):
     shutil.copy(copy / "ledger.parquet", copy / "images-00001.parquet")
     summary["files"]["images-00001.parquet"] = ""
     (copy / SUMMARY).write_text(json.dumps(summary))
-    with pytest.raises(DataError, match=r"images-00001\.parquet has other columns than schema 1"):
+    with pytest.raises(DataError, match=r"images-00001\.parquet has other columns than schema 2"):
         Dataset.open(copy)
 
 
@@ -135,3 +135,15 @@ def test_triplets_without_their_image_are_noticed(dataset: Dataset, tmp_path: Pa
 def test_rows_of_the_ledger_have_no_place_of_their_own(dataset: Dataset):
     stages = {row["stage"] for row in read_rows(dataset.path / "ledger.parquet")}
     assert stages == set(dataset.summary["rejections"])
+
+
+def test_a_shard_says_its_schema_itself(dataset: Dataset, tmp_path: Path):
+    copy = Path(shutil.copytree(dataset.path, tmp_path / "copy"))
+    shard = copy / "triplets-00000.parquet"
+    schema = schema_of(shard)
+    assert schema.metadata == {b"unigeoseg.schema": b"2"}
+    older = schema.with_metadata({"unigeoseg.schema": "1"})
+    with TableWriter(shard, older, group=100) as writer:
+        writer.write(dataset.rows())
+    with pytest.raises(DataError, match=r"triplets-00000\.parquet has other columns than schema 2"):
+        Dataset.open(copy)

@@ -212,6 +212,8 @@ def test_geojson_in_degrees_and_in_a_crs(tmp_path: Path):
         {"properties": {"kind": "house"}, "geometry": polygon(10, 10, 11, 11)},
         {"properties": {"kind": "house"}, "geometry": None},
         {"properties": {}, "geometry": polygon(x0, y0, x1, y1)},
+        {"properties": None, "geometry": polygon(x0, y0, x1, y1)},
+        None,
         {"properties": {"kind": "house"}, "geometry": {"type": "Point", "coordinates": [x0, y0]}},
     ]
     declare(
@@ -227,7 +229,13 @@ def test_geojson_in_degrees_and_in_a_crs(tmp_path: Path):
     (item,) = image.objects
     assert (item.category, item.x, item.y) == (25, 8, 10)
     assert item.mask.shape == (20, 20) and item.mask.all()
-    assert [r.rule for r in rejected] == ["outside_image"] + ["broken_label"] * 3
+    assert [r.rule for r in rejected] == ["outside_image"] + ["broken_label"] * 5
+    assert [r.detail for r in rejected[1:5]] == [
+        "feature 3: it has no geometry, expected a polygon",
+        "feature 4: it has no property 'kind'",
+        "feature 5: it has no property 'kind'",
+        "feature 6: it is None, expected an object",
+    ]
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32633"}}
     flat = [
         {"properties": {"kind": "house"}, "geometry": polygon(500050, 3999990, 500090, 4000000)}

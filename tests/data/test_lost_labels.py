@@ -58,14 +58,71 @@ def test_one_index_over_two_folders_labels_both(tmp_path: Path):
     assert not rejected and [len(image.objects) for image in images] == [2, 2]
 
 
-def test_annotations_of_images_that_are_not_listed_are_counted_once(tmp_path: Path):
+def test_annotations_of_images_that_are_not_listed_are_counted_for_each(tmp_path: Path):
     sources.isaid(tmp_path)
-    extra = [{"id": n, "image_id": 99, "category_id": 1} for n in (7, 8, 9)]
+    extra = [{"id": n, "image_id": n // 8 + 98, "category_id": 1} for n in (7, 8, 9)]
     edit(tmp_path / INDEX, lambda it: it["annotations"].extend(extra))
     (image,), rejected = read_all("isaid", tmp_path)
     assert len(image.objects) == 2
-    assert [(r.rule, r.key, r.value, r.limit) for r in rejected] == [("missing_image", "", 3, 0)]
-    assert f"{INDEX} has 3 annotations" in rejected[0].detail
+    assert [(r.rule, r.value, r.limit) for r in rejected] == [
+        ("missing_image", 1, 0),
+        ("missing_image", 2, 0),
+    ]
+    assert f"{INDEX} has 2 annotations of image 99, which it does not" in rejected[1].detail
+
+
+ODD = {
+    "text": "word",
+    "nothing": None,
+    "number": 3,
+    "list of an image": {"image_id": [1]},
+    "none": {},
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_entry_that_is_no_annotation_goes_alone(kind: str, tmp_path: Path):
+    sources.isaid(tmp_path)
+    edit(tmp_path / INDEX, lambda it: it["annotations"].insert(1, ODD[kind]))
+    (image,), rejected = read_all("isaid", tmp_path)
+    assert len(image.objects) == 2 and rules(rejected) == ["broken_label"]
+    assert f"{INDEX}: annotation 2: it" in rejected[0].detail
+    assert "expected" in rejected[0].detail and "Error" not in rejected[0].detail
+
+
+@pytest.mark.parametrize(
+    ("said", "fits"),
+    [
+        ({"width": 65}, False),
+        ({"height": 64, "width": 48}, False),
+        ({"width": 0}, True),
+        ({"height": None}, True),
+        ({"width": "wide"}, True),
+    ],
+)
+def test_an_index_that_says_another_size_loses_its_image(said: dict, fits: bool, tmp_path: Path):
+    sources.isaid(tmp_path / "a")
+    sources.rrsis_d(tmp_path / "b")
+    for root, index in (("a", INDEX), ("b", "rrsisd/instances.json")):
+        edit(tmp_path / root / index, lambda it: it["images"][0].update(said))
+    for row, root in (("isaid", "a"), ("rrsis-d", "b")):
+        (image,), rejected = read_all(row, tmp_path / root)
+        assert (image is not None) == fits
+        assert rules(rejected) == ([] if fits else ["label_size"])
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "fits"),
+    [("64", "48", True), ("48", "64", False), ("0", "0", True), ("", "49", True), ("x", "2", True)],
+)
+def test_a_voc_label_of_another_size_loses_its_image(width, height, fits, tmp_path: Path):
+    sources.dior(tmp_path)
+    path = next(tmp_path.rglob("*.xml"))
+    size = f"<size><width>{width}</width><height>{height}</height></size><object>"
+    path.write_text(path.read_text().replace("<object>", size, 1))
+    (image,), rejected = read_all("dior", tmp_path)
+    assert (image is not None) == fits
+    assert rules(rejected) == ([] if fits else ["label_size"])
 
 
 def coco(*names: str, **annotation: object) -> str:
@@ -100,13 +157,16 @@ def test_an_image_with_a_mask_that_no_index_lists_is_noted_and_kept(tmp_path: Pa
     assert "masks/boxes.json has no entry" in rejected[0].detail
 
 
-def test_entries_of_a_labelled_set_without_image_are_counted(tmp_path: Path):
+def test_each_image_that_a_labelled_set_lacks_is_noted_with_its_path(tmp_path: Path):
     root = sets.write_set(tmp_path / "roofs", images=1)
     sources.text(root / "masks/boxes.json", coco("0.jpg", "images/0.jpg", "9.jpg", **BOX))
     (image,), rejected = read_all(None, root)
     assert len(image.boxes) == 1
-    assert [(r.rule, r.key, r.value) for r in rejected] == [("missing_image", "", 2)]
-    assert "lists 2 images that images/ lacks, first '9.jpg'" in rejected[0].detail
+    assert [(r.rule, r.key, r.value) for r in rejected] == [
+        ("missing_image", "images/9.jpg", 0),
+        ("missing_image", "images/images/0.jpg", 0),
+    ]
+    assert rejected[0].detail == "masks/boxes.json lists it with 0 annotations"
 
 
 def refs_of(root: Path, **keys: object) -> None:

@@ -12,6 +12,7 @@ from unigeoseg.data.annotated import (
     LabelledObject,
     LabelledText,
 )
+from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.patch import UNKNOWN_REGION
 from unigeoseg.data.patches import cut
 from unigeoseg.errors import OptionError
@@ -129,6 +130,14 @@ def test_texts_go_with_the_whole_image():
     whole, *parts = cut(image(texts=(text,), objects=(target,)), pytest.fail, size=32, stride=16)
     assert whole.texts == (text,) and whole.pixels.shape == (40, 56, 3) and not whole.categories
     assert len(parts) == 6 and not any(part.texts for part in parts)
+    (told,) = cut(image(texts=(text,)), pytest.fail, size=32, stride=16)
+    assert told.pixels.shape == (40, 56, 3)  # windows without any label would say nothing
+
+
+def test_every_patch_knows_what_the_whole_image_shows():
+    parts = list(cut(image(), pytest.fail, size=32, stride=16))
+    shown = perceptual_hash(image().pixels)
+    assert shown is not None and {part.image_phash for part in parts} == {shown}
 
 
 def test_more_pieces_than_ids_drop_the_patch():

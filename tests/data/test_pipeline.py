@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 import builds
+import sources
 from unigeoseg.data import engine
 from unigeoseg.data.dataset import SUMMARY, Dataset
 from unigeoseg.data.ledger import StrictError, refuse
@@ -42,6 +44,31 @@ def test_a_build_has_every_family_and_says_what_it_dropped(dataset: Dataset):
 def test_no_file_names_the_time_or_the_place(dataset: Dataset, towns: Path):
     for name, content in builds.files(dataset.path).items():
         assert str(towns).encode() not in content, name
+
+
+def test_a_ledger_of_broken_files_is_the_same_bytes_wherever_they_lie(tmp_path: Path):
+    """What PIL, GDAL and the system say holds the path of the file."""
+    first = builds.write_towns(tmp_path / "a" / "towns", images=5)
+    damage = (
+        b"no picture",
+        cv2.imencode(".jp2", np.zeros((64, 64, 3), np.uint16))[1].tobytes()[:90],
+    )
+    for number, content in enumerate((*damage, b"")):
+        (first / "images" / f"{number:03}.png").write_bytes(content)
+    whole = (first / "images" / "003.png").read_bytes()
+    (first / "images" / "003.png").write_bytes(whole[: len(whole) // 2] + whole[-20:])
+    sources.tiff(first / "images" / "005.tif", np.full((3, 128, 128), np.nan, np.float32))
+    cut = sources.many_bands(4, "uint16")
+    sources.tiff(first / "images" / "006.tif", cut)
+    packed = (first / "images" / "006.tif").read_bytes()
+    (first / "images" / "006.tif").write_bytes(packed[: len(packed) // 2])
+    second = Path(shutil.copytree(first, tmp_path / "it's another place" / "towns"))
+    built = [builds.built(folder, folder.parent / "out") for folder in (first, second)]
+    assert built[0].summary["rejections"]["read"]["unreadable_image"] >= 5
+    one, other = (builds.files(each.path) for each in built)
+    assert one == other
+    ledger = list(read_rows(built[0].path / "ledger.parquet"))
+    assert not [row for row in ledger if str(tmp_path) in row["detail"]]
 
 
 def test_two_processes_write_the_same_bytes(dataset: Dataset, towns: Path, tmp_path: Path):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.audit import Seen, perceptual_hash, twins
+from unigeoseg.data.audit import SEEN, Seen, perceptual_hash, shown_by
 from unigeoseg.data.dataset import SUMMARY, Dataset
 from unigeoseg.data.folders import sets_in
 from unigeoseg.data.parquet import Row
@@ -67,7 +67,7 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
             f"the patches of {dataset.path} are of size and stride {cut}, an index needs "
             f"{(SIZE, STRIDE)}; build it without --size and --stride"
         )
-    rows = list(dataset.image_rows(("id", "source", "key", "group", "phash", "unknown")))
+    rows = list(dataset.image_rows((*SEEN, "unknown")))
     unknown = frozenset(row["id"] for row in rows if row["unknown"] is not None)
     tests = _tests(rows)
     trained = frozenset(row["id"] for row in rows if row["group"] not in tests)
@@ -100,7 +100,7 @@ def _tests(rows: Iterable[Row]) -> frozenset[str]:
 
 
 def _seen(row: Row, split: Split) -> Seen:
-    return Seen(row["id"], row["source"], row["key"], row["group"], split, row["phash"])
+    return Seen(**{name: row[name] for name in SEEN} | {"split": split})
 
 
 def leaked(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
@@ -114,8 +114,7 @@ def leaked(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
         for image in tested
         if image.group in groups or (image.source, Path(image.key).stem) in files
     }
-    alike = {twin.kept.id for twin in twins([*tested, *trained]) if twin.leak}
-    return frozenset(known | alike)
+    return shown_by(tested, trained) | known
 
 
 def trained_on(data: Path) -> Iterator[Seen]:
@@ -133,7 +132,7 @@ def trained_on(data: Path) -> Iterator[Seen]:
 def _of_dataset(folder: Path) -> Iterator[Seen]:
     dataset = Dataset.open(folder)
     tests = _tests(dataset.image_rows(("source", "group")))
-    for row in dataset.image_rows(("id", "source", "key", "group", "bytes")):
+    for row in dataset.image_rows(("id", "source", "key", "group", "image_phash", "bytes")):
         if row["group"] not in tests:
             yield from _windows(row, decode_png(row["bytes"], row["id"]))
 
@@ -150,7 +149,8 @@ def _of_sets(folder: Path) -> Iterator[Seen]:
         for row in rows:
             if row["group"] not in tests:
                 path = opened.folder.path(row["key"])
-                yield from _windows(row, read_image(path, opened.source.bands).pixels)
+                pixels = read_image(path, opened.source.bands).pixels
+                yield from _windows(row | {"image_phash": perceptual_hash(pixels)}, pixels)
 
 
 def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[Seen]:
@@ -158,7 +158,8 @@ def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[Seen]:
     for window in plan_tiles(width, height, SIZE, SIZE - STRIDE):
         phash = perceptual_hash(pixels[window.toslices()])
         name = f"{row['source']}/{row['key']}/{window.col_off},{window.row_off}"
-        yield Seen(name, row["source"], row["key"], row["group"], "train", phash)
+        place = row["source"], row["key"], row["group"]
+        yield Seen(name, *place, "train", phash, row["image_phash"])
 
 
 def balanced(candidates: Iterable[Sample], total: int) -> Iterator[Sample]:

@@ -40,8 +40,8 @@ class Dataset:
         """Open a dataset; of its shards only the columns are looked at.
 
         Raises:
-            DataError: If there is no whole dataset, or it is of another version, or a shard is
-                missing, damaged or has other columns.
+            DataError: If there is no whole dataset, or it or a shard is of another version, or a
+                shard is missing, damaged or has other columns.
         """
         dataset = cls.unchecked(path)
         dataset.check_columns()
@@ -76,8 +76,12 @@ class Dataset:
         """
         shards = [(shard, IMAGES) for shard in self.images]
         for shard, schema in [*shards, *((shard, TRIPLETS) for shard in self.triplets)]:
-            if schema_of(shard) != schema:
-                raise DataError(f"{shard} has other columns than schema {VERSION}; build it again")
+            found = schema_of(shard)
+            if found != schema or found.metadata != schema.metadata:
+                raise DataError(
+                    f"{shard} has other columns than schema {VERSION}, or says another schema; "
+                    "build it again"
+                )
 
     def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, Mapping[str, Any]]]:
         """A copy in another process reads for itself: what is remembered stays behind."""

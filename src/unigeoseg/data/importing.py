@@ -35,7 +35,7 @@ def import_benchmark(root: Path, out: Path, licence: str) -> Dataset:
             for patch, samples in _patches(root, licence):
                 for sample in samples:
                     shards.triplet(triplet_row(sample))
-                shards.image(image_row(patch, perceptual_hash(patch.pixels)))
+                shards.image(image_row(patch, patch.image_phash))
         summarise(folder, shards.summary(), {"imported": "benchmark", "licence": licence})
     return Dataset.open(out)
 
@@ -56,6 +56,7 @@ def _patch(path: Path, sample: Sample) -> Patch:
         raise DataError(
             f"{path} is {size} (H, W), its mask {(sample.height, sample.width)}: they must be equal"
         )
+    pixels = np.ascontiguousarray(shown[..., ::-1], dtype=np.uint8)
     return Patch(
         source=sample.source,
         key=sample.image,
@@ -65,8 +66,9 @@ def _patch(path: Path, sample: Sample) -> Patch:
         licence=sample.licence,
         gsd_m=None,
         grid=None,
-        pixels=np.ascontiguousarray(shown[..., ::-1], dtype=np.uint8),
+        pixels=pixels,
         regions=np.zeros(shown.shape[:2], np.uint16),
         categories={},
         split=sample.split,
+        image_phash=perceptual_hash(pixels),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from unigeoseg.data.catalog import CATALOG
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.readers import Item, open_source, recognise
+from unigeoseg.data.readers.reading import without_place
 from unigeoseg.data.readers.walk import paths_below
 from unigeoseg.data.source import Source
 from unigeoseg.errors import DataError, OptionError
@@ -80,7 +81,7 @@ def unreadable(name: str, key: str, error: Exception, directory: Path) -> Reject
 
     The directory is named by its last part, so that the ledger is the same on every machine.
     """
-    detail = _named(error, directory).replace(str(directory), directory.name)
+    detail = without_place(_named(error, directory), directory, directory.name)
     return Rejection("read", "unreadable_source", name, key, detail)
 
 

@@ -13,7 +13,7 @@ class Rejection:
 
     Attributes:
         stage: Where it was dropped: "read", "patch", "candidate", "rule", "judge", "write",
-            "score", "cap", "duplicate" or "leak".
+            "score", "cap", "duplicate", "leak" or "merge".
         rule: Which rule it broke, such as "area_share".
         source: Name of the catalogue's row.
         key: Path of the image below the source's directory.

@@ -6,13 +6,13 @@ Of each image and triplet a few words are held in memory; pictures and masks pas
 
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.data.audit import Seen, split_leaks, twins
+from unigeoseg.data.audit import NEAR_BITS, SEEN, Seen, Twin, split_leaks, twins
 from unigeoseg.data.draft import PUBLISHED
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.parquet import read_rows
@@ -20,7 +20,7 @@ from unigeoseg.data.plan import Options
 from unigeoseg.data.rows import ledger_rows
 from unigeoseg.data.shards import Shards
 from unigeoseg.data.split import assign
-from unigeoseg.data.unit import IMAGE_GROUP
+from unigeoseg.data.unit import IMAGE_GROUP, no_triplet
 
 Folders = Sequence[Path]
 _TRIPLET = ("id", "image", "category_id", "source", "family", "writer")
@@ -34,11 +34,14 @@ class Choice:
         splits: The split of each image that stays, by its id.
         triplets: Ids of the triplets that stay.
         rejections: What went, in order.
+        twins: How many images went because one of another group shows the same, by stage
+            ("leak" between splits, "duplicate" within one), their source and that of the others.
     """
 
     splits: dict[str, str]
     triplets: frozenset[str]
     rejections: tuple[Rejection, ...]
+    twins: Mapping[tuple[str, str, str], int]
 
 
 def choose(folders: Folders, options: Options) -> Choice:
@@ -58,18 +61,21 @@ def choose(folders: Folders, options: Options) -> Choice:
         options: Of the build.
     """
     noted: list[Rejection] = []
-    images = _without_twins(_split(list(_seen(folders)), noted.append), noted.append)
-    splits = {image.id: image.split for image in images}
-    kept = _triplets(folders, splits, noted.append)
-    _keep_diverse(kept, _by_diversity(folders, splits, options), noted.append)
+    seen = _split(list(_seen(folders)), noted.append)
+    alike = {twin.dropped.id: twin for twin in twins(seen)}
+    for twin in alike.values():
+        noted.append(_of_twin(twin))
+    images = {image.id: image for image in seen if image.id not in alike}
+    kept = _triplets(folders, images, noted.append)
+    _keep_diverse(kept, _by_diversity(folders, images, options), noted.append)
     chosen = _capped(kept, noted.append, seed=options.seed, cap=options.cap)
-    return Choice(splits, frozenset(chosen), tuple(noted))
+    splits = {image.id: image.split for image in images.values()}
+    return Choice(splits, frozenset(chosen), tuple(noted), _by_pair(alike.values()))
 
 
 def _seen(folders: Folders) -> Iterator[Seen]:
-    names = ("id", "source", "key", "group", "split", "phash")
     for folder in folders:
-        for row in read_rows(folder / "images.parquet", names):
+        for row in read_rows(folder / "images.parquet", SEEN):
             yield Seen(**row)
 
 
@@ -98,65 +104,92 @@ def _split(images: Sequence[Seen], note: RejectionHandler) -> list[Seen]:
     return kept
 
 
-def _without_twins(images: Sequence[Seen], note: RejectionHandler) -> list[Seen]:
-    dropped = set()
-    for twin in twins(images):
-        dropped.add(twin.dropped.id)
-        stage = "leak" if twin.leak else "duplicate"
-        detail = f"image {twin.dropped.id} shows what {twin.kept.id} of {twin.kept.key} shows"
-        note(_of_image(stage, "near_duplicate", twin.dropped, detail, float(twin.bits)))
-    return [image for image in images if image.id not in dropped]
+def _stage(twin: Twin) -> str:
+    return "leak" if twin.leak else "duplicate"
+
+
+def _of_twin(twin: Twin) -> Rejection:
+    detail = f"image {twin.dropped.id} shows what {twin.kept.id} of {twin.kept.key} shows"
+    bits, limit = float(twin.bits), float(NEAR_BITS)
+    return _of_image(_stage(twin), "near_duplicate", twin.dropped, detail, value=bits, limit=limit)
+
+
+def _by_pair(found: Iterable[Twin]) -> Counter[tuple[str, str, str]]:
+    """Images, not patches, by stage, their source and that of the images that stay."""
+    pairs = {
+        (_stage(twin), twin.dropped.source, twin.kept.source, twin.dropped.key) for twin in found
+    }
+    return Counter(pair[:3] for pair in sorted(pairs))
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     id: str
-    image: str
+    image: Seen
     category: int
-    source: str
     reasoning: bool  # a question that was written here
 
 
-def _triplets(folders: Folders, splits: dict[str, str], note: RejectionHandler) -> dict[str, _Kept]:
+def _triplets(
+    folders: Folders, images: Mapping[str, Seen], note: RejectionHandler
+) -> dict[str, _Kept]:
     kept: dict[str, _Kept] = {}
+    copies: Counter[str] = Counter()
     for folder in folders:
         for row in read_rows(folder / "triplets.parquet", _TRIPLET):
-            if row["image"] not in splits:
+            image = images.get(row["image"])
+            if image is None:
                 continue
             if row["id"] in kept:
-                detail = f"triplet {row['id']}"
-                note(Rejection("duplicate", "same_triplet", row["source"], "", detail))
+                copies[row["id"]] += 1
+                detail, count = f"triplet {row['id']}", float(copies[row["id"]] + 1)
+                note(_of_image("duplicate", "same_triplet", image, detail, value=count, limit=1.0))
             reasoning = row["family"] in ("attribute", "context") and row["writer"] != PUBLISHED
-            one = _Kept(row["id"], row["image"], row["category_id"], row["source"], reasoning)
+            one = _Kept(row["id"], image, row["category_id"], reasoning)
             kept.setdefault(row["id"], one)
     return kept
 
 
-def _by_diversity(folders: Folders, splits: dict[str, str], options: Options) -> dict[str, bool]:
-    """Whether each image is among the share of its source with the most categories.
+@dataclass(frozen=True, slots=True)
+class _Diversity:
+    """How many categories an image has, its rank in its source, from 1, and the last that stays."""
+
+    categories: int
+    rank: int
+    limit: int
+
+
+def _by_diversity(
+    folders: Folders, images: Mapping[str, Seen], options: Options
+) -> dict[str, _Diversity]:
+    """Where each image is among those of its source, the ones with the most categories first.
 
     Of equally many the lowest hashes of seed and id come first.
     """
     by_source: defaultdict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
     for folder in folders:
         for row in read_rows(folder / "images.parquet", ("id", "source", "regions")):
-            if row["id"] in splits:
+            if row["id"] in images:
                 categories = {region["category"] for region in row["regions"]}
                 lot = (-len(categories), _lot(options.seed, row["id"]), row["id"])
                 by_source[row["source"]].append(lot)
     return {
-        image: rank < math.ceil(options.diverse * len(lots))
+        image: _Diversity(-less, rank, math.ceil(options.diverse * len(lots)))
         for lots in by_source.values()
-        for rank, (_, _, image) in enumerate(sorted(lots))
+        for rank, (less, _, image) in enumerate(sorted(lots), start=1)
     }
 
 
-def _keep_diverse(kept: dict[str, _Kept], diverse: dict[str, bool], note: RejectionHandler) -> None:
+def _keep_diverse(
+    kept: dict[str, _Kept], diversity: Mapping[str, _Diversity], note: RejectionHandler
+) -> None:
     """Drop reasoning questions about images that are not diverse; in place."""
     for each in list(kept.values()):
-        if each.reasoning and not diverse[each.image]:
-            detail = f"triplet {each.id} of image {each.image}"
-            note(Rejection("cap", "diversity", each.source, "", detail))
+        place = diversity[each.image.id]
+        if each.reasoning and place.rank > place.limit:
+            said = f"triplet {each.id} of image {each.image.id} with {place.categories} categories"
+            rank, limit = float(place.rank), float(place.limit)
+            note(_of_image("cap", "diversity", each.image, said, value=rank, limit=limit))
             del kept[each.id]
 
 
@@ -174,11 +207,8 @@ def _capped(
         chosen |= {each.id for each in members[:cap]}
         for each in members[cap:]:
             detail = f"triplet {each.id} of category {each.category}"
-            note(
-                Rejection(
-                    "cap", "category", each.source, "", detail, float(len(members)), float(cap)
-                )
-            )
+            count, limit = float(len(members)), float(cap)
+            note(_of_image("cap", "category", each.image, detail, value=count, limit=limit))
     return chosen
 
 
@@ -189,10 +219,10 @@ def _lot(seed: int, name: str) -> bytes:
 def write_shards(out: Path, folders: Folders, choice: Choice) -> dict[str, Any]:
     """Write the shards and the ledger of what was chosen, in the order of the units.
 
-    Images without a triplet are left out.
+    Images without a triplet are left out and noted.
 
     Returns:
-        Counts, licences and rejections; see `Shards.summary`.
+        Counts, licences and rejections, see `Shards.summary`; and the choice's `twins`.
     """
     written: set[str] = set()
     with Shards(out) as shards:
@@ -206,12 +236,26 @@ def write_shards(out: Path, folders: Folders, choice: Choice) -> dict[str, Any]:
             for row in read_rows(folder / "images.parquet", batch=IMAGE_GROUP):
                 if row["id"] in used:
                     shards.image(row | {"split": choice.splits[row["id"]]})
+                elif row["id"] in choice.splits:
+                    place = row["source"], row["key"], row["x"], row["y"]
+                    shards.ledger(ledger_rows([no_triplet(*place)]))
             shards.ledger(read_rows(folder / "ledger.parquet"))
         shards.ledger(ledger_rows(choice.rejections))
-    return shards.summary()
+    names = ("stage", "dropped", "kept")
+    pairs = [
+        dict(zip(names, pair, strict=True)) | {"images": count}
+        for pair, count in choice.twins.items()
+    ]
+    return shards.summary() | {"twins": pairs}
 
 
 def _of_image(
-    stage: str, rule: str, image: Seen, detail: str, value: float | None = None
+    stage: str,
+    rule: str,
+    image: Seen,
+    detail: str,
+    *,
+    value: float | None = None,
+    limit: float | None = None,
 ) -> Rejection:
-    return Rejection(stage, rule, image.source, image.key, detail, value)
+    return Rejection(stage, rule, image.source, image.key, detail, value, limit)

@@ -35,6 +35,7 @@ class Patch:
         boxes: Objects with boxes alone, in pixels of the patch.
         texts: The source's own instructions, in pixels of the patch.
         split: The published split, or empty.
+        image_phash: `audit.perceptual_hash` of the whole image, or None.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Patch:
     boxes: tuple[LabelledBox, ...] = ()
     texts: tuple[LabelledText, ...] = ()
     split: str = ""
+    image_phash: int | None = None
 
     @cached_property
     def id(self) -> str:

@@ -15,6 +15,7 @@ from unigeoseg.data.annotated import (
     LabelledObject,
     larger_first,
 )
+from unigeoseg.data.audit import perceptual_hash
 from unigeoseg.data.boxes import present, without
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
@@ -57,13 +58,15 @@ def cut(
     if image.texts and not whole:
         told = replace(image, classes=None, objects=(), boxes=())
         yield from _patches(told, [Window(0, 0, width, height)], reject, texts=True)
+        if image.classes is None and not image.objects and not image.boxes:
+            return  # its windows would have no label at all
     yield from _patches(image, windows, reject, texts=whole)
 
 
 def _patches(
     image: AnnotatedImage, windows: list[Window], reject: RejectionHandler, *, texts: bool
 ) -> Iterator[Patch]:
-    objects = larger_first(image.objects)
+    objects, phash = larger_first(image.objects), perceptual_hash(image.pixels)
     for window in windows:
         found = _regions(image, objects, window)
         if found is None:
@@ -87,6 +90,7 @@ def _patches(
             boxes=boxes,
             texts=image.texts if texts else (),
             split=image.split,
+            image_phash=phash,
         )
 
 

@@ -76,8 +76,9 @@ class ReasoningWriter(PatchWriter):
         All of them have to be seen well, since the question counts them.
         """
         least = min(each.area_px for each in self._run.members(source))
-        if least * _SEEN < self._patch.regions.size:
-            self._note("hidden", node, "another of its kind is hardly seen", least)
+        limit = self._patch.regions.size / _SEEN
+        if least < limit:
+            self._note("hidden", node, "one of its kind is hardly seen", (least, limit))
             return
         options = [
             option

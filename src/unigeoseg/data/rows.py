@@ -25,8 +25,9 @@ from unigeoseg.geo.mask import Rle, area, decode, encode_labels
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.sample import Sample
 
-VERSION = 1
+VERSION = 2
 """Version of these tables; a reader refuses another one."""
+_STAMP = {"unigeoseg.schema": str(VERSION)}  # each file says it too
 
 IMAGES = pa.schema(
     {
@@ -45,15 +46,17 @@ IMAGES = pa.schema(
         "transform": pa.list_(pa.float64()),
         "split": pa.string(),
         "phash": pa.uint64(),
+        "image_phash": pa.uint64(),
         "labelled": pa.list_(pa.uint16()),
         "regions": pa.list_(
             pa.struct({"region": pa.uint16(), "category": pa.uint16(), "rle": pa.string()})
         ),
         "unknown": pa.string(),
-    }
+    },
+    _STAMP,
 )
-"""One row per patch. `crs` (WKT), `transform` (a, b, c, d, e, f), `phash` and `unknown` (the pixels
-that nobody knows, as run-lengths) may be null."""
+"""One row per patch. `crs` (WKT), `transform` (a, b, c, d, e, f), `phash`, `image_phash` (that of
+the whole image) and `unknown` (the pixels that nobody knows, as run-lengths) may be null."""
 
 TRIPLETS = pa.schema(
     {
@@ -81,7 +84,8 @@ TRIPLETS = pa.schema(
         "licence": pa.string(),
         "group": pa.string(),
         "split": pa.string(),
-    }
+    },
+    _STAMP,
 )
 """One row per triplet; `text` is what a model reads, `points` and `box` are pixels."""
 
@@ -94,7 +98,8 @@ LEDGER = pa.schema(
         "detail": pa.string(),
         "value": pa.float64(),
         "limit": pa.float64(),
-    }
+    },
+    _STAMP,
 )
 """One row per rejection."""
 
@@ -121,6 +126,7 @@ def image_row(patch: Patch, phash: int | None) -> Row:
         "transform": None if grid is None else [float(each) for each in tuple(grid.transform)[:6]],
         "split": patch.split,
         "phash": phash,
+        "image_phash": patch.image_phash,
         "labelled": sorted(patch.labelled),
         "regions": [
             {"region": region, "category": patch.categories[region], "rle": rle["counts"]}
@@ -157,6 +163,7 @@ def patch_of(row: Mapping[str, Any]) -> Patch:
         categories={each["region"]: each["category"] for each in row["regions"]},
         labelled=frozenset(row["labelled"]),
         split=row["split"],
+        image_phash=row["image_phash"],
     )
 
 

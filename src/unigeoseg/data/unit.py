@@ -138,7 +138,9 @@ class Job:
             cuts = self._cut(unit, tools.segment, noted)
             for patch, scored, rejected in in_order(instructed, cuts, tools.at_once):
                 ledger.write(ledger_rows(rejected))
-                write_patch(patch, scored, images, triplets)
+                if not write_patch(patch, scored, images, triplets):
+                    bare = no_triplet(patch.source, patch.key, patch.x, patch.y)
+                    ledger.write(ledger_rows([bare]))
             ledger.write(ledger_rows(noted))
             return triplets.rows
 
@@ -216,12 +218,19 @@ def patches(
 
 def write_patch(
     patch: Patch, instructions: Iterable[Scored], images: TableWriter, triplets: TableWriter
-) -> None:
-    """Write a patch and its triplets; a patch without any is not written."""
+) -> int:
+    """Write a patch and its triplets, and count them; a patch without any is not written."""
     samples = samples_of(patch, instructions)
     if samples:
         images.write([image_row(patch, perceptual_hash(patch.pixels))])
         triplets.write(triplet_row(sample) for sample in samples)
+    return len(samples)
+
+
+def no_triplet(source: str, key: str, x: int, y: int) -> Rejection:
+    """The note of a patch that no triplet is of, so that it is not in the dataset."""
+    detail = f"patch at x {x}, y {y}"
+    return Rejection("merge", "no_triplet", source, key, detail, 0.0, 1.0)
 
 
 def samples_of(patch: Patch, instructions: Iterable[Scored]) -> list[Sample]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from unigeoseg.data.audit import perceptual_hash
+from unigeoseg.data.audit import SEEN, Seen, leaks, perceptual_hash
 from unigeoseg.data.catalog import CATALOG
 from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.files import sha256
@@ -23,7 +23,7 @@ from unigeoseg.sample import Split
 SHOWN = 20
 """Failures that are kept in words; all are counted."""
 
-_MAY_BE_NULL = frozenset(("gsd_m", "crs", "transform", "phash", "unknown", "box"))
+_MAY_BE_NULL = frozenset(("gsd_m", "crs", "transform", "phash", "image_phash", "unknown", "box"))
 
 
 @dataclass
@@ -72,6 +72,7 @@ def verify(dataset: Dataset) -> Verification:
     if report.passed:
         dataset.check_columns()
         _check_rows(dataset, report)
+        _check_leaks(dataset, report)
     return report
 
 
@@ -100,6 +101,17 @@ def _check_rows(dataset: Dataset, report: Verification) -> None:
     for what in ("images", "triplets"):
         said, found = dataset.summary[what], seen[what]
         report.check("count", said == found, f"{found} {what}, expected {said}")
+
+
+def _check_leaks(dataset: Dataset, report: Verification) -> None:
+    """Audit what the images of different splits show, by the hashes that are stored."""
+    rows = (row for row in dataset.image_rows(SEEN) if row["split"] in get_args(Split))
+    seen = [Seen(**row) for row in rows if None not in (row["source"], row["key"], row["group"])]
+    found = {twin.dropped.id: twin.kept for twin in leaks(seen)}
+    for each in seen:
+        kept = found.get(each.id, each)
+        message = f"image {each.id} in {each.split} shows what {kept.id} in {kept.split} shows"
+        report.check("split leak", each.id not in found, message)
 
 
 def _check_unique(name: str, ids: set[str], report: Verification) -> None:

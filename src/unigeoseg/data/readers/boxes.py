@@ -19,7 +19,7 @@ from unigeoseg.errors import DataError
 Corners = Sequence[Sequence[float]]
 P = ParamSpec("P")
 
-_DIGITS = 9  # of a class id; more are none
+_DIGITS = 9  # of a class id or a side; more are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,13 @@ def yolo(reading: Reading, image: Decoded) -> Labels:
 
 
 def voc(reading: Reading, image: Decoded) -> Labels:
-    """Pascal VOC: `object/name` with `bndbox`, or `robndbox` with its corners (DIOR-R)."""
+    """Pascal VOC: `object/name` with `bndbox`, or `robndbox` with its corners (DIOR-R).
+
+    Raises:
+        Refused: If the file is missing or broken, or its `size` is not the image's.
+    """
     root = _xml(read_text(reading.label_path))
+    _check_size(root, image.pixels.shape[:2])
     return _labels(reading, image, _xml_boxes(root.iter("object"), "name", _voc_corners))
 
 
@@ -181,6 +186,17 @@ def _xml_boxes(
     for number, item in enumerate(objects, start=1):
         found = _attempt(corners, item)
         yield Found(f"object {number}", (item.findtext(name) or "").strip(), found)
+
+
+def _check_size(root: Element, shape: tuple[int, int]) -> None:
+    """Refuse a `size` that is not the image's; 0 and no number say nothing."""
+    said = [root.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
+    sides = [int(side) if side.isdecimal() and len(side) <= _DIGITS else 0 for side in said]
+    if all(sides) and tuple(sides) != shape:
+        raise Refused(
+            "label_size",
+            f"the label says {tuple(sides)} (H, W), its image is {shape}; make them equal",
+        )
 
 
 def _voc_corners(item: Element) -> Corners:

@@ -1,5 +1,7 @@
 """COCO files: one index of objects with polygons, run-lengths or boxes for many images."""
 
+import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,13 +36,17 @@ class Coco:
         names: Image id -> file name, as `plain_path` writes it; a file may have several ids.
         categories: Id -> class name; empty if the file has none.
         annotations: File name -> its annotations, in the order of the file; names in order.
-        strays: How many annotations are of images that the file does not list.
+        sizes: File name -> rows and columns (H, W) of the image, where the file says them.
+        strays: How many annotations are of each image id that the file does not list.
+        broken: Annotations that cannot be told an image, and why.
     """
 
     names: Mapping[Any, str]
     categories: Mapping[int, str]
     annotations: Mapping[str, tuple[Annotation, ...]]
-    strays: int
+    sizes: Mapping[str, tuple[int, int]]
+    strays: Mapping[Any, int]
+    broken: tuple[str, ...]
 
 
 def load(path: Path) -> Coco:
@@ -62,19 +68,63 @@ def _load(path: Path, _changed: int, _size: int) -> Coco:
     try:
         names = {image["id"]: _file_name(image["file_name"]) for image in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
-        found: dict[str, list[Annotation]] = {name: [] for name in sorted(names.values())}
-        strays = 0
-        for annotation in content["annotations"]:
-            name = names.get(annotation["image_id"])
-            strays += name is None
-            if name is not None:
-                found[name].append(annotation)
+        sizes = {_file_name(image["file_name"]): _said_size(image) for image in content["images"]}
+        annotations = list(content["annotations"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path} is no COCO file ({error!r} missing or of the wrong type): it needs images, "
             "categories and annotations"
         ) from error
-    return Coco(names, categories, {key: tuple(value) for key, value in found.items()}, strays)
+    found: dict[str, list[Annotation]] = {name: [] for name in sorted(names.values())}
+    strays: Counter[Any] = Counter()
+    broken = []
+    for number, annotation in enumerate(annotations, start=1):
+        fault = _fault(annotation)
+        if fault:
+            broken.append(f"annotation {number}: {fault}")
+        elif annotation["image_id"] in names:
+            found[names[annotation["image_id"]]].append(annotation)
+        else:
+            strays[annotation["image_id"]] += 1
+    return Coco(
+        names,
+        categories,
+        {name: tuple(members) for name, members in found.items()},
+        {name: size for name, size in sizes.items() if size is not None},
+        strays,
+        tuple(broken),
+    )
+
+
+def _fault(annotation: Any) -> str:  # noqa: ANN401 - from a file
+    """What keeps an annotation from being of an image, or nothing."""
+    if not isinstance(annotation, dict):
+        return f"it is {reprlib.repr(annotation)}, expected an object"
+    image = annotation.get("image_id")
+    if not isinstance(image, int | float | str):
+        return f"its image_id is {reprlib.repr(image)}, expected a number or a text"
+    return ""
+
+
+def _said_size(image: Annotation) -> tuple[int, int] | None:
+    """Rows and columns of an image's entry; None where it does not say both."""
+    size = image.get("height"), image.get("width")
+    if all(isinstance(side, int) and side > 0 for side in size):
+        return size  # type: ignore[return-value]
+    return None
+
+
+def check_size(coco: Coco, name: str, shape: tuple[int, int]) -> None:
+    """Check that a picture is as large as a COCO file says.
+
+    Raises:
+        Refused: If it is not: outlines of another size mean other places.
+    """
+    said = coco.sizes.get(name, shape)
+    if said != shape:
+        raise Refused(
+            "label_size", f"the index says {said} (H, W), its image is {shape}; make them equal"
+        )
 
 
 def _file_name(name: Any) -> str:  # noqa: ANN401 - from a file
@@ -143,30 +193,40 @@ def entry(reading: Reading) -> tuple[Index, Coco, str]:
 
 
 def strays(whole: Reading) -> None:
-    """Note, for each index, how many annotations are of images that it does not list."""
+    """Note annotations without an image, for each index; see `note_strays`."""
     for path, _ in indexes(whole.folder):
         note_strays(whole, path, load(whole.folder.path(path)))
 
 
 def note_strays(whole: Reading, path: str, coco: Coco) -> None:
-    """Note how many annotations of an index are of images that it does not list."""
-    if coco.strays:
-        detail = f"{path} has {coco.strays} annotations of images that it does not list"
-        whole.note("missing_image", detail, coco.strays, 0)
+    """Note each image that annotations of an index are of and that it does not list.
+
+    Entries that are no annotations are noted one by one.
+    """
+    for image, count in coco.strays.items():
+        detail = f"{path} has {count} annotations of image {image!r}, which it does not list"
+        whole.note("missing_image", detail, count, 0)
+    for said in coco.broken:
+        whole.note("broken_label", f"{path}: {said}")
 
 
 def labels(reading: Reading, image: Decoded) -> Labels:
     """The objects and boxes of an image.
 
     Raises:
-        Refused: If its index has no entry for it.
+        Refused: If its index has no entry for it, or one of another size.
     """
     _, coco, name = entry(reading)
     return gather(reading, coco, name, image.pixels.shape[:2])
 
 
 def gather(reading: Reading, coco: Coco, name: str, shape: tuple[int, int]) -> Labels:
-    """Objects and boxes of the image that a COCO file calls `name`; broken ones are noted."""
+    """Objects and boxes of the image that a COCO file calls `name`; broken ones are noted.
+
+    Raises:
+        Refused: If the picture has another size than the file says.
+    """
+    check_size(coco, name, shape)
     objects: list[LabelledObject] = []
     boxes: list[LabelledBox] = []
     for annotation in coco.annotations[name]:

@@ -1,5 +1,6 @@
 """GeoTIFF with GeoJSON: polygons in map coordinates, each with its class as a property."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,14 +47,11 @@ def labels(reading: Reading, image: Decoded) -> Labels:
 
 
 def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[LabelledObject]:  # noqa: ANN401
+    name = _class_of(feature, reading.folder.source.attribute)
     try:
-        name = feature["properties"][reading.folder.source.attribute]
         geometry = parse_shape(feature["geometry"])
     except _DAMAGE as error:
-        attribute = reading.folder.source.attribute
-        raise Refused(
-            "broken_label", f"expected a polygon and the property {attribute!r}: {error!r}"
-        ) from error
+        raise Refused("broken_label", f"its geometry is no polygon: {error!r}") from error
     category = reading.category(str(name))
     if category is None or not reading.folder.table.targets(category):
         return []
@@ -64,6 +62,18 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     if found is None:
         raise Refused("outside_image", "nothing of it lies in the image")
     return [found]
+
+
+def _class_of(feature: Any, attribute: str) -> Any:  # noqa: ANN401 - from a file
+    """The property that says a feature's class, after what the feature lacks was told."""
+    if not isinstance(feature, dict):
+        raise Refused("broken_label", f"it is {reprlib.repr(feature)}, expected an object")
+    properties = feature.get("properties")
+    if not isinstance(properties, dict) or attribute not in properties:
+        raise Refused("broken_label", f"it has no property {attribute!r}")
+    if not isinstance(feature.get("geometry"), dict):
+        raise Refused("broken_label", "it has no geometry, expected a polygon")
+    return properties[attribute]
 
 
 def _in_pixels(geometry: BaseGeometry, grid: Grid, crs: CRS) -> BaseGeometry:

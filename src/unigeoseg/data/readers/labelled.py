@@ -52,8 +52,8 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     """Class mask, objects and boxes of an image, whichever the set has.
 
     Raises:
-        Refused: If the set has masks and this image's is missing, damaged or of another size, or
-            if nothing labels the image.
+        Refused: If the set has masks and this image's is missing, damaged or of another size,
+            an index says another size, or nothing labels the image.
     """
     shape = image.pixels.shape[:2]
     name = Path(reading.item.key).name
@@ -85,15 +85,15 @@ def _agreed(
 
 
 def strays(whole: Reading) -> None:
-    """Note, for each index, how many of its images and annotations have no image."""
+    """Note, for each index, every image that it lists and the set lacks; and `note_strays`."""
     images = whole.folder.directory / "images"
     there = _names_in(images, images.stat().st_mtime_ns) if images.is_dir() else frozenset()
     for below, coco in _indexes(whole.folder).items():
         note_strays(whole, below, coco)
-        missing = [name for name in coco.annotations if name not in there]
-        if missing:
-            detail = f"{below} lists {len(missing)} images that images/ lacks, first {missing[0]!r}"
-            whole.note("missing_image", detail, len(missing), 0)
+        for name, members in coco.annotations.items():
+            if name not in there:
+                detail = f"{below} lists it with {len(members)} annotations"
+                whole.at(f"images/{name}").note("missing_image", detail, len(members), 0)
 
 
 @lru_cache(maxsize=8)

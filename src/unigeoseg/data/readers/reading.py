@@ -152,11 +152,15 @@ class Reading:
         self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
     ) -> None:
         """Note that something of the item was dropped."""
-        said = " ".join(detail.split())
+        name = self.folder.source.name
+        said = " ".join(without_place(detail, self.folder.directory, name).split())
         if len(said) > _DETAIL:
             said = f"{said[:_DETAIL]}..."
-        name = self.folder.source.name
         self.reject(Rejection("read", rule, name, self.item.key, said, value, limit))
+
+    def at(self, key: str) -> "Reading":
+        """The reading of another image of the source, of which nothing but its path is known."""
+        return Reading(self.folder, Item(key, group=""), self.reject)
 
     def category(self, name: str) -> int | None:
         """Category of an object's class name; None, and counted, if nobody knows it."""
@@ -187,6 +191,19 @@ class Reading:
         if path is None or not path.is_file():
             raise Refused("missing_label", f"{label or 'a label file'} is missing beside the image")
         return path
+
+
+def without_place(text: str, directory: Path, name: str) -> str:
+    """A message with `name` for a source's directory, so that it is the same on every machine.
+
+    A directory that is not absolute names no place, and its name may be any word of a text.
+    """
+    if not directory.is_absolute():
+        return text
+    shown = str(directory)
+    for written in (shown, repr(shown)[1:-1]):  # errors of the system quote it as Python does
+        text = text.replace(written, name)
+    return text
 
 
 def plain_path(path: str) -> str:

@@ -1,6 +1,6 @@
 """Sources with instructions of their own: referring expressions, phrases, questions."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from unigeoseg.data.annotated import LabelledObject, LabelledText
 from unigeoseg.data.readers.coco import (
     Annotation,
     category_of,
+    check_size,
     entry,
     image_key,
     index_path,
@@ -59,22 +60,23 @@ def refer_items(folder: Folder) -> list[Item]:
 
 
 def refer_strays(whole: Reading) -> None:
-    """Note, for each index, how many annotations and expressions have no image."""
+    """Note, for each index, every image that annotations or expressions are of and it lacks."""
     strays(whole)
     for path, index in indexes(whole.folder):
         lost = _refs_by_name(whole.folder, path, index).get("", ())
-        if lost:
-            detail = f"{len(lost)} expressions speak of images that {path} does not list"
-            whole.note("missing_image", detail, len(lost), 0)
+        for image, count in Counter(ref["image_id"] for ref in lost).items():
+            detail = f"{count} expressions speak of image {image!r}, which {path} does not list"
+            whole.note("missing_image", detail, count, 0)
 
 
 def refer_labels(reading: Reading, image: Decoded) -> Labels:
     """Referring expressions of an image and what they mean.
 
     Raises:
-        Refused: If the index has no entry for the image.
+        Refused: If the index has no entry for the image, or one of another size.
     """
     index, coco, name = entry(reading)
+    check_size(coco, name, image.pixels.shape[:2])
     annotations = {
         each["id"]: each for each in coco.annotations[name] if isinstance(each.get("id"), int | str)
     }
