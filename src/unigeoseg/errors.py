@@ -41,7 +41,6 @@
 A message is one line that says what came, what was expected and what to do.
 """
 
-from typing import Any
 
 
 class UniGeoSegError(Exception):
@@ -188,7 +187,7 @@ class AmbiguousError(DataError):
         self.rule = rule
         self.counted = counted
 
-    def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type["AmbiguousError"], tuple[object, ...]]:
         """Pickle by the arguments, so that worker processes can pass it on."""
         return type(self), (self.rule, str(self), self.counted)
 
