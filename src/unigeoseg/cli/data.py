@@ -207,14 +207,19 @@ def _summary(summary: Mapping[str, Any], output: Path) -> None:
 
 @app.command("sources")
 def sources() -> None:
-    """List the sources of the catalogue with their licences."""
+    """List the sources of the catalogue with their licences, and the readers for own data."""
+    from typing import get_args
+
     from unigeoseg.data.catalog import COLUMNS, table
+    from unigeoseg.data.source import ReaderName
 
     rows = [COLUMNS, *table()]
     widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo("  ".join(cells).rstrip())
+    readers = ", ".join(get_args(ReaderName))
+    typer.echo(f"own data: a source.json that names a reader ({readers}); see docs/sources.md")
 
 
 @app.command("stats")
