@@ -42,7 +42,6 @@ A message is one line that says what came, what was expected and what to do.
 """
 
 
-
 class UniGeoSegError(Exception):
     """Base of all errors meant for the users of UniGeoSeg."""
 

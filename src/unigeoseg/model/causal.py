@@ -8,6 +8,7 @@ the text can be remembered: the first F tokens once and for all, the image token
 """
 
 from collections.abc import Collection, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ class CausalLanguage(nn.Module):
         super().__init__()
         self.config = config
         self.model = _language_model(config)
+        self._cache_name = _name_of_cache(type(self.model))
         self.head = nn.Linear(config.width, config.vocabulary, bias=False)
 
     def embed(self, token_ids: Tensor) -> Tensor:
@@ -126,13 +128,14 @@ class CausalLanguage(nn.Module):
             seen = attention_mask.new_ones(prompts, before + sequence_PLD.shape[1] - length)
             attention_mask = torch.cat([seen, attention_mask], dim=1)
         kept = not torch.is_grad_enabled()
+        cache: Any = DynamicCache(context or None) if kept else None  # filled by the model
         out = self.model(
             inputs_embeds=sequence_PLD,
             attention_mask=attention_mask,
-            past_key_values=DynamicCache(context or None) if kept else None,
             use_cache=kept,
+            **{self._cache_name: cache},
         )
-        layers = out.past_key_values.layers if kept else ()
+        layers = cache.layers if kept else ()
         return out.last_hidden_state, tuple((layer.keys, layer.values) for layer in layers)
 
     def _prefix(self, prompts: int) -> Tensor:
@@ -186,3 +189,9 @@ def _language_model(config: CausalLanguageConfig) -> Any:  # noqa: ANN401  (tran
         raise MissingExtraError("a language model such as Phi", "base") from error
     settings = AutoConfig.for_model(config.architecture, **config.settings)
     return AutoModel.from_config(settings, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
+
+
+def _name_of_cache(model: type[nn.Module]) -> str:
+    """What a model of `transformers` calls its cache: "cache", before 5.24 "past_key_values"."""
+    taken = signature(model.forward).parameters
+    return "cache" if "cache" in taken else "past_key_values"
