@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from unigeoseg.errors import (
     DataError,
     OptionError,
     OutputExistsError,
-    OutputFormatError,
     OutputUnwritableError,
 )
 
@@ -44,18 +43,6 @@ def whole_directory(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
-    """Check that a path ends as one of the formats that can be written.
-
-    Raises:
-        OutputFormatError: If it does not.
-    """
-    if path.suffix.lower() not in suffixes:
-        raise OutputFormatError(
-            f"{path.name} ends in {path.suffix or 'no suffix'}; give one of {', '.join(suffixes)}"
-        )
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.files import check_suffix, write_bytes
+from unigeoseg.data.files import write_bytes
 from unigeoseg.data.rows import encode_png
 from unigeoseg.errors import DataError
+from unigeoseg.geo.files import check_suffix
 from unigeoseg.sample import Sample
 
 SUFFIXES = (".html", ".png")

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.files import check_suffix, write_bytes
+from unigeoseg.data.files import write_bytes
 from unigeoseg.errors import DataError, MissingExtraError
+from unigeoseg.geo.files import check_suffix
 
 _SUBSETS = (
     ("referring", "family = 'referring'"),

@@ -132,7 +132,8 @@ class BatchMaker:
             )
         self.lessons, self.processor, self.config, self.seed = lessons, processor, config, seed
         self.asks = asks_of(config.families)
-        self.chances = lessons.chances(config.sources)
+        # summed once: to draw by chances would sum them for every view
+        self.reached = lessons.chances(config.sources).cumsum()
         rng = np.random.default_rng(seed)
         self.sizes = rng.choice(config.sizes, size=steps).tolist()
         self.tasks = TaskSampler(config.mix, [self._shape(size)[1] for size in self.sizes])
@@ -214,7 +215,7 @@ class BatchMaker:
         self, size: int, wanted: Counter[Task], rng: np.random.Generator
     ) -> tuple[Patch, list[Draft]]:
         """A view and what of the wanted it allows."""
-        number = int(rng.choice(len(self.chances), p=self.chances))
+        number = int(self.reached.searchsorted(rng.random() * self.reached[-1], side="right"))
         patch = self.lessons.patches[number]
         if self.lessons.written(number) and rng.random() < self.config.stored:
             view = crops.crop(patch, crops.whole(patch), size)

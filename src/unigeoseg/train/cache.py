@@ -6,7 +6,6 @@ The files are made once per dataset and split; the system keeps in memory what f
 import hashlib
 import json
 import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.files import whole_directory
 from unigeoseg.data.patch import Patch
 from unigeoseg.data.rows import VERSION, patch_of
 from unigeoseg.errors import DataError, OutputUnwritableError
@@ -76,10 +76,6 @@ class PatchCache:
         starts = [0, *np.cumsum(sizes)[:-1].tolist()]
         return cls([row["id"] for row in rows], blank, starts, shapes, flat, regions)
 
-    def __len__(self) -> int:
-        """Number of patches."""
-        return len(self.patches)
-
     def __getitem__(self, number: int) -> Patch:
         """A patch with its pixels; they are read when they are touched."""
         start, (height, width) = self.starts[number], self.shapes[number]
@@ -124,15 +120,8 @@ def _write(place: Path, datasets: Sequence[Dataset], split: Split, total: int) -
             f"{place} needs {total * _BYTES / 1e9:.1f} GB for decoded images, {free / 1e9:.1f} GB "
             "are free; make room or name another folder"
         )
-    temporary = place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}")
-    temporary.mkdir()
-    try:
+    with whole_directory(place) as temporary:
         _fill(temporary, datasets, split, total)
-        temporary.rename(place)
-    except OSError as error:
-        raise OutputUnwritableError(f"{place} was not written: {error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fill(folder: Path, datasets: Sequence[Dataset], split: Split, total: int) -> None:

@@ -53,10 +53,6 @@ class Lessons:
                     told[numbers[row["image"]]].append(sample_of(row))
         return cls(patches, dict(told))
 
-    def __len__(self) -> int:
-        """Number of patches."""
-        return len(self.patches)
-
     def chances(self, sources: Mapping[str, float]) -> np.ndarray:
         """Chance of each patch (N,): by source as said, alike within a source.
 

@@ -1,12 +1,13 @@
 """What a run says of itself: lines in the log, a CSV, TensorBoard event files."""
 
 import csv
+import io
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from unigeoseg.data.files import write_bytes
 from unigeoseg.errors import MissingExtraError
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,6 @@ def _keep_until(path: Path, step: int) -> None:
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.reader(file) if len(row) == 3 and int(row[0]) <= step]
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
-    os.replace(temporary, path)
+    kept = io.StringIO(newline="")
+    csv.writer(kept).writerows(rows)
+    write_bytes(path, kept.getvalue().encode())
