@@ -177,6 +177,7 @@ class DecoderConfig:
 
     Attributes:
         widths: Width of the pixel maps at strides 4, 8 and 16.
+        place_layers: Layers in which the places of a prompt's map at stride 16 look at each other.
         layers: Masked-attention layers.
         heads: Attention heads.
         feed_forward: Hidden width of a layer's feed-forward part.
@@ -184,6 +185,7 @@ class DecoderConfig:
     """
 
     widths: tuple[int, int, int] = (32, 64, 128)
+    place_layers: int = 2
     layers: int = 3
     heads: int = 4
     feed_forward: int = 256

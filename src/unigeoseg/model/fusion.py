@@ -1,6 +1,7 @@
 """What a prompt adds to the image's maps: the drawn prompt, the read image tokens, the meaning.
 
-Legend: P prompts, M coordinate rows, C channels, D width, G side of the token square, h w map.
+Legend: P prompts, M coordinate rows, Q queries, N places of the coarse map, C channels, D width,
+G side of the token square, h w map.
 Points and boxes are drawn as maps beside the image features (`DecoderConfig.prompt_maps`), which
 lets a network learn clicks and boxes from little data; the paper's own way, coordinates projected
 into the instruction, is in `enhance`.
@@ -8,9 +9,11 @@ into the instruction, is in `enhance`.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from unigeoseg.model.config import DecoderConfig
 from unigeoseg.model.decoder import ConvNorm, upsample
+from unigeoseg.model.positions import sine_positions
 
 MAP_CHANNELS = 3  # positive points, negative points, box
 
@@ -73,6 +76,51 @@ class ConditionedBlock(nn.Module):
         return maps + refined
 
 
+class PlaceLayer(nn.Module):
+    """Places of a map look at each other and at the words, so that objects can be compared.
+
+    "The largest" or "nearest to the road" is decided between places that no convolution joins.
+    Pre-norm, and the identity at first.
+    """
+
+    def __init__(self, width: int, heads: int, feed_forward: int) -> None:
+        """Attend with `heads` heads on `width` channels, then feed forward."""
+        super().__init__()
+        self.heads = heads
+        self.place_norm, self.word_norm, self.feed_norm = (nn.LayerNorm(width) for _ in range(3))
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
+        for last in (self.out, self.down):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(
+        self, places_PND: Tensor, position_1ND: Tensor, words: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Update places (P, N, D).
+
+        Args:
+            places_PND: The places.
+            position_1ND: Where they lie (1, N, D).
+            words: Target and words (P, Q, D), and which of them are real (P, Q) bool.
+        """
+        words_PQD, real_PQ = words
+        places, said = self.place_norm(places_PND), self.word_norm(words_PQD)
+        placed = places + position_1ND
+        key = self.key(torch.cat([placed, said], dim=1))
+        value = self.value(torch.cat([places, said], dim=1))
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in (self.query(placed), key, value)
+        )
+        seen = functional.pad(real_PQ, (places.shape[1], 0), value=True)[:, None, None, :]
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        places_PND = places_PND + self.out(mixed.transpose(1, 2).flatten(2))
+        fed: Tensor = self.down(functional.gelu(self.up(self.feed_norm(places_PND))))
+        return places_PND + fed
+
+
 class NoFusion(nn.Module):
     """The image's maps as they are: Base's prompts reach the pixels through the query alone."""
 
@@ -80,11 +128,11 @@ class NoFusion(nn.Module):
         self,
         maps: tuple[Tensor, ...],
         image_PTD: Tensor,
-        target_PD: Tensor,
+        queries: tuple[Tensor, Tensor],
         coordinates: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, ...]:
         """Return the maps (P, C, h, w) each; arguments as `PromptFusion.forward`."""
-        del image_PTD, target_PD, coordinates
+        del image_PTD, queries, coordinates
         return maps
 
 
@@ -103,12 +151,16 @@ class PromptFusion(nn.Module):
         )
         self.narrow = nn.ModuleList([nn.Conv2d(middle, fine, 1), nn.Conv2d(coarse, middle, 1)])
         self.blocks = nn.ModuleList(ConditionedBlock(width, coarse) for width in config.widths)
+        self.places = nn.ModuleList(
+            PlaceLayer(coarse, config.heads, config.feed_forward)
+            for _ in range(config.place_layers)
+        )
 
     def forward(
         self,
         maps: tuple[Tensor, Tensor, Tensor],
         image_PTD: Tensor,
-        target_PD: Tensor,
+        queries: tuple[Tensor, Tensor],
         coordinates: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensor]:
         """Fuse one image's maps per prompt.
@@ -116,7 +168,7 @@ class PromptFusion(nn.Module):
         Args:
             maps: Fine, middle and coarse maps (P, C, h, w) of each prompt's image.
             image_PTD: Image tokens after the language model (P, G*G, language width).
-            target_PD: The target's embedding (P, D).
+            queries: The target's embedding and the words' (P, Q, D), and which are real (P, Q) bool.
             coordinates: Rows (P, M, 5) and which exist (P, M) bool.
 
         Returns:
@@ -125,13 +177,23 @@ class PromptFusion(nn.Module):
         fine, middle, coarse = (
             self._drawn(level, level_maps, coordinates) for level, level_maps in enumerate(maps)
         )
+        target_PD = queries[0][:, 0]
         side = round(image_PTD.shape[1] ** 0.5)
         read = self.read(image_PTD).transpose(1, 2).unflatten(2, (side, side))
         coarse = self.blocks[2](coarse + upsample(read, coarse), target_PD)
+        coarse = self._compared(coarse, queries)
         middle = middle + upsample(self.narrow[1](coarse), middle)
         middle = self.blocks[1](middle, target_PD)
         fine = fine + upsample(self.narrow[0](middle), fine)
         return self.blocks[0](fine, target_PD), coarse
+
+    def _compared(self, coarse: Tensor, queries: tuple[Tensor, Tensor]) -> Tensor:
+        """The coarse map (P, D, h, w) after its places have looked at each other."""
+        places = coarse.flatten(2).transpose(1, 2)
+        position = sine_positions(coarse).flatten(2).transpose(1, 2)
+        for layer in self.places:
+            places = layer(places, position, queries)
+        return places.transpose(1, 2).unflatten(2, coarse.shape[-2:])
 
     def _drawn(self, level: int, maps: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor:
         if not self.prompt_maps:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from unigeoseg.model.config import Mask2FormerConfig
 from unigeoseg.model.decoder import MaskedAttentionLayer
-from unigeoseg.model.deformable import sine_positions
+from unigeoseg.model.positions import sine_positions
 
 _LEVELS = 3
 

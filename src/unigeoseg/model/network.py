@@ -137,7 +137,7 @@ class UniGeoSegNetwork(nn.Module):
         pooled, words = self.memory.gather(hidden, said, task, self.target.pool)  # Eq. 6-7
         queries, real = self.target(pooled, words, said, image.coarse[which])  # (P, Q, D')
         maps = tuple(maps[which] for maps in image.maps)
-        maps = self.fusion(maps, seen, queries[:, 0], drawn)
+        maps = self.fusion(maps, seen, (queries, real), drawn)
         logits, score = self.decoder(queries, real, maps)
         return SegmentationOutput(logits[-1], tuple(logits[:-1]), score, hidden, context)
 
