@@ -54,22 +54,28 @@ class Lessons:
         return cls(patches, dict(told))
 
     def chances(self, sources: Mapping[str, float]) -> np.ndarray:
-        """Chance of each patch (N,): by source as said, alike within a source.
+        """Chance of each patch (N,): by source as said, by area within a source.
+
+        A view is cut somewhere in a patch, and a larger patch holds more of them.
 
         Args:
-            sources: Chance of each source, before normalisation; without any, all patches alike.
+            sources: Chance of each source, before normalisation; without any, by area alone.
 
         Raises:
             OptionError: If a source of the data has no chance.
         """
-        counts = Counter(patch.source for patch in self.patches.patches)
-        missing = sorted(set(counts) - set(sources)) if sources else []
+        names = [patch.source for patch in self.patches.patches]
+        missing = sorted(set(names) - set(sources)) if sources else []
         if missing:
             raise OptionError(f"the recipe names no chance for {missing}; add them to sources")
+        areas = [height * width for height, width in self.patches.shapes]
+        of_source: Counter[str] = Counter()
+        for name, area in zip(names, areas, strict=True):
+            of_source[name] += area
         weights = np.array(
             [
-                sources[patch.source] / counts[patch.source] if sources else 1.0
-                for patch in self.patches.patches
+                area * (sources[name] / of_source[name] if sources else 1.0)
+                for name, area in zip(names, areas, strict=True)
             ]
         )
         total: float = weights.sum()
