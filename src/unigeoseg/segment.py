@@ -14,8 +14,11 @@ from os import PathLike
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rasterio.windows import Window
 
+from unigeoseg.choice import keep_one
 from unigeoseg.errors import OptionError, PromptError
+from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
 from unigeoseg.geo.tile import Blender
@@ -31,7 +34,7 @@ from unigeoseg.model.network import (
 from unigeoseg.model.processor import Processor
 from unigeoseg.model.store import weights_directory
 from unigeoseg.model.tall import hasten
-from unigeoseg.prompt import Box, Prompt, PromptLike, as_prompt
+from unigeoseg.prompt import Box, Prompt, PromptLike, Task, as_prompt
 from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import View, ViewConfig, plan_views, show
 
@@ -271,11 +274,7 @@ class Session:
         window = views[0].window
         ((score,), _) = self._look(views[0], [prompt])
         labels = components(score > 0.5)
-        clicked = {
-            int(labels[int(point.y) - window.row_off, int(point.x) - window.col_off])
-            for point in prompt.points
-            if point.positive
-        }
+        clicked = {int(labels[at]) for at in _clicks(prompt, window)}
         box = tight_box(np.isin(labels, list(clicked - {0})))
         if box is None:
             return views
@@ -293,7 +292,7 @@ class Session:
         if output.context:  # the language model has read the image and need not again
             read = replace(features, context=of_prompts(output.context, [0]))
             self._encoded[view] = read, valid
-        return scores_of(output, view, valid)
+        return scores_of(output, view, valid, prompts, self.scene.grid)
 
     def _answer(self, prompt: Prompt, looks: "list[_Look]") -> str:
         """What the network says of the view that shows the most of the target."""
@@ -330,18 +329,41 @@ def _open(scene: SceneLike) -> Scene:
 
 
 def scores_of(
-    output: SegmentationOutput, view: View, valid: NDArray[np.bool_]
+    output: SegmentationOutput,
+    view: View,
+    valid: NDArray[np.bool_],
+    prompts: Sequence[Prompt],
+    grid: Grid,
 ) -> tuple[list[NDArray[np.float32]], list[float]]:
     """Scores (h, w) in [0, 1] of each prompt on a view's window, and how sure the network is.
+
+    Where one region is meant and the view shows all of what could be it, one is kept.
 
     Args:
         output: Of the prompts on the view.
         view: The view.
         valid: (h, w), where the window has data; scores are 0 elsewhere.
+        prompts: In pixels of the scene.
+        grid: Of the scene.
     """
-    logits = output.logits.float().numpy()
-    scores = [_score(view.restore(each), valid) for each in logits]
-    return scores, output.score_logits.float().sigmoid().tolist()
+    whole = (view.window.height, view.window.width) == grid.shape
+    scores = [_score(view.restore(each), valid) for each in output.logits.float().numpy()]
+    kept = [
+        keep_one(score, _clicks(prompt, view.window))
+        if one and (whole or prompt.task is Task.INTERACTIVE)
+        else score
+        for score, prompt, one in zip(scores, prompts, output.one_logits > 0, strict=True)
+    ]
+    return kept, output.score_logits.float().sigmoid().tolist()
+
+
+def _clicks(prompt: Prompt, window: Window) -> list[tuple[int, int]]:
+    """Row and column in the window of each click on the target."""
+    return [
+        (int(point.y - window.row_off), int(point.x - window.col_off))
+        for point in prompt.points
+        if point.positive
+    ]
 
 
 def _score(logits: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

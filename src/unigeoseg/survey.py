@@ -101,7 +101,7 @@ def survey(
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
     clock, area = clock or Clock(), wish.area or Area.whole(scene.grid)
-    eyes = _Eyes(segmenter, wish.prompts, clock)
+    eyes = _Eyes(segmenter, wish.prompts, scene.grid, clock)
     name = segmenter.network.config.name
     order = Order(
         paths=wish.paths,
@@ -130,8 +130,10 @@ def survey(
 class _Eyes:
     """The network's looks at tiles."""
 
-    def __init__(self, segmenter: Segmenter, prompts: Sequence[Prompt], clock: Clock) -> None:
-        self._segmenter, self._prompts, self._clock = segmenter, prompts, clock
+    def __init__(
+        self, segmenter: Segmenter, prompts: Sequence[Prompt], grid: Grid, clock: Clock
+    ) -> None:
+        self._segmenter, self._prompts, self._grid, self._clock = segmenter, prompts, grid, clock
         self._looks: list[list[tuple[float, int]]] = [[] for _ in prompts]
 
     def look(self, window: Window, raster: Raster) -> NDArray[np.float32]:
@@ -144,7 +146,7 @@ class _Eyes:
             features = self._segmenter.encode(pixels)
         with self._clock("decode"):
             output = self._segmenter.decode(features, view, self._prompts)
-            scores, sure = scores_of(output, view, valid)
+            scores, sure = scores_of(output, view, valid, self._prompts, self._grid)
         for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
             looks.append((confidence, int(np.count_nonzero(score > 0.5))))
         return np.stack(scores)

@@ -62,7 +62,8 @@ def test_every_parameter_learns():
     network = tiny_network().train()
     output = network(images(), inputs())
     truth = (torch.rand(4, 16, 16) > 0.5).float()
-    segmentation_loss(output, truth, torch.ones_like(truth), torch.ones(4)).total.backward()
+    every = torch.ones(4)
+    segmentation_loss(output, truth, torch.ones_like(truth), every, every).total.backward()
     silent = [name for name, value in network.named_parameters() if value.grad is None]
     assert silent == []
 

@@ -25,6 +25,9 @@ Family = Literal[
 """The paper's four instruction families, interactive being points or a box and reasoning attribute
 or context; and those of `kinds`, which mean all of a category or nothing."""
 
+ONE_REGION: frozenset[Family] = frozenset({"point", "box", "referring", "attribute", "context"})
+"""Families whose instructions mean a single region."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:

@@ -168,7 +168,8 @@ class PromptFusion(nn.Module):
         Args:
             maps: Fine, middle and coarse maps (P, C, h, w) of each prompt's image.
             image_PTD: Image tokens after the language model (P, G*G, language width).
-            queries: The target's embedding and the words' (P, Q, D), and which are real (P, Q) bool.
+            queries: The target's embedding and the words' (P, Q, D), and which of them are real
+                (P, Q) bool.
             coordinates: Rows (P, M, 5) and which exist (P, M) bool.
 
         Returns:

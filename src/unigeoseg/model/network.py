@@ -66,6 +66,7 @@ class SegmentationOutput:
         logits: Mask logits (P, H/4, W/4), the final ones.
         earlier: Mask logits before the last decoder layers, for deep supervision.
         score_logits: (P,), the logit of the mask's expected IoU with what was meant.
+        one_logits: (P,), the logit of one region being meant rather than all that fit.
         hidden: Hidden states of the text (P, L, D), from which words can be predicted.
         context: What the language model remembers of each prompt's image, for `ImageFeatures`;
             None where it cannot, where gradients are wanted, or where it is known already.
@@ -74,6 +75,7 @@ class SegmentationOutput:
     logits: Tensor
     earlier: tuple[Tensor, ...]
     score_logits: Tensor
+    one_logits: Tensor
     hidden: Tensor
     context: Context | None
 
@@ -116,6 +118,7 @@ class UniGeoSegNetwork(nn.Module):
         self.enhance = parts.enhance(config)
         self.memory = parts.memory(config)
         self.target = parts.target(config)
+        self.one = parts.one(config)
         self.fusion = parts.fusion(config)
         self.decoder = parts.decoder(config)
 
@@ -139,7 +142,14 @@ class UniGeoSegNetwork(nn.Module):
         maps = tuple(maps[which] for maps in image.maps)
         maps = self.fusion(maps, seen, (queries, real), drawn)
         logits, score = self.decoder(queries, real, maps)
-        return SegmentationOutput(logits[-1], tuple(logits[:-1]), score, hidden, context)
+        return SegmentationOutput(
+            logits=logits[-1],
+            earlier=tuple(logits[:-1]),
+            score_logits=score,
+            one_logits=self.one(queries[:, 0]),
+            hidden=hidden,
+            context=context,
+        )
 
     def answer(
         self, image: ImageFeatures, prompts: PromptInputs, style: AnswerStyle

@@ -23,7 +23,7 @@ from unigeoseg.model.language import LanguageModel
 from unigeoseg.model.mask2former import Mask2FormerDecoder
 from unigeoseg.model.memory import LatentKnowledgeMemory, PooledKnowledgeMemory
 from unigeoseg.model.swin import SwinEncoder
-from unigeoseg.model.target import SegToken, TargetPooling
+from unigeoseg.model.target import AlwaysAll, OneOrAll, SegToken, TargetPooling
 from unigeoseg.model.template import TemplateEnhancement
 
 _COARSEST = 32  # stride of the last encoder map
@@ -57,6 +57,13 @@ def target(config: ModelConfig) -> TargetPooling | SegToken:
     if isinstance(config.decoder, Mask2FormerConfig):
         return SegToken(width, channels, config.decoder.width, config.target)
     return TargetPooling(width, config.decoder.widths[-1])
+
+
+def one(config: ModelConfig) -> OneOrAll | AlwaysAll:
+    """Whether one region is meant; see `OneOrAll`."""
+    if isinstance(config.decoder, Mask2FormerConfig):
+        return AlwaysAll()
+    return OneOrAll(config.decoder.widths[-1])
 
 
 def enhance(config: ModelConfig) -> nn.Module:

@@ -51,6 +51,28 @@ class TargetPooling(nn.Module):
         return queries, torch.cat([attention_mask[:, :1], attention_mask], dim=1)
 
 
+class OneOrAll(nn.Module):
+    """Whether one region is meant ("the largest roof") or all that fit ("the roofs"); Nano."""
+
+    def __init__(self, width: int) -> None:
+        """Read target embeddings of `width`."""
+        super().__init__()
+        self.logit = nn.Linear(width, 1)
+
+    def forward(self, target_PE: Tensor) -> Tensor:
+        """The logit of one region, (P,), of the target's embeddings (P, E)."""
+        logit: Tensor = self.logit(target_PE).squeeze(-1)
+        return logit
+
+
+class AlwaysAll(nn.Module):
+    """Base's masks stay whole, as the released code gives them."""
+
+    def forward(self, target_PE: Tensor) -> Tensor:
+        """Minus infinity, (P,), of the target's embeddings (P, E)."""
+        return target_PE.new_full(target_PE.shape[:1], -torch.inf)
+
+
 class PerceiverBlock(nn.Module):
     """A latent attends to the image and to itself, then feeds forward (released D_Projector)."""
 

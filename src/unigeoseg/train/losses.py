@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unigeoseg.data.draft import ONE_REGION
 from unigeoseg.model.chat import IGNORED
 from unigeoseg.model.loss import LossParts, segmentation_loss
 from unigeoseg.model.network import SegmentationOutput, UniGeoSegNetwork
@@ -23,14 +24,15 @@ _STRIDE = 4  # of Nano's mask logits
 
 
 def cell_loss(network: UniGeoSegNetwork, output: SegmentationOutput, batch: Batch) -> LossParts:
-    """Nano's loss: masks compared cell by cell, and the score's."""
+    """Nano's loss: masks compared cell by cell, the score's, and whether one region is meant."""
     del network
     truth, valid = (
         functional.avg_pool2d(masks.unsqueeze(1).float(), _STRIDE).squeeze(1)
         for masks in (batch.truth, batch.valid)
     )
     weight = torch.ones(len(truth), device=truth.device)
-    return segmentation_loss(output, truth, (valid > 0.99).float(), weight)
+    one = torch.tensor([family in ONE_REGION for family in batch.families]).to(weight)
+    return segmentation_loss(output, truth, (valid > 0.99).float(), weight, one)
 
 
 @dataclass(frozen=True, kw_only=True)
