@@ -115,7 +115,7 @@ def nano() -> TrainConfig:
     """
     return TrainConfig(
         batch=BatchConfig(
-            sizes=(256, 256, 256, 256, 384, 512),
+            sizes=(256, 256, 256, 256, 384),
             mix=pts({Task.INTERACTIVE: 0.40, Task.REFERRING: 0.36, Task.REASONING: 0.24}),
             sources=_NANO_SOURCES,
             never={source: tuple(map(_id_of, names)) for source, names in _NEVER.items()},
