@@ -1,11 +1,13 @@
 """The call users learn, on tiny scenes with a tiny network."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from rasterio.windows import Window
 
 import scenes
@@ -19,10 +21,12 @@ from unigeoseg.errors import (
 )
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene
-from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.segment import Segmenter
+from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.model.network import SegmentationOutput
+from unigeoseg.prompt import Box, Point, Prompt, Task
+from unigeoseg.segment import Segmenter, overall
 from unigeoseg.segmentation import Segmentation
-from unigeoseg.views import ViewConfig, plan_views
+from unigeoseg.views import View, ViewConfig, plan_views
 
 
 def test_a_mask_lies_on_the_scenes_grid(roof_scene: Path):
@@ -165,3 +169,32 @@ def test_the_same_place_is_the_same_in_a_window_and_a_scene(roof_scene: Path):
         part = scene.read(Window(10, 10, 40, 40))
         whole = scene.read()
     assert np.array_equal(part.array, whole.array[:, 10:50, 10:50])
+
+
+def test_confidence_is_by_task_and_of_an_empty_mask_that_nothing_is_there():
+    segmenter, view = tiny_segmenter(), View(Window(0, 0, 32, 32), (32, 32))
+    prompts = [Prompt.from_box(Box(2, 2, 9, 9)), Prompt.from_text("roof", Task.REFERRING)]
+    prompts += [Prompt.from_text("where could boats float ?", Task.REASONING), prompts[1]]
+    logits = torch.full((4, 8, 8), 5.0)
+    logits[3] = -5
+    sure = torch.tensor([1.0, 1.0, 1.0, -2.0])
+    output = SegmentationOutput(logits, (), sure, torch.zeros(4, 1, 1), None)
+    valid = np.ones((32, 32), bool)
+    config = ConfidenceConfig(referring=(0.5, 1.0), reasoning=(0.0, -1.0), nothing=(-2.0, -1.0))
+
+    def confidences(valid: np.ndarray) -> list[float]:
+        return segmenter.read(output, view, valid, prompts)[1]
+
+    plain = [0.731059, 0.731059, 0.731059, 0.880797]  # sigmoid of 1, and of 2
+    assert confidences(valid) == pytest.approx(plain, abs=1e-6)
+    segmenter.network.config = replace(segmenter.network.config, confidence=config)
+    lines = [0.731059, 0.817574, 0.268941, 0.952574]  # sigmoid of 1, 1.5, -1 and 3
+    assert confidences(valid) == pytest.approx(lines, abs=1e-6)
+    # masks are empty where there is no data: sigmoid of -3
+    assert confidences(~valid) == pytest.approx([0.047426] * 3 + [0.952574], abs=1e-6)
+
+
+def test_several_looks_have_one_confidence():
+    assert overall([(0.9, 0), (0.4, 30), (0.8, 10)]) == pytest.approx(0.5)
+    assert overall([(0.9, 0), (0.6, 0)]) == 0.6
+    assert overall([]) == 0

@@ -115,7 +115,7 @@ def _logits(scored: Sequence[Scored]) -> NDArray[np.float64]:
     """The network's score logits (N,), from confidences that are not calibrated."""
     sure = np.array([each.score for each in scored], np.float64)
     signs = np.array([1.0 if each.found else -1.0 for each in scored])
-    return signs * logit(np.clip(sure, _EDGE, 1 - _EDGE))
+    return np.asarray(signs * logit(np.clip(sure, _EDGE, 1 - _EDGE)), np.float64)
 
 
 def _line(scored: Sequence[Scored], start: Line) -> Line:

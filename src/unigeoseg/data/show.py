@@ -130,7 +130,7 @@ def prompted(pixels: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.uint8]:
 
 
 def _thick(pixels: NDArray[np.uint8]) -> int:
-    return max(1, min(pixels.shape[:2]) // 256)
+    return max(1, int(min(pixels.shape[:2])) // 256)
 
 
 Shown = Sequence[tuple[Sample, NDArray[np.uint8]]]
