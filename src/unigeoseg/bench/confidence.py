@@ -20,6 +20,7 @@ from unigeoseg.bench.calibration import bins, expected_error
 from unigeoseg.bench.document import Table
 from unigeoseg.bench.layouts import Layout
 from unigeoseg.bench.predictions import PredictionFile
+from unigeoseg.bench.predictors import predictor
 from unigeoseg.bench.run import Progress, Run, run
 from unigeoseg.bench.score import Outcome, Scored, score
 from unigeoseg.errors import DataError
@@ -76,6 +77,7 @@ def calibrate(
         answers = Path(aside) / "predictions.jsonl"
         run(layout, answers, Run(layout.suite.name, str(folder)), progress=progress)
         outcome = score(layout, PredictionFile.open(answers))
+    predictor.cache_clear()  # it holds the model of this folder without the lines
     if not outcome.scored:
         raise DataError(f"no answer of {model} on {layout.suite.title} counts: {outcome.problems}")
     confidence = fit(outcome.scored)
