@@ -1,11 +1,13 @@
 """The call users learn, on tiny scenes with a tiny network."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from rasterio.windows import Window
 
 import scenes
@@ -18,11 +20,13 @@ from unigeoseg.errors import (
     PromptOutsideRasterError,
 )
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.raster import open_scene
-from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.segment import Segmenter
+from unigeoseg.geo.raster import open_scene, scene_from_array
+from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.model.network import SegmentationOutput
+from unigeoseg.prompt import Box, Point, Prompt, Task
+from unigeoseg.segment import Segmenter, overall
 from unigeoseg.segmentation import Segmentation
-from unigeoseg.views import ViewConfig, plan_views
+from unigeoseg.views import View, ViewConfig, plan_views
 
 
 def test_a_mask_lies_on_the_scenes_grid(roof_scene: Path):
@@ -165,3 +169,54 @@ def test_the_same_place_is_the_same_in_a_window_and_a_scene(roof_scene: Path):
         part = scene.read(Window(10, 10, 40, 40))
         whole = scene.read()
     assert np.array_equal(part.array, whole.array[:, 10:50, 10:50])
+
+
+def test_confidence_is_by_task_and_of_an_empty_mask_that_nothing_is_there():
+    segmenter, view = tiny_segmenter(), View(Window(0, 0, 32, 32), (32, 32))
+    prompts = [Prompt.from_box(Box(2, 2, 9, 9)), Prompt.from_text("roof", Task.REFERRING)]
+    prompts += [Prompt.from_text("where could boats float ?", Task.REASONING), prompts[1]]
+    logits = torch.full((4, 8, 8), 5.0)
+    logits[3] = -5
+    sure = torch.tensor([1.0, 1.0, 1.0, -2.0])
+    output = SegmentationOutput(logits, (), sure, -torch.ones(4), torch.zeros(4, 1, 1), None)
+    valid = np.ones((32, 32), bool)
+    grid = scene_from_array(np.zeros((32, 32, 3), np.uint8)).grid
+    config = ConfidenceConfig(referring=(0.5, 1.0), reasoning=(0.0, -1.0), nothing=(-2.0, -1.0))
+
+    def confidences(valid: np.ndarray) -> list[float]:
+        return segmenter.read(output, view, valid, prompts, grid)[1]
+
+    plain = [0.731059, 0.731059, 0.731059, 0.880797]  # sigmoid of 1, and of 2
+    assert confidences(valid) == pytest.approx(plain, abs=1e-6)
+    segmenter.network.config = replace(segmenter.network.config, confidence=config)
+    lines = [0.731059, 0.817574, 0.268941, 0.952574]  # sigmoid of 1, 1.5, -1 and 3
+    assert confidences(valid) == pytest.approx(lines, abs=1e-6)
+    # masks are empty where there is no data: sigmoid of -3
+    assert confidences(~valid) == pytest.approx([0.047426] * 3 + [0.952574], abs=1e-6)
+
+
+def test_one_part_is_kept_where_one_region_is_meant_and_all_of_the_scene_is_seen():
+    segmenter, view = tiny_segmenter(), View(Window(0, 0, 32, 32), (32, 32))
+    logits = torch.full((1, 8, 8), -5.0)
+    logits[0, 1:3, 1:3], logits[0, 5:7, 4:7] = 5, 5
+
+    def areas(prompt: Prompt, one: float, side: int = 32) -> int:
+        output = SegmentationOutput(
+            logits, (), torch.zeros(1), torch.tensor([one]), torch.zeros(1, 1, 1), None
+        )
+        grid = scene_from_array(np.zeros((side, side, 3), np.uint8)).grid
+        ((score,), _) = segmenter.read(output, view, np.ones((32, 32), bool), [prompt], grid)
+        return int((score > 0.5).sum())
+
+    text, click = Prompt.from_text("the largest roof"), Prompt.from_points([Point(7.5, 7.5)])
+    whole, large = areas(text, -1), areas(text, 1)
+    assert 0 < areas(click, 1) < large < whole
+    assert areas(click, 1) + large == whole
+    assert areas(text, 1, side=64) == whole  # another tile may hold what is meant
+    assert areas(click, 1, side=64) == areas(click, 1)
+
+
+def test_several_looks_have_one_confidence():
+    assert overall([(0.9, 0), (0.4, 30), (0.8, 10)]) == pytest.approx(0.5)
+    assert overall([(0.9, 0), (0.6, 0)]) == 0.6
+    assert overall([]) == 0

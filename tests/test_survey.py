@@ -1,5 +1,6 @@
 """Whole scenes by text, with a tiny network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from networks import tiny_segmenter
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.raster import open_scene, scene_from_array
 from unigeoseg.geo.stretch import Stretch
+from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.prompt import Point, Prompt
 from unigeoseg.stream.area import Area
 from unigeoseg.stream.clock import Clock
@@ -147,3 +149,13 @@ def test_what_a_stream_cannot_answer_is_refused():
         Wish(prompts=[Prompt.from_points([Point(1, 1)])], paths=[])
     with pytest.raises(PromptError, match="got 0 texts"):
         Wish(prompts=[], paths=[])
+
+
+def test_a_stream_is_as_confident_as_memory(tmp_path):
+    path, segmenter = mosaic(tmp_path), tiny_segmenter(VIEWS)
+    lines = ConfidenceConfig(referring=(0.5, 1.0), nothing=(-3.0, 2.0))
+    segmenter.network.config = replace(segmenter.network.config, confidence=lines)
+    with open_scene(path) as scene, segmenter.open(scene) as session:
+        (kept,) = session.segment([TEXT])
+        (streamed,) = survey(segmenter, scene, Wish(prompts=[TEXT], paths=[tmp_path / "m.tif"]))
+    assert streamed.confidence == pytest.approx(kept.confidence, abs=1e-4)

@@ -47,7 +47,7 @@ NO_TARGET = "no target"
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one view showed of a prompt's target: how sure the network is, and pixels found."""
+    """What one view showed of a prompt's target: the confidence there, and pixels found."""
 
     view: View
     confidence: float
@@ -157,6 +157,40 @@ class Segmenter:
         ]
         size = (int(window.height), int(window.width))
         return self.processor.prompts(seen, [0] * len(seen), size)
+
+    def read(
+        self,
+        output: SegmentationOutput,
+        view: View,
+        valid: NDArray[np.bool_],
+        prompts: Sequence[Prompt],
+        grid: Grid,
+    ) -> tuple[list[NDArray[np.float32]], list[float]]:
+        """Scores (h, w) in [0, 1] of each prompt on a view's window, and their confidences.
+
+        Where one region is meant and the view shows all of what could be it, one is kept.
+
+        Args:
+            output: Of the prompts on the view.
+            view: The view.
+            valid: (h, w), where the window has data; scores are 0 elsewhere.
+            prompts: What was asked, in pixels of the scene.
+            grid: Of the scene.
+        """
+        whole = (view.window.height, view.window.width) == grid.shape
+        scores = [_score(view.restore(each), valid) for each in output.logits.float().numpy()]
+        kept = [
+            keep_one(score, _clicks(prompt, view.window))
+            if one and (whole or prompt.task is Task.INTERACTIVE)
+            else score
+            for score, prompt, one in zip(scores, prompts, output.one_logits > 0, strict=True)
+        ]
+        config, sure = self.network.config.confidence, output.score_logits.tolist()
+        confidences = [
+            config.of(logit, prompt.task, empty=not (score > 0.5).any())
+            for logit, prompt, score in zip(sure, prompts, kept, strict=True)
+        ]
+        return kept, confidences
 
     def open(self, scene: SceneLike) -> "Session":
         """Open a scene for several prompts; what is encoded for one serves the next."""
@@ -286,13 +320,13 @@ class Session:
     def _look(
         self, view: View, prompts: Sequence[Prompt]
     ) -> tuple[list[NDArray[np.float32]], list[float]]:
-        """Scores (h, w) of each prompt on the view's window, and how sure the network is."""
+        """As `Segmenter.read`, of a view that is encoded if it was not yet."""
         features, valid = self._encode(view)
         output = self._segmenter.decode(features, view, prompts)
         if output.context:  # the language model has read the image and need not again
             read = replace(features, context=of_prompts(output.context, [0]))
             self._encoded[view] = read, valid
-        return scores_of(output, view, valid, prompts, self.scene.grid)
+        return self._segmenter.read(output, view, valid, prompts, self.scene.grid)
 
     def _answer(self, prompt: Prompt, looks: "list[_Look]") -> str:
         """What the network says of the view that shows the most of the target."""
@@ -328,35 +362,6 @@ def _open(scene: SceneLike) -> Scene:
     return open_scene(os.fspath(scene))
 
 
-def scores_of(
-    output: SegmentationOutput,
-    view: View,
-    valid: NDArray[np.bool_],
-    prompts: Sequence[Prompt],
-    grid: Grid,
-) -> tuple[list[NDArray[np.float32]], list[float]]:
-    """Scores (h, w) in [0, 1] of each prompt on a view's window, and how sure the network is.
-
-    Where one region is meant and the view shows all of what could be it, one is kept.
-
-    Args:
-        output: Of the prompts on the view.
-        view: The view.
-        valid: (h, w), where the window has data; scores are 0 elsewhere.
-        prompts: In pixels of the scene.
-        grid: Of the scene.
-    """
-    whole = (view.window.height, view.window.width) == grid.shape
-    scores = [_score(view.restore(each), valid) for each in output.logits.float().numpy()]
-    kept = [
-        keep_one(score, _clicks(prompt, view.window))
-        if one and (whole or prompt.task is Task.INTERACTIVE)
-        else score
-        for score, prompt, one in zip(scores, prompts, output.one_logits > 0, strict=True)
-    ]
-    return kept, output.score_logits.float().sigmoid().tolist()
-
-
 def _clicks(prompt: Prompt, window: Window) -> list[tuple[int, int]]:
     """Row and column in the window of each click on the target."""
     return [
@@ -372,12 +377,16 @@ def _score(logits: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.
 
 
 def overall(looks: Sequence[tuple[float, int]]) -> float:
-    """Mean confidence of several looks, by the area found in each; the surest if nothing is.
+    """One confidence of several looks at a scene, about its mask at 0.5.
+
+    Where something was found, the mean over the looks that found it, by the area found in each: an
+    estimate of the mask's IoU. Where no look found anything, that of the least sure one: nothing is
+    there only if nothing is in any of them.
 
     Args:
         looks: Confidence and pixels found of each; without any it is 0.
     """
     area = sum(found for _, found in looks)
     if not area:
-        return max((confidence for confidence, _ in looks), default=0.0)
+        return min((confidence for confidence, _ in looks), default=0.0)
     return sum(confidence * found for confidence, found in looks) / area

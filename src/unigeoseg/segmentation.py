@@ -31,7 +31,8 @@ class Segmentation:
         grid: Where the scene lies; mask and score lie on it.
         score: (H, W) float32 in [0, 1], the chance that a pixel belongs to the target; 0 where
             the scene has no data or was not looked at.
-        confidence: The network's estimate, in [0, 1], of the mask's IoU with what was meant.
+        confidence: In [0, 1], of the mask at 0.5: if it has pixels, the network's estimate of its
+            IoU with what was meant; if it is empty, how likely it is that nothing is there.
         threshold: Scores above it are in the mask.
         answer: What the network says of it, "no target" where it found none; None where it was
             not asked for words.

@@ -21,7 +21,7 @@ from unigeoseg.geo.regions import Region
 from unigeoseg.geo.stretch import TAG
 from unigeoseg.geo.vector import Value, length_m
 from unigeoseg.prompt import Prompt, Task
-from unigeoseg.segment import Segmenter, overall, scores_of
+from unigeoseg.segment import Segmenter, overall
 from unigeoseg.stream.area import Area
 from unigeoseg.stream.clock import Clock
 from unigeoseg.stream.outputs import Order, OutputConfig, open_outputs
@@ -40,7 +40,7 @@ class Found:
     Attributes:
         prompt: What was asked.
         share: Of the area's pixels, from 0 to 1.
-        confidence: The network's estimate of the mask's IoU, as in `Segmentation`.
+        confidence: As in `Segmentation`, of the mask at 0.5.
     """
 
     prompt: Prompt
@@ -146,7 +146,7 @@ class _Eyes:
             features = self._segmenter.encode(pixels)
         with self._clock("decode"):
             output = self._segmenter.decode(features, view, self._prompts)
-            scores, sure = scores_of(output, view, valid, self._prompts, self._grid)
+            scores, sure = self._segmenter.read(output, view, valid, self._prompts, self._grid)
         for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
             looks.append((confidence, int(np.count_nonzero(score > 0.5))))
         return np.stack(scores)

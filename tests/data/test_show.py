@@ -10,7 +10,7 @@ import pytest
 
 import builds
 from unigeoseg.data.dataset import Dataset
-from unigeoseg.data.show import draw, outlined, page, pick, sheet
+from unigeoseg.data.show import card, draw, outlined, page, pick, sheet
 from unigeoseg.errors import DataError, OutputFormatError
 from unigeoseg.prompt import Prompt
 
@@ -58,11 +58,11 @@ def test_a_sheet_has_all_words_of_instruction_and_answer(dataset: Dataset):
 
     def ink(answer: str) -> np.ndarray:
         """Rows of the text below one sample that have letters."""
-        text = sheet([(replace(sample, answer=answer), pixels)])[320:]
+        text = sheet([card(replace(sample, answer=answer), pixels)])[320:]
         return np.flatnonzero((text < 128).any(axis=(1, 2)))
 
     assert ink("")[-1] < ink("because")[-1] < ink("because " + "so " * 200 + "it is")[-1]
-    assert len(sheet([(replace(sample, answer="so " * 400), pixels)])) > 320 + 17 * 25
+    assert len(sheet([card(replace(sample, answer="so " * 400), pixels)])) > 320 + 17 * 25
 
 
 def test_families_can_be_chosen(dataset: Dataset, tmp_path: Path):

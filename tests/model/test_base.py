@@ -20,6 +20,7 @@ from unigeoseg.model.chat import IGNORED, ChatProcessor
 from unigeoseg.model.config import Mask2FormerConfig, MemoryConfig, SegTokenConfig
 from unigeoseg.model.connector import CompressionConnector
 from unigeoseg.model.deformable import DeformableAttention, sine_positions
+from unigeoseg.model.mask2former import Mask2FormerDecoder
 from unigeoseg.model.memory import PooledKnowledgeMemory
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
@@ -220,6 +221,21 @@ def test_points_without_a_label_do_not_count():
     assert sum(point_losses([logits], truth, config, draw, valid=valid)) < 0.1
     bce, dice = point_losses([logits], truth, config, draw, valid=torch.zeros_like(valid))
     assert bce == dice == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_score_is_the_chance_inside_or_the_highest_of_an_empty_mask(sign):
+    """Maps that are the same everywhere give one logit everywhere, and that as the score."""
+    torch.manual_seed(0)
+    config = Mask2FormerConfig(width=8, mask_width=8, heads=2, layers=3, feed_forward=16)
+    decoder = Mask2FormerDecoder(config).eval()
+    fine = sign * torch.randn(8)[None, :, None, None].expand(2, 8, 16, 16)
+    levels = [torch.zeros(2, 8, side, side) for side in (2, 4, 8)]
+    with torch.no_grad():
+        logits, scores = decoder(
+            torch.ones(2, 1, 8), torch.ones(2, 1, dtype=torch.bool), (fine, *levels)
+        )
+    torch.testing.assert_close(scores, logits[-1].mean(dim=(1, 2)), atol=1e-4, rtol=0)
 
 
 @pytest.fixture(scope="module")

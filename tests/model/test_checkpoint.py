@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from networks import save_tiny, tiny_network
 from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
 from unigeoseg.model import checkpoint
+from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.prompt import Task
 
 
 def test_weights_come_back(tmp_path: Path):
@@ -60,3 +62,34 @@ def test_a_configuration_of_another_format_is_refused(tmp_path: Path):
         (folder / "config.json").write_text(json.dumps(values | change))
         with pytest.raises(CheckpointDamagedError, match="not a model configuration"):
             checkpoint.load(folder)
+
+
+def test_how_confident_a_model_is_is_stored_with_it(tmp_path: Path):
+    folder = save_tiny(tmp_path / "model")
+    weights = (folder / "model.safetensors").read_bytes()
+    confidence = ConfidenceConfig(referring=(0.5, -1.0), nothing=(-0.25, 2.0))
+    checkpoint.set_confidence(folder, confidence)
+    assert checkpoint.load(folder)[0].config.confidence == confidence
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+def test_an_older_model_is_not_calibrated(tmp_path: Path):
+    folder = save_tiny(tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    del values["confidence"]
+    (folder / "config.json").write_text(json.dumps(values))
+    confidence = checkpoint.load(folder)[0].config.confidence
+    for task in Task:
+        assert confidence.of(1.5, task, empty=False) == pytest.approx(0.817574, abs=1e-6)
+        assert confidence.of(1.5, task, empty=True) == pytest.approx(1 - 0.817574, abs=1e-6)
+
+
+def test_a_copy_is_whole(tmp_path: Path):
+    folder, other = save_tiny(tmp_path / "model"), tmp_path / "other"
+    other.mkdir()
+    (folder / "README.md").write_text("of other weights")
+    checkpoint.copy(folder, other)
+    assert {path.name for path in other.iterdir()} == set(checkpoint.FILES)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointNotFoundError, match=r"tokenizer\.json"):
+        checkpoint.copy(folder, other)

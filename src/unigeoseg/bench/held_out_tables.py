@@ -20,6 +20,9 @@ from unigeoseg.bench.score import as_json as outcome_json
 from unigeoseg.bench.tables import PARTIAL, definitions, problem_lines, table
 from unigeoseg.data.files import write_json
 
+ANSWERS = "predictions.jsonl"
+"""The file of the system's predictions."""
+
 METRICS = (GIOU, CIOU, precision(0.5), precision(0.7), precision(0.9))
 
 
@@ -62,7 +65,7 @@ def measure(
         DataError: If the dataset cannot be read.
         OutputUnwritableError: If predictions cannot be written.
     """
-    outcome = _scored(layout, model, folder / "predictions.jsonl", progress)
+    outcome = _scored(layout, model, folder / ANSWERS, progress)
     there = {sample.family for sample in layout.samples()}
     beside = {
         name: _scored(layout, name, folder / f"{name}.jsonl", progress, (baseline.family,))

@@ -14,13 +14,12 @@ from unigeoseg.bench.predictions import PredictionFile
 from unigeoseg.bench.published import beside
 from unigeoseg.bench.score import RELEASED_SIDE, Outcome, Scored
 from unigeoseg.bench.tables import PARTIAL, bars, overall, problem_lines, table
-from unigeoseg.data.show import outlined
+from unigeoseg.data.show import BLUE, outlined, traced
 from unigeoseg.geo.mask import Rle, decode
 
 PICTURES = 12
 """Worst samples, and random ones, that a report shows."""
 
-_BLUE = (60, 120, 255)
 _GOOD = 0.5
 _LARGEST_PX = 512  # longer side of a picture
 
@@ -120,21 +119,17 @@ def pictures(
 
 
 def _outline(pixels: np.ndarray, rle: Rle) -> np.ndarray:
-    if list(rle["size"]) != list(pixels.shape[:2]):  # a released square
-        inner = _unboxed(decode(rle), pixels.shape[:2])
-    else:
-        inner = decode(rle)
-    rings, _ = cv2.findContours(inner.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    thick = max(1, min(pixels.shape[:2]) // 256)
-    cv2.drawContours(pixels, rings, -1, _BLUE, thick)
-    return pixels
+    inner = decode(rle)
+    if inner.shape != pixels.shape[:2]:  # a released square
+        inner = _unboxed(inner, pixels.shape[:2])
+    return traced(pixels, inner, BLUE)
 
 
 def _unboxed(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     from unigeoseg.model.processor import letterbox_place
 
     inner = square[letterbox_place(*shape, RELEASED_SIDE)].astype(np.uint8)
-    return cv2.resize(inner, shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(inner, shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

@@ -21,6 +21,13 @@ class Dtype(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+HeldOutData = Annotated[Path, typer.Option("--data", help="A dataset of `unigeoseg data build`.")]
+HeldOutSplit = Annotated[Split, typer.Option("--split", help="Which images to ask about.")]
+Images = Annotated[
+    int | None,
+    typer.Option("--images", min=1, help="Only so many images of each source, the first."),
+]
+
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
 suites.add_commands(app)
 open_bench.add_commands(app)
@@ -29,22 +36,22 @@ open_bench.add_commands(app)
 @app.command("nano")
 def nano(
     *,
-    data: Annotated[Path, typer.Option(help="A dataset of `unigeoseg data build`.")],
+    data: HeldOutData,
     model: Annotated[str, typer.Option(help=suites.SYSTEM_HELP)] = "nano",
-    split: Annotated[Split, typer.Option(help="Which images to ask about.")] = "test",
-    images: Annotated[
-        int | None, typer.Option(min=1, help="Only so many images of each source, the first.")
-    ] = None,
+    split: HeldOutSplit = "test",
+    images: Images = None,
     baselines: Annotated[bool, typer.Option(help="Run what needs no learning too.")] = True,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Directory of tables, plot and predictions, new."),
+        typer.Option("-o", "--output", help="Directory of tables, plots and predictions, new."),
     ] = None,
 ) -> None:
     """Rebuild a model's test table from its weights; exit code 1 if answers are missing."""
     from unigeoseg.bench.document import markdown
     from unigeoseg.bench.held_out import held_out
-    from unigeoseg.bench.held_out_tables import measure, sections, write
+    from unigeoseg.bench.held_out_tables import ANSWERS, measure, sections, write
+    from unigeoseg.bench.pictures import draw_pictures
+    from unigeoseg.bench.predictions import PredictionFile
     from unigeoseg.data.files import whole_directory
 
     layout = held_out(data, split, images)
@@ -55,11 +62,67 @@ def nano(
         tables, title = sections(found), f"{model} on {layout.suite.title}"
         if output:
             write(found, tables, folder, title)
+            answers = PredictionFile.open(folder / ANSWERS)
+            draw_pictures(found.outcome, layout, answers, folder / "pictures.png")
     typer.echo(markdown(title, tables, ""))
     if output:
         say(f"wrote {output}")
     if found.outcome.problems:
         raise typer.Exit(1)
+
+
+@app.command("pictures")
+def pictures(
+    predictions: suites.Predictions,
+    *,
+    data: HeldOutData,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A sheet (.png).")],
+    split: HeldOutSplit = "test",
+    images: Images = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which samples.")] = 0,
+    rows: Annotated[int, typer.Option(min=1, help="How many good and how many bad ones.")] = 4,
+) -> None:
+    """Draw answers of `bench nano` by chance, good beside bad; exit code 1 if some are missing."""
+    from unigeoseg.bench.held_out import held_out
+    from unigeoseg.bench.pictures import draw_pictures
+    from unigeoseg.bench.predictions import PredictionFile
+    from unigeoseg.bench.score import score
+    from unigeoseg.bench.tables import problem_lines
+
+    layout, answers = held_out(data, split, images), PredictionFile.open(predictions)
+    outcome = score(layout, answers)
+    draw_pictures(outcome, layout, answers, output, seed=seed, rows=rows)
+    typer.echo("\n".join(problem_lines(outcome)))
+    say(f"wrote {output}")
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+@app.command("calibrate")
+def calibrate(
+    *,
+    data: HeldOutData,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Directory of the calibrated model, new.")
+    ],
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    split: HeldOutSplit = "val",
+    images: Images = None,
+) -> None:
+    """Fit a model's confidence to the IoU of its masks, and write the model with it."""
+    from unigeoseg.bench.confidence import calibrate as fitted
+    from unigeoseg.bench.confidence import table
+    from unigeoseg.bench.document import table_markdown
+    from unigeoseg.bench.held_out import held_out
+    from unigeoseg.bench.tables import problem_lines
+    from unigeoseg.data.files import whole_directory
+
+    layout = held_out(data, split, images)
+    with whole_directory(output) as place, progress("samples") as bar:
+        found = fitted(layout, model, place, counter(bar))
+    typer.echo("\n".join(problem_lines(found.outcome)))
+    typer.echo(f"\n{table_markdown(table(found))}")
+    say(f"wrote {output}")
 
 
 @app.command("speed")

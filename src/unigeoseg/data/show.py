@@ -6,6 +6,7 @@ import heapq
 import html
 import textwrap
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,11 +18,16 @@ from unigeoseg.data.files import write_bytes
 from unigeoseg.data.rows import encode_png
 from unigeoseg.errors import DataError
 from unigeoseg.geo.files import check_suffix
+from unigeoseg.prompt import Prompt
 from unigeoseg.sample import Sample
 
 SUFFIXES = (".html", ".png")
 
-_YELLOW, _RED, _BLACK = (255, 225, 25), (230, 25, 75), (0, 0, 0)
+Colour = tuple[int, int, int]
+
+YELLOW: Colour = (255, 225, 25)
+BLUE: Colour = (60, 120, 255)
+_RED, _BLACK = (230, 25, 75), (0, 0, 0)
 _CELL, _LINE_PX, _LETTERS = 320, 17, 44  # of a sheet: side, height of a line, its length
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -66,7 +72,7 @@ def draw(
     samples = pick(dataset, count=count, seed=seed, families=families)
     shown = [(sample, outlined(dataset.image(sample.image), sample)) for sample in samples]
     if path.suffix.lower() == ".png":
-        write_bytes(path, encode_png(sheet(shown)))
+        write_bytes(path, encode_png(sheet([card(*each) for each in shown])))
     else:
         write_bytes(path, page(shown, str(dataset.path.name)).encode())
 
@@ -94,20 +100,37 @@ def pick(
 
 def outlined(pixels: NDArray[np.uint8], sample: Sample) -> NDArray[np.uint8]:
     """Pixels (H, W, 3) with the target outlined, and the points and the box that were given."""
+    return prompted(edged(pixels, sample.mask(), YELLOW), sample.prompt)
+
+
+def edged(pixels: NDArray[np.uint8], mask: NDArray[np.bool_], colour: Colour) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) with a mask's outline, between black ones."""
+    return traced(traced(pixels, mask, _BLACK, wider=2), mask, colour)
+
+
+def traced(
+    pixels: NDArray[np.uint8], mask: NDArray[np.bool_], colour: Colour, *, wider: int = 0
+) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) with a mask's outline."""
     drawn = pixels.copy()
-    rings, _ = cv2.findContours(
-        sample.mask().astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
-    )
-    thick = max(1, min(drawn.shape[:2]) // 256)
-    cv2.drawContours(drawn, rings, -1, _BLACK, thick + 2)
-    cv2.drawContours(drawn, rings, -1, _YELLOW, thick)
-    box = sample.prompt.box
+    rings, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(drawn, rings, -1, colour, _thick(drawn) + wider)
+    return drawn
+
+
+def prompted(pixels: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) with the points and the box of a prompt."""
+    drawn, thick, box = pixels.copy(), _thick(pixels), prompt.box
     if box:
         end = (int(np.ceil(box.x1)), int(np.ceil(box.y1)))
         cv2.rectangle(drawn, (int(box.x0), int(box.y0)), end, _RED, thick)
-    for point in sample.prompt.points:
+    for point in prompt.points:
         cv2.circle(drawn, (int(point.x), int(point.y)), 3 * thick, _RED, -1)
     return drawn
+
+
+def _thick(pixels: NDArray[np.uint8]) -> int:
+    return max(1, int(min(pixels.shape[:2])) // 256)
 
 
 Shown = Sequence[tuple[Sample, NDArray[np.uint8]]]
@@ -133,28 +156,57 @@ def _figure(sample: Sample, drawn: NDArray[np.uint8]) -> str:
     )
 
 
-def sheet(shown: Shown) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8: the samples in rows, with their instructions and answers below."""
-    texts = [_lines(sample) for sample, _ in shown]
-    columns = min(4, len(shown))
-    rows = -(-len(shown) // columns)
-    height = _CELL + _LINE_PX * max(map(len, texts)) + 6
-    canvas = np.full((rows * height, columns * _CELL, 3), 255, np.uint8)
-    for at, (_, drawn) in enumerate(shown):
-        y, x = at // columns * height, at % columns * _CELL
-        scale = min(1.0, (_CELL - 8) / max(drawn.shape[:2]))
-        small = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
+@dataclass(frozen=True, slots=True, eq=False)
+class Card:
+    """A place on a sheet.
+
+    Attributes:
+        pictures: (H, W, 3) each, side by side.
+        texts: Below them.
+    """
+
+    pictures: Sequence[NDArray[np.uint8]]
+    texts: Sequence[str]
+
+
+def card(sample: Sample, drawn: NDArray[np.uint8]) -> Card:
+    """A sample with its instruction and answer, whole."""
+    said = [sample.prompt.instruction(sample.width, sample.height)]
+    return Card([drawn], said + ([f"-> {sample.answer}"] if sample.answer else []))
+
+
+def sheet(cards: Sequence[Card], *, columns: int = 4, title: str = "") -> NDArray[np.uint8]:
+    """(H, W, 3) uint8: a title, and cards in rows of up to so many."""
+    across = max((len(each.pictures) for each in cards), default=1)
+    texts = [_lines(each.texts, across) for each in cards]
+    columns = max(1, min(columns, len(cards)))
+    head = _lines([title], columns * across)
+    top = _LINE_PX * len(head) + 6 if head else 0
+    height = _CELL + _LINE_PX * max(map(len, texts), default=0) + 6
+    rows = -(-len(cards) // columns)
+    canvas = np.full((top + rows * height, columns * across * _CELL, 3), 255, np.uint8)
+    _write(canvas, head, 0, 0)
+    for at, each in enumerate(cards):
+        y, x = top + at // columns * height, at % columns * across * _CELL
+        for place, picture in enumerate(each.pictures):
+            small = _fitted(picture)
+            left = x + place * _CELL
+            canvas[y : y + small.shape[0], left : left + small.shape[1]] = small
         _write(canvas, texts[at], x, y + _CELL)
     return canvas
 
 
-def _lines(sample: Sample) -> list[str]:
-    """Instruction and answer, whole; OpenCV's letters are ASCII alone."""
-    said = [sample.prompt.instruction(sample.width, sample.height)]
-    said += [f"-> {sample.answer}"] if sample.answer else []
-    plain = (text.encode("ascii", "replace").decode() for text in said)
-    return [line for text in plain for line in textwrap.wrap(text, _LETTERS)]
+def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture as it is, or shrunk to a cell."""
+    scale = min(1.0, (_CELL - 8) / max(picture.shape[:2]))
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def _lines(texts: Sequence[str], cells: int) -> list[str]:
+    """Texts in lines as wide as so many cells; OpenCV's letters are ASCII alone."""
+    plain = (text.encode("ascii", "replace").decode() for text in texts)
+    return [line for text in plain for line in textwrap.wrap(text, _LETTERS * cells)]
 
 
 def _write(canvas: NDArray[np.uint8], lines: Sequence[str], x: int, y: int) -> None:

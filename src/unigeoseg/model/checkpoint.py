@@ -5,8 +5,9 @@ What is read back has the type that suits the processor, unless another is asked
 """
 
 import json
+import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from unigeoseg.model.causal import CausalLanguage
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.config import (
     CausalLanguageConfig,
+    ConfidenceConfig,
     Mask2FormerConfig,
     ModelConfig,
     SwinConfig,
@@ -29,6 +31,7 @@ from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+FILES = (CONFIG, TOKENIZER, WEIGHTS)
 _FORMAT = 1
 _INT8_SCALE = ".int8_scale"
 _INT8_KEYS = ("language.tokens.weight",)
@@ -51,12 +54,32 @@ def write(
 ) -> None:
     """Write the three files of a model from its weights as they are, each atomically."""
     directory.mkdir(parents=True, exist_ok=True)
-    values = {"format": _FORMAT, **asdict(config)}
-    _replace_text(directory / CONFIG, json.dumps(values, indent=1) + "\n")
+    _write_config(directory / CONFIG, config)
     _replace_text(directory / TOKENIZER, tokenizer.to_str(pretty=False))
     temporary = directory / f".{WEIGHTS}.partial"
     save_file({key: value.contiguous() for key, value in state.items()}, temporary)
     temporary.replace(directory / WEIGHTS)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the three files of a model into a directory that is there.
+
+    Raises:
+        CheckpointNotFoundError: If one of them is missing.
+    """
+    _check_whole(source)
+    for name in FILES:
+        shutil.copyfile(source / name, target / name)
+
+
+def set_confidence(directory: Path, confidence: ConfidenceConfig) -> None:
+    """Change how a stored model's scores become confidences; all else stays.
+
+    Raises:
+        CheckpointDamagedError: If its configuration cannot be read.
+    """
+    config = _read_config(directory / CONFIG)
+    _write_config(directory / CONFIG, replace(config, confidence=confidence))
 
 
 def empty_network(config: ModelConfig, *, device: str = "meta") -> UniGeoSegNetwork:
@@ -92,12 +115,7 @@ def load(
         CheckpointNotFoundError: If one of the three files is missing.
         CheckpointDamagedError: If a file cannot be read, or its weights do not fit its config.
     """
-    for name in (CONFIG, TOKENIZER, WEIGHTS):
-        if not (directory / name).is_file():
-            raise CheckpointNotFoundError(
-                f"{directory} has no {name}: a model directory holds {CONFIG}, {TOKENIZER} "
-                f"and {WEIGHTS}; reinstall the package or give another directory"
-            )
+    _check_whole(directory)
     config = _read_config(directory / CONFIG)
     processor = _read_processor(directory / TOKENIZER, config)
     network = empty_network(config)
@@ -105,6 +123,15 @@ def load(
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
     return channels_last(network.eval()), processor
+
+
+def _check_whole(directory: Path) -> None:
+    for name in FILES:
+        if not (directory / name).is_file():
+            raise CheckpointNotFoundError(
+                f"{directory} has no {name}: a model directory holds {CONFIG}, {TOKENIZER} "
+                f"and {WEIGHTS}; reinstall the package or give another directory"
+            )
 
 
 def suited_dtype(config: ModelConfig) -> torch.dtype:
@@ -129,6 +156,11 @@ def _read_config(path: Path) -> ModelConfig:
             f"{path} is not a model configuration of this version ({error}): reinstall the "
             "package or fetch the model again"
         ) from error
+
+
+def _write_config(path: Path, config: ModelConfig) -> None:
+    values = {"format": _FORMAT, **asdict(config)}
+    _replace_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -5,9 +5,12 @@ part: `EncoderConfig` is EfficientNet-Lite0, `SwinConfig` is Swin. `prompt_maps`
 it can be ablated by a recipe; no other switch exists in the forward pass.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from unigeoseg.prompt import Task
 
 # ImageNet's, on 0..255 values
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -235,6 +238,38 @@ class Mask2FormerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfidenceConfig:
+    """How the logit of a mask's score becomes a confidence: the sigmoid of a line (Platt scaling).
+
+    A line is a slope and a shift. As they stand here nothing is calibrated: what was found has its
+    score for confidence, an empty mask what its score lacks to 1. `bench.confidence` fits them.
+
+    Attributes:
+        interactive: The line of what points and boxes found.
+        referring: Of what phrases found.
+        reasoning: Of what questions found.
+        nothing: Of empty masks, whatever the task; it falls, since the score is of a target.
+    """
+
+    interactive: tuple[float, float] = (1.0, 0.0)
+    referring: tuple[float, float] = (1.0, 0.0)
+    reasoning: tuple[float, float] = (1.0, 0.0)
+    nothing: tuple[float, float] = (-1.0, 0.0)
+
+    def of(self, logit: float, task: Task, *, empty: bool) -> float:
+        """Confidence in [0, 1]: the mask's expected IoU; of an empty one, that nothing is there.
+
+        Args:
+            logit: Of the mask's score.
+            task: Of the prompt.
+            empty: Whether the mask is.
+        """
+        line: tuple[float, float] = self.nothing if empty else getattr(self, task.value)
+        slope, shift = line
+        return (1 + math.tanh((slope * logit + shift) / 2)) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """One network.
 
@@ -253,6 +288,7 @@ class ModelConfig:
         memory: LKM.
         target: How the target's embedding is made; Base only.
         decoder: Pixel decoder and mask decoder.
+        confidence: How a mask's score becomes a confidence; it belongs to one set of weights.
     """
 
     name: str = "nano"
@@ -265,6 +301,7 @@ class ModelConfig:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     target: SegTokenConfig = field(default_factory=SegTokenConfig)
     decoder: DecoderConfig | Mask2FormerConfig = field(default_factory=DecoderConfig)
+    confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
 
     @classmethod
     def nano(cls) -> "ModelConfig":

@@ -194,7 +194,7 @@ class PromptFusion(nn.Module):
         position = sine_positions(coarse).flatten(2).transpose(1, 2)
         for layer in self.places:
             places = layer(places, position, queries)
-        return places.transpose(1, 2).unflatten(2, coarse.shape[-2:])
+        return places.transpose(1, 2).reshape(coarse.shape)
 
     def _drawn(self, level: int, maps: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor:
         if not self.prompt_maps:

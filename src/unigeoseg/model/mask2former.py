@@ -48,7 +48,8 @@ class Mask2FormerDecoder(nn.Module):
 
         Returns:
             Mask logits (P, H/4, W/4) after 0, 1, ... layers, best last, and the logit of the
-            score (P,): the mean chance inside the mask, since no score head was trained.
+            score (P,): the mean chance inside the mask, or the highest chance where that is
+            empty, since no score head was trained.
         """
         fine, *levels = maps
         values = [
@@ -86,7 +87,8 @@ def _blocked(logits: Tensor, level: Tensor) -> Tensor:
 
 
 def _score(logits: Tensor) -> Tensor:
-    """Logit of the mean chance inside the mask of logits (P, h, w), low where it is empty."""
-    inside = logits > 0
-    chance = (logits.sigmoid() * inside).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)
-    return torch.logit(chance, eps=1e-4)
+    """Logit of the mean chance inside the mask of logits (P, h, w), of the highest if empty."""
+    inside, chances = logits > 0, logits.sigmoid()
+    area = inside.sum(dim=(1, 2))
+    mean = (chances * inside).sum(dim=(1, 2)) / area.clamp(min=1)
+    return torch.logit(torch.where(area > 0, mean, chances.amax(dim=(1, 2))), eps=1e-4)

@@ -30,7 +30,6 @@ from unigeoseg.model import checkpoint, released
 SHIPPED = ("nano",)
 PUBLISHED = {"base": "nishuo1999/UniGeoSeg"}
 
-_FILES = (checkpoint.CONFIG, checkpoint.TOKENIZER, checkpoint.WEIGHTS)
 _SETTINGS = (checkpoint.CONFIG, "*token*.json", "vocab.*", "merges.*", "*.index.json")
 
 
@@ -108,7 +107,7 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     target = target or _place(repo_id) / source.name
     _check_free(target)
     ours = "format" in _config(source)
-    choices = [_FILES] if ours else released.weight_choices(source)
+    choices = [checkpoint.FILES] if ours else released.weight_choices(source)
     files = _fetch_first(repo_id, source.name, choices)
     size = sum(path.stat().st_size for path in files)
     hub.check_space(target, size, f"the model made of {repo_id}")
@@ -155,8 +154,7 @@ def _install(target: Path, place: Path, write: Callable[[Path], object]) -> None
 
 def _copy(source: Path, target: Path) -> None:
     target.mkdir()
-    for name in _FILES:
-        shutil.copyfile(source / name, target / name)
+    checkpoint.copy(source, target)
     checkpoint.load(target, dtype=torch.bfloat16)  # refuses what is not a model, before it is kept
 
 
@@ -188,7 +186,7 @@ def _place(repo_id: str) -> Path:
 
 
 def _is_complete(directory: Path) -> bool:
-    return all((directory / name).is_file() for name in _FILES)
+    return all((directory / name).is_file() for name in checkpoint.FILES)
 
 
 def _check_free(target: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from unigeoseg.errors import OutputExistsError
 from unigeoseg.model import checkpoint
+from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.processor import Processor
 from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.initial import nano_from_pretrained
@@ -57,6 +58,8 @@ def run(
         network, processor = nano_from_pretrained(config.model)
     else:
         network, processor = checkpoint.load(start)
+        # what was fitted to the weights of the start does not hold for those that it becomes
+        network.config = replace(network.config, confidence=ConfidenceConfig())
         config = replace(config, model=network.config)
     trainer = Trainer(network, processor, config)
     if state.exists():
