@@ -1,6 +1,5 @@
 """Batches, the schedule of the rate, and a loop that resumes exactly."""
 
-import csv
 import resource
 import signal
 from contextlib import contextmanager
@@ -16,11 +15,13 @@ from networks import tiny_config, tiny_network, tiny_processor
 from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwritableError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.prompt import Task
 from unigeoseg.train.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.batches import BatchConfig, BatchMaker, asks_of
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.recipes import TrainConfig, nano, paper
+from unigeoseg.train.record import Record, read
 from unigeoseg.train.settings import changed
 from unigeoseg.train.validation import Validation
 
@@ -153,12 +154,47 @@ def test_the_best_weights_are_kept(lessons, tmp_path: Path):
     trainer, maker = make(lessons, replace(CONFIG, steps=8, validate_every=2))
     validation = Validation(maker, 2)
     train(trainer, maker, tmp_path, validation)
-    rows = csv.reader((tmp_path / "metrics.csv").read_text().splitlines())
-    means = [float(value) for _, name, value in rows if name == "val/mean"]
+    said = read(tmp_path)
+    means = [value for _, name, value in said if name == "val/mean"]
     assert len(means) == 4 and max(means) == trainer.best
     best, _ = checkpoint.load(tmp_path / "best")
     # weights are kept in half precision
     assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
+
+
+def test_validation_tells_tasks_and_families_apart(lessons):
+    batch = only(BATCH, box=0.3, point=0.3, category=0.2, question=0.2)
+    _, maker = make(lessons, replace(CONFIG, batch=replace(batch, prompts=8)))
+    scores = Validation(maker, 4)(tiny_network())
+    assert set(scores) == {
+        *("interactive", "referring", "reasoning", "mean"),
+        *("family/box", "family/point", "family/category", "family/question"),
+    }
+    assert scores["referring"] == scores["family/category"]
+    assert scores["reasoning"] == scores["family/question"]
+    low, high = sorted((scores["family/box"], scores["family/point"]))
+    assert low < scores["interactive"] < high
+    assert scores["mean"] == pytest.approx(sum(scores[task] for task in Task) / 3)
+
+
+def test_a_record_says_how_many_prompts_were_seen(lessons, tmp_path: Path):
+    trainer, maker = make(lessons, replace(CONFIG, steps=20))
+    train(trainer, maker, tmp_path)
+    seen = [(step, value) for step, name, value in read(tmp_path) if name == "prompts"]
+    assert seen == [(10, 60), (20, 120)]
+
+
+def test_a_damaged_record_is_refused(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text("step,name,value\n")
+    with pytest.raises(DataError, match="line 1, is 'step,name,value'"):
+        Record(tmp_path, 5)
+
+
+def test_a_record_goes_on_after_a_line_that_was_cut(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text("10,loss,0.25\r\n20,loss,0.125\r\n30,lo", newline="")
+    with Record(tmp_path, 10) as record:
+        record.add(20, {"loss": 1.0})
+    assert read(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from unigeoseg.train.losses import Lesson
 from unigeoseg.train.parallel import runner_of
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.recompute import recompute_layers
-from unigeoseg.train.record import Record
+from unigeoseg.train.record import PROMPTS, Record
 from unigeoseg.train.stopping import stopping
 from unigeoseg.train.validation import Validation
 
@@ -191,7 +191,7 @@ def train(
             meter.add(trainer.train_step(batch), batch)
             last = trainer.step == config.steps or stop.asked
             if trainer.step % _SAID_EVERY == 0:
-                record.add(trainer.step, meter.values())
+                record.add(trainer.step, {PROMPTS: maker.seen[trainer.step]} | meter.values())
             if validation and trainer.runner.main and trainer.step % config.validate_every == 0:
                 _validate(trainer, validation, record, directory)
             if trainer.step % config.save_every == 0 or last:
