@@ -70,7 +70,7 @@ class Curves:
     def seen(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Prompts before each of the steps, between recorded ones in proportion."""
         known, prompts = self.series[PROMPTS]
-        return np.interp(steps, [0, *known], [0, *prompts])
+        return np.asarray(np.interp(steps, [0, *known], [0, *prompts]))
 
 
 def draw(runs: Sequence[Curves], path: Path) -> None:
