@@ -46,6 +46,14 @@ def test_what_is_certainly_missing():
     assert kinds.missing_categories(patch_of(unknown=True)) == []
 
 
+def test_what_a_source_never_shows_is_a_target_that_can_be_asked_for():
+    assert kinds.never_shown("town") == ()
+    for source, names in kinds.NEVER_SHOWN.items():
+        never = kinds.never_shown(source)
+        assert len(never) == len(names) == len(set(never)), source
+        assert all(taxonomy()[category].target for category in never), source
+
+
 def test_a_name_means_all_of_it():
     rng = np.random.default_rng(0)
     drafts = [kinds.named(patch_of(), BUILDING, rng) for _ in range(30)]

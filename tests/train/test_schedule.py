@@ -2,6 +2,7 @@
 
 from itertools import accumulate
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,13 +44,17 @@ def test_shares_that_are_no_mix_are_refused(shares):
         pts(shares)
 
 
-@given(
-    st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda shares: sum(shares) > 0.1),
-    st.lists(st.integers(1, 20), min_size=1, max_size=60),
-)
+def start_of(shares: list[float]) -> dict[Task, float]:
+    return dict(zip(Task, (share / sum(shares) for share in shares), strict=True))
+
+
+SHARES = st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda all_: sum(all_) > 0.1)
+PROMPTS = st.lists(st.integers(1, 20), min_size=1, max_size=60)
+
+
+@given(SHARES, PROMPTS)
 def test_what_is_drawn_never_differs_from_the_mix_by_one_prompt(shares, prompts):
-    whole = sum(shares)
-    start = dict(zip(Task, (share / whole for share in shares), strict=True))
+    start = start_of(shares)
     sampler = TaskSampler(pts(start), prompts)
     drawn = [sampler.counts(step) for step in range(len(prompts))]
     assert [sum(counts.values()) for counts in drawn] == prompts
@@ -59,4 +64,42 @@ def test_what_is_drawn_never_differs_from_the_mix_by_one_prompt(shares, prompts)
             for step, count in enumerate(prompts)
         )
         given_out = accumulate(counts[task] for counts in drawn)
-        assert all(abs(a - b) < 1 for a, b in zip(wanted, given_out, strict=True))
+        for due, had in zip(wanted, given_out, strict=True):
+            assert -2 / 3 - 1e-6 < due - had < 5 / 6 + 1e-6
+
+
+def dealt_at_once(mix, prompts: list[int]) -> list[dict[Task, int]]:
+    """What a sampler does, said plainly: one prompt after another, from the first on."""
+    due, steps = np.zeros(len(Task)), []
+    for step, count in enumerate(prompts):
+        shares = mix((step + 0.5) / len(prompts))
+        counts = dict.fromkeys(Task, 0)
+        for _ in range(count):
+            due += np.array([shares[task] for task in Task])
+            chosen = int(due.argmax())
+            due[chosen] -= 1
+            counts[list(Task)[chosen]] += 1
+        steps.append(counts)
+    return steps
+
+
+@given(SHARES, PROMPTS, st.data())
+def test_a_step_has_its_counts_whenever_it_is_asked_for(shares, prompts, data):
+    mix = pts(start_of(shares))
+    expected = dealt_at_once(mix, prompts)
+    sampler = TaskSampler(mix, prompts)  # as of a run that is taken up anywhere
+    for step in data.draw(st.lists(st.integers(0, len(prompts) - 1), min_size=1, max_size=9)):
+        assert sampler.counts(step) == expected[step]
+
+
+def test_nothing_is_dealt_before_it_is_asked_for():
+    asked: list[float] = []
+
+    def mix(progress: float):
+        asked.append(progress)
+        return EVEN
+
+    sampler = TaskSampler(mix, [3] * 1000)
+    assert asked == []
+    assert sampler.counts(4) == sampler.counts(2) == dict.fromkeys(Task, 1)
+    assert len(asked) == 5

@@ -1,7 +1,8 @@
 """Batches, the schedule of the rate, and a loop that resumes exactly."""
 
-import csv
+import resource
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from networks import tiny_config, tiny_network, tiny_processor
 from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwritableError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.prompt import Task
 from unigeoseg.train.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.batches import BatchConfig, BatchMaker, asks_of
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.recipes import TrainConfig, nano, paper
+from unigeoseg.train.record import Record, read
 from unigeoseg.train.settings import changed
 from unigeoseg.train.validation import Validation
 
@@ -151,30 +154,149 @@ def test_the_best_weights_are_kept(lessons, tmp_path: Path):
     trainer, maker = make(lessons, replace(CONFIG, steps=8, validate_every=2))
     validation = Validation(maker, 2)
     train(trainer, maker, tmp_path, validation)
-    rows = csv.reader((tmp_path / "metrics.csv").read_text().splitlines())
-    means = [float(value) for _, name, value in rows if name == "val/mean"]
+    said = read(tmp_path)
+    means = [value for _, name, value in said if name == "val/mean"]
     assert len(means) == 4 and max(means) == trainer.best
     best, _ = checkpoint.load(tmp_path / "best")
     # weights are kept in half precision
     assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
 
 
-def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path, monkeypatch):
+def test_validation_tells_tasks_and_families_apart(lessons):
+    batch = only(BATCH, box=0.3, point=0.3, category=0.2, question=0.2)
+    _, maker = make(lessons, replace(CONFIG, batch=replace(batch, prompts=8)))
+    scores = Validation(maker, 4)(tiny_network())
+    assert set(scores) == {
+        *("interactive", "referring", "reasoning", "mean"),
+        *("family/box", "family/point", "family/category", "family/question"),
+    }
+    assert scores["referring"] == scores["family/category"]
+    assert scores["reasoning"] == scores["family/question"]
+    low, high = sorted((scores["family/box"], scores["family/point"]))
+    assert low < scores["interactive"] < high
+    assert scores["mean"] == pytest.approx(sum(scores[task] for task in Task) / 3)
+
+
+def test_a_record_says_how_many_prompts_were_seen(lessons, tmp_path: Path):
+    trainer, maker = make(lessons, replace(CONFIG, steps=20))
+    train(trainer, maker, tmp_path)
+    seen = [(step, value) for step, name, value in read(tmp_path) if name == "prompts"]
+    assert seen == [(10, 60), (20, 120)]
+
+
+def test_a_damaged_record_is_refused(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text("step,name,value\n")
+    with pytest.raises(DataError, match="line 1, is 'step,name,value'"):
+        Record(tmp_path, 5)
+
+
+def test_a_record_goes_on_after_a_line_that_was_cut(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text("10,loss,0.25\r\n20,loss,0.125\r\n30,lo", newline="")
+    with Record(tmp_path, 10) as record:
+        record.add(20, {"loss": 1.0})
+    assert read(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
+
+
+@contextmanager
+def full_disk(size: int):
+    """For as long as this lasts no file grows beyond `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path):
+    trainer, maker = make(lessons)
+    trainer.train_step(maker.batch(0))
+    trainer.save(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    trainer.train_step(maker.batch(1))
+    # the state is many times as large as the weights
+    size = len(before["state.pt"]) // 2
+    assert len(before["model/model.safetensors"]) < size
+    with full_disk(size), pytest.raises(OutputUnwritableError, match="state of step 2 was not"):
+        trainer.save(tmp_path / "run")
+    after = contents(tmp_path / "run")
+    assert after.keys() == before.keys() and after["state.pt"] == before["state.pt"]
+
+
+def test_a_full_disk_leaves_the_weights_before(lessons, tmp_path: Path):
+    trainer, maker = make(lessons)
+    trainer.save(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    trainer.train_step(maker.batch(0))
+    size = len(before["model/model.safetensors"]) // 2
+    with full_disk(size), pytest.raises(OutputUnwritableError, match=r"safetensors was not writt"):
+        trainer.save(tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_signal_amid_a_checkpoint_ends_the_run_after_it(lessons, tmp_path: Path, monkeypatch):
+    trainer, maker = make(lessons)
+    save = torch.save
+
+    def asked_amid(state, path):
+        path.write_bytes(b"half")
+        signal.raise_signal(signal.SIGTERM)
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", asked_amid)
+    train(trainer, maker, tmp_path)
+    assert trainer.step == 20 < CONFIG.steps
+    second, _ = make(lessons)
+    second.resume(tmp_path)
+    assert second.step == 20
+
+
+def test_a_run_that_is_killed_amid_a_checkpoint_goes_on_from_the_one_before(
+    lessons, tmp_path: Path, monkeypatch
+):
     trainer, maker = make(lessons)
     trainer.train_step(maker.batch(0))
     trainer.save(tmp_path)
     before = (tmp_path / "state.pt").read_bytes()
     trainer.train_step(maker.batch(1))
 
-    def full(_, path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    class Killed(BaseException):
+        """Nothing that comes after it is done."""
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OutputUnwritableError, match="state of step 2 was not written"):
+    def killed_amid(_, path):
+        path.write_bytes(b"half")
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(torch, "save", killed_amid)
         trainer.save(tmp_path)
     assert (tmp_path / "state.pt").read_bytes() == before
-    assert not list(tmp_path.glob(".state*"))
+    second, _ = make(lessons)
+    second.resume(tmp_path)
+    assert second.step == 1
+    second.train_step(maker.batch(1))
+    second.save(tmp_path)  # over what the other left
+    third, _ = make(lessons)
+    third.resume(tmp_path)
+    assert third.step == 2 and not list(tmp_path.glob(".*"))
+    for key, value in trainer.network.state_dict().items():
+        assert torch.equal(value, third.network.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
+def test_a_damaged_state_is_refused(lessons, tmp_path: Path, damage):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path)
+    content = (tmp_path / "state.pt").read_bytes()
+    damaged = {"cut": content[: len(content) // 2], "foreign": b"step,name,value\n", "empty": b""}
+    (tmp_path / "state.pt").write_bytes(damaged[damage])
+    with pytest.raises(CheckpointError, match=r"state\.pt is damaged: .*; copy it again"):
+        trainer.resume(tmp_path)
 
 
 def test_a_task_that_the_data_never_shows_is_named(lessons):

@@ -209,6 +209,19 @@ def memory(
         draw_curve(timings, output)
 
 
+@app.command("curves")
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of trainings.", metavar="RUN...")],
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The image, a .png.")],
+) -> None:
+    """Draw learning curves: the parts of the loss, and gIoU per task on val views."""
+    from unigeoseg.train.curves import Curves, draw
+
+    draw([Curves.of(run) for run in runs], output)
+    say(f"wrote {output}")
+
+
 @app.command("parity")
 def parity(
     *,

@@ -6,7 +6,8 @@ What is read back has the type that suits the processor, unless another is asked
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,11 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
+from unigeoseg.errors import (
+    CheckpointDamagedError,
+    CheckpointNotFoundError,
+    OutputUnwritableError,
+)
 from unigeoseg.model.causal import CausalLanguage
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.config import (
@@ -52,13 +57,16 @@ def save(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> No
 def write(
     directory: Path, config: ModelConfig, tokenizer: Tokenizer, state: Mapping[str, Tensor]
 ) -> None:
-    """Write the three files of a model from its weights as they are, each atomically."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write the three files of a model from its weights as they are, each atomically.
+
+    Raises:
+        OutputUnwritableError: If the disk does not take one; what was there of it stays.
+    """
     _write_config(directory / CONFIG, config)
-    _replace_text(directory / TOKENIZER, tokenizer.to_str(pretty=False))
-    temporary = directory / f".{WEIGHTS}.partial"
-    save_file({key: value.contiguous() for key, value in state.items()}, temporary)
-    temporary.replace(directory / WEIGHTS)
+    with _replacing(directory / TOKENIZER) as temporary:
+        temporary.write_text(tokenizer.to_str(pretty=False))
+    with _replacing(directory / WEIGHTS) as temporary:
+        save_file({key: value.contiguous() for key, value in state.items()}, temporary)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -160,7 +168,8 @@ def _read_config(path: Path) -> ModelConfig:
 
 def _write_config(path: Path, config: ModelConfig) -> None:
     values = {"format": _FORMAT, **asdict(config)}
-    _replace_text(path, json.dumps(values, indent=1) + "\n")
+    with _replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -252,7 +261,16 @@ def _packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
-def _replace_text(path: Path, text: str) -> None:
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write, which takes its place when it is whole."""
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text)
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputUnwritableError(
+            f"{path} was not written: {error}; check the directory and the free space"
+        ) from error

@@ -8,6 +8,7 @@ make the batch of one between them.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -136,7 +137,9 @@ class BatchMaker:
         self.reached = lessons.chances(config.sources).cumsum()
         rng = np.random.default_rng(seed)
         self.sizes = rng.choice(config.sizes, size=steps).tolist()
-        self.tasks = TaskSampler(config.mix, [self._shape(size)[1] for size in self.sizes])
+        prompts = [self._shape(size)[1] for size in self.sizes]
+        self.tasks = TaskSampler(config.mix, prompts)
+        self.seen = [0, *accumulate(prompts)]  # prompts of all processes before each step
 
     def batch(self, step: int) -> Batch:
         """The batch of a step; the same for the same step, seed and data.

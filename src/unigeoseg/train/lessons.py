@@ -1,6 +1,6 @@
 """What a training learns from: the patches of datasets, and what others wrote about them."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from unigeoseg.data.draft import Draft
 from unigeoseg.data.interactive import WRITER as POINTS_AND_BOXES
 from unigeoseg.data.offline import OfflineWriter
 from unigeoseg.data.rows import sample_of
-from unigeoseg.errors import OptionError
+from unigeoseg.errors import DataError, OptionError
 from unigeoseg.model.processor import letterbox, letterbox_place
 from unigeoseg.prompt import Task
 from unigeoseg.sample import Sample, Split
@@ -37,21 +37,36 @@ class Lessons:
 
     @classmethod
     def of(cls, paths: Sequence[Path], split: Split, cache: Path) -> "Lessons":
+        """Of one split alone; see `of_splits`."""
+        return cls.of_splits(paths, (split,), cache)[split]
+
+    @classmethod
+    def of_splits(
+        cls, paths: Sequence[Path], splits: Sequence[Split], cache: Path
+    ) -> dict[Split, "Lessons"]:
         """Read the datasets in `paths`; decoded patches are kept in the folder `cache`.
 
         Raises:
-            DataError: If one is no whole dataset, is damaged, or none has images of the split.
+            DataError: If one is no whole dataset, is damaged, or none has images of a split.
             OutputUnwritableError: If the disk has no room for the decoded patches.
         """
         datasets = [Dataset.open(path) for path in paths]
-        patches = PatchCache.of(datasets, split, cache)
-        numbers = {image: number for number, image in enumerate(patches.ids)}
-        told: defaultdict[int, list[Sample]] = defaultdict(list)
-        for dataset in datasets:
-            for row in dataset.rows(split=split):
-                if row["writer"] not in _OURS:
-                    told[numbers[row["image"]]].append(sample_of(row))
-        return cls(patches, dict(told))
+        # first what is quick to read, so that damage shows before anything is decoded
+        told = _told(datasets, splits)
+        found = {}
+        for split in splits:
+            patches = PatchCache.of(datasets, split, cache)
+            numbers = {image: number for number, image in enumerate(patches.ids)}
+            strangers = sorted(told[split].keys() - numbers)
+            if strangers:
+                raise DataError(
+                    f"{', '.join(map(str, paths))}: triplets of {split} are of the image "
+                    f"{strangers[0]}, which is not among its images; build the dataset again"
+                )
+            found[split] = cls(
+                patches, {numbers[image]: samples for image, samples in told[split].items()}
+            )
+        return found
 
     def chances(self, sources: Mapping[str, float]) -> np.ndarray:
         """Chance of each patch (N,): by source as said, by area within a source.
@@ -97,6 +112,18 @@ class Lessons:
                 left[sample.prompt.task] -= 1
                 drafts.append(_shown(sample, size))
         return drafts
+
+
+def _told(
+    datasets: Sequence[Dataset], splits: Sequence[Split]
+) -> dict[Split, dict[str, list[Sample]]]:
+    """What others wrote, by split and image, read once for all splits."""
+    told: dict[Split, dict[str, list[Sample]]] = {split: {} for split in splits}
+    for dataset in datasets:
+        for row in dataset.rows():
+            if row["split"] in told and row["writer"] not in _OURS:
+                told[row["split"]].setdefault(row["image"], []).append(sample_of(row))
+    return told
 
 
 def _shown(sample: Sample, size: int) -> Draft:

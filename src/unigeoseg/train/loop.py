@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import is_zipfile
 
 import torch
 
@@ -22,11 +25,14 @@ from unigeoseg.train.losses import Lesson
 from unigeoseg.train.parallel import runner_of
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.recompute import recompute_layers
-from unigeoseg.train.record import Record
+from unigeoseg.train.record import PROMPTS, Record
 from unigeoseg.train.stopping import stopping
 from unigeoseg.train.validation import Validation
 
 log = logging.getLogger(__name__)
+
+STATE = "state.pt"
+"""What a run goes on from, in its folder."""
 
 
 class Trainer:
@@ -96,6 +102,9 @@ class Trainer:
         """Write the state to resume from, and the weights as a plain model directory.
 
         The weights are the averaged ones if the recipe averages, with the adapters merged in.
+
+        Raises:
+            OutputUnwritableError: If the disk does not take them; the state before is still there.
         """
         directory.mkdir(parents=True, exist_ok=True)
         parts = directory / f"parts-{self.step}"
@@ -109,10 +118,12 @@ class Trainer:
         kept = self.average if averaged else self.runner.whole(self.network, self.lesson)
         if not self.runner.main:
             return
+        # the state comes last: a run that is ended in between makes these weights again
+        checkpoint.save(directory / "model", merged(kept), self.processor)
         temporary = directory / ".state.pt.partial"
         try:
             torch.save(state, temporary)
-            temporary.replace(directory / "state.pt")
+            temporary.replace(directory / STATE)
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
             raise OutputUnwritableError(
@@ -122,24 +133,37 @@ class Trainer:
         for earlier in directory.glob("parts-*"):
             if earlier != parts:
                 shutil.rmtree(earlier)
-        checkpoint.save(directory / "model", merged(kept), self.processor)
 
     def resume(self, directory: Path) -> None:
         """Go on from what `save` wrote.
 
         Raises:
-            CheckpointError: If the state belongs to another network.
+            CheckpointError: If the state is damaged or belongs to another network.
         """
-        state = torch.load(directory / "state.pt", map_location="cpu", weights_only=True)
+        state = _state(directory / STATE)
         try:
             self.runner.restore(directory, state, self.lesson, self.optimizer)
             if self.average is not self.network:
                 self.average.load_state_dict(state["average"])
+            self.step, self.best = state["step"], state.get("best", 0.0)
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
-                f"{directory / 'state.pt'} belongs to another configuration: {error}"
+                f"{directory / STATE} belongs to another configuration: {error}"
             ) from error
-        self.step, self.best = state["step"], state.get("best", 0.0)
+
+
+def _state(path: Path) -> dict[str, Any]:
+    try:
+        if not is_zipfile(path):
+            raise CheckpointError(f"{path} is damaged: it is no whole archive; {_DAMAGED}")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError) as error:
+        said = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} is damaged: {said}; {_DAMAGED}") from error
+    return state
+
+
+_DAMAGED = "copy it again, or begin anew in another folder"
 
 
 def train(
@@ -167,7 +191,7 @@ def train(
             meter.add(trainer.train_step(batch), batch)
             last = trainer.step == config.steps or stop.asked
             if trainer.step % _SAID_EVERY == 0:
-                record.add(trainer.step, meter.values())
+                record.add(trainer.step, {PROMPTS: maker.seen[trainer.step]} | meter.values())
             if validation and trainer.runner.main and trainer.step % config.validate_every == 0:
                 _validate(trainer, validation, record, directory)
             if trainer.step % config.save_every == 0 or last:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from unigeoseg.data.taxonomy import by_name
+from unigeoseg.data.kinds import never_shown
 from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.point_loss import PointLossConfig
 from unigeoseg.prompt import Task
@@ -92,21 +92,6 @@ _NANO_SOURCES = {
     "sar_oil_spill": 0.02,
 }
 
-# what a source never shows, so that asking for it has a certain answer: nothing
-_NEVER = {
-    "hot_fair_buildings": ("airplane", "ship", "storage tank", "harbor", "oil spill", "landslide"),
-    "dubai_mbrsc": ("airplane", "baseball diamond", "oil spill", "landslide"),
-    "epfl_roads": ("airplane", "ship", "harbor", "oil spill", "landslide", "storage tank"),
-    "agoro_fields": ("airplane", "ship", "harbor", "storage tank", "tennis court", "oil spill"),
-    "gsi_solar": ("airplane", "ship", "harbor", "oil spill", "baseball diamond"),
-    "bijie_landslide": ("airplane", "ship", "harbor", "oil spill", "tennis court", "storage tank"),
-    "water_s2l8_128": ("airplane", "tennis court", "baseball diamond", "oil spill"),
-    "hrsid_sar_ship": ("airplane", "tennis court", "baseball diamond", "solar panel"),
-    "sar_oil_spill": ("airplane", "tennis court", "baseball diamond", "solar panel"),
-    "neon_tree_boxes": ("airplane", "ship", "harbor", "storage tank", "oil spill"),
-    "aerial_cars_boxes": ("airplane", "ship", "oil spill", "landslide", "baseball diamond"),
-}
-
 
 def nano() -> TrainConfig:
     """Nano: all sources of `docs/sources.md` that are marked so, 64 prompts a step.
@@ -118,7 +103,7 @@ def nano() -> TrainConfig:
             sizes=(256, 256, 256, 256, 384),
             mix=pts({Task.INTERACTIVE: 0.40, Task.REFERRING: 0.36, Task.REASONING: 0.24}),
             sources=_NANO_SOURCES,
-            never={source: tuple(map(_id_of, names)) for source, names in _NEVER.items()},
+            never={source: never_shown(source) for source in _NANO_SOURCES},
             families={
                 "box": 0.45,
                 "point": 0.55,
@@ -134,12 +119,6 @@ def nano() -> TrainConfig:
         ),
         steps=2400,
     )
-
-
-def _id_of(name: str) -> int:
-    category = by_name(name)
-    assert category is not None, name
-    return category.id
 
 
 def paper(*, samples: int = 970_238) -> TrainConfig:

@@ -8,12 +8,15 @@ from pathlib import Path
 from types import TracebackType
 
 from unigeoseg.data.files import write_bytes
-from unigeoseg.errors import MissingExtraError
+from unigeoseg.errors import DataError, MissingExtraError
 
 log = logging.getLogger(__name__)
 
 CSV = "metrics.csv"
 """One row per value: step, name, value. A resumed run drops what lies after where it goes on."""
+
+PROMPTS = "prompts"
+"""Name of the number of prompts that a run has learnt from so far."""
 
 
 class Record:
@@ -25,6 +28,7 @@ class Record:
 
     Raises:
         MissingExtraError: If TensorBoard is not installed.
+        DataError: If what was written before is damaged.
     """
 
     def __init__(self, directory: Path, step: int) -> None:
@@ -33,9 +37,8 @@ class Record:
         except ImportError as error:
             raise MissingExtraError("a run's event files", "train") from error
         directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / CSV
-        _keep_until(self._path, step)
-        self._file = self._path.open("a", newline="", encoding="utf-8")
+        _keep_until(directory, step)
+        self._file = (directory / CSV).open("a", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         self._events = SummaryWriter(str(directory / "events"), purge_step=step + 1)
 
@@ -63,11 +66,40 @@ class Record:
         log.info("step %d: %s", step, said)
 
 
-def _keep_until(path: Path, step: int) -> None:
+def read(directory: Path) -> list[tuple[int, str, float]]:
+    """What a run said so far: step, name and value, as written.
+
+    A last line that is not whole, of a run that was killed, is left out.
+
+    Raises:
+        DataError: If there is no record in the folder, or it is damaged.
+    """
+    path = directory / CSV
     if not path.is_file():
+        raise DataError(f"{directory} holds no {CSV}; give the folder of a run of unigeoseg train")
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}; copy it again") from error
+    lines = content[: content.rfind("\n") + 1].splitlines()
+    return [_value(path, number, line) for number, line in enumerate(lines, 1)]
+
+
+def _value(path: Path, number: int, line: str) -> tuple[int, str, float]:
+    try:
+        step, name, value = line.split(",")
+        return int(step), name, float(value)
+    except ValueError as error:
+        raise DataError(
+            f"{path}, line {number}, is {line[:60]!r}, expected step,name,value; copy it again"
+        ) from error
+
+
+def _keep_until(directory: Path, step: int) -> None:
+    if not (directory / CSV).is_file():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if len(row) == 3 and int(row[0]) <= step]
     kept = io.StringIO(newline="")
-    csv.writer(kept).writerows(rows)
-    write_bytes(path, kept.getvalue().encode())
+    csv.writer(kept).writerows(
+        (at, name, repr(value)) for at, name, value in read(directory) if at <= step
+    )
+    write_bytes(directory / CSV, kept.getvalue().encode())

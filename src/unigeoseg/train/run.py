@@ -10,10 +10,11 @@ from unigeoseg.errors import OutputExistsError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.processor import Processor
+from unigeoseg.sample import Split
 from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.initial import nano_from_pretrained
 from unigeoseg.train.lessons import Lessons
-from unigeoseg.train.loop import Trainer, train
+from unigeoseg.train.loop import STATE, Trainer, train
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.schedule import fixed
 from unigeoseg.train.validation import Validation
@@ -47,12 +48,13 @@ def run(
         CheckpointError: If `output` holds a state of another configuration.
         OutputUnwritableError: If the disk has no room.
     """
-    state = output / "state.pt"
+    state = output / STATE
     if state.exists() and not resume:
         raise OutputExistsError(
             f"{output} holds the state of a run; go on with --resume or name another folder"
         )
-    lessons = Lessons.of(data, "train", output / "cache")
+    splits: tuple[Split, ...] = ("train", "val") if config.validation_batches else ("train",)
+    lessons = Lessons.of_splits(data, splits, output / "cache")
     torch.manual_seed(config.seed)
     if start is None:
         network, processor = nano_from_pretrained(config.model)
@@ -65,23 +67,19 @@ def run(
     if state.exists():
         trainer.resume(output)
     maker = BatchMaker(
-        lessons,
+        lessons["train"],
         processor,
         config.batch,
         steps=config.steps,
         seed=config.seed,
         part=trainer.runner.part,
     )
-    train(trainer, maker, output, _validation(config, data, output, processor))
+    validation = _validation(config, lessons["val"], processor) if "val" in lessons else None
+    train(trainer, maker, output, validation)
 
 
-def _validation(
-    config: TrainConfig, data: Sequence[Path], output: Path, processor: Processor
-) -> Validation | None:
+def _validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> Validation:
     """Batches of the val groups, drawn as those of training but in one fixed mix of tasks."""
-    if not config.validation_batches:
-        return None
-    lessons = Lessons.of(data, "val", output / "cache")
     batch = replace(config.batch, mix=fixed)
     count = config.validation_batches
     return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)

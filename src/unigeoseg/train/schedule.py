@@ -5,10 +5,10 @@ mix exactly: the number of prompts of a task never differs from what the mix add
 as one. Both are pure, so a resumed run and every process of many see the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-
-import numpy as np
+from itertools import islice
+from operator import add
 
 from unigeoseg.errors import OptionError
 from unigeoseg.prompt import Task
@@ -73,6 +73,8 @@ class TaskSampler:
 
     Each prompt goes to the task that is farthest behind its share of the prompts so far, which
     leaves no task more than five sixths of a prompt behind or two thirds ahead at any time.
+    Steps are dealt in order as far as they are asked for and then remembered, so that a long run
+    begins at once; for one thread at a time.
 
     Args:
         mix: Share of each task by progress.
@@ -80,18 +82,25 @@ class TaskSampler:
     """
 
     def __init__(self, mix: Mix, prompts: Sequence[int]) -> None:
-        tasks = list(Task)
-        due = np.zeros(len(tasks))
-        self._counts = np.zeros((len(prompts), len(tasks)), np.int64)
-        for step, count in enumerate(prompts):
-            shares = mix((step + 0.5) / len(prompts))
-            weights = np.array([shares[task] for task in tasks])
-            for _ in range(count):
-                due += weights
-                chosen = int(due.argmax())
-                due[chosen] -= 1
-                self._counts[step, chosen] += 1
+        self._rest = _dealt(mix, prompts)
+        self._counts: list[tuple[int, ...]] = []
 
     def counts(self, step: int) -> dict[Task, int]:
         """Prompts of each task in a step, counted from 0; they sum to the step's prompts."""
-        return dict(zip(Task, self._counts[step].tolist(), strict=True))
+        self._counts.extend(islice(self._rest, max(0, step + 1 - len(self._counts))))
+        return dict(zip(Task, self._counts[step], strict=True))
+
+
+def _dealt(mix: Mix, prompts: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Prompts of each task, step by step."""
+    due = [0.0] * len(Task)  # plain numbers: for three, numpy takes twice as long
+    for step, count in enumerate(prompts):
+        shares = mix((step + 0.5) / len(prompts))
+        weights = [shares[task] for task in Task]
+        dealt = [0] * len(due)
+        for _ in range(count):
+            due = list(map(add, due, weights))
+            chosen = due.index(max(due))
+            due[chosen] -= 1
+            dealt[chosen] += 1
+        yield tuple(dealt)

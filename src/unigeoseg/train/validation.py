@@ -1,10 +1,11 @@
-"""gIoU per task on views of the val groups, while a run goes on.
+"""gIoU per task and family on views of the val groups, while a run goes on.
 
 It is quick and compares runs with each other; scores to publish come from `bench`, which sees
 scenes as a user's model sees them.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -31,19 +32,29 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, network: UniGeoSegNetwork) -> dict[str, float]:
-        """Mean IoU of each task, and of all three as "mean"; the network's mode is kept."""
+        """Mean IoU of each task, of the tasks as "mean", and of each family as "family/box" ...
+
+        The network's mode is kept.
+        """
         was_training = network.training
         network.eval()
-        scores: defaultdict[str, list[float]] = defaultdict(list)
+        tasks: defaultdict[str, list[float]] = defaultdict(list)
+        families: defaultdict[str, list[float]] = defaultdict(list)
         for step in self._steps:
             batch = self._maker.batch(step)
             output = network(batch.pixel_values, batch.prompts)
-            found = iou(output.logits, batch.truth, batch.valid)
-            for task, score in zip(batch.prompts.task.tolist(), found.tolist(), strict=True):
-                scores[_TASKS[task]].append(score)
+            found = iou(output.logits, batch.truth, batch.valid).tolist()
+            asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
+            for task, family, score in asked:
+                tasks[_TASKS[task]].append(score)
+                families[f"family/{family}"].append(score)
         network.train(was_training)
-        means = {task: sum(found) / len(found) for task, found in sorted(scores.items())}
-        return means | {"mean": sum(means.values()) / len(means)}
+        means = _means(tasks)
+        return means | {"mean": sum(means.values()) / len(means)} | _means(families)
+
+
+def _means(scores: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: sum(found) / len(found) for name, found in sorted(scores.items())}
 
 
 def iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
