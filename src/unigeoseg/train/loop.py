@@ -163,7 +163,7 @@ def train(
     """
     config, meter = trainer.config, _Meter(trainer.step)
     with stopping() as stop, Record(directory, trainer.step) as record:
-        for batch in _ahead(maker, trainer.step, config.steps):
+        for batch in ahead(maker, trainer.step, config.steps):
             meter.add(trainer.train_step(batch), batch)
             last = trainer.step == config.steps or stop.asked
             if trainer.step % _SAID_EVERY == 0:
@@ -215,7 +215,7 @@ def _validate(trainer: Trainer, validation: Validation, record: Record, director
         checkpoint.save(directory / "best", merged(trainer.average), trainer.processor)
 
 
-def _ahead(maker: BatchMaker, start: int, stop: int) -> Iterator[Batch]:
+def ahead(maker: BatchMaker, start: int, stop: int) -> Iterator[Batch]:
     """Batches of steps `start` to `stop`, each made while the one before is trained on."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(maker.batch, start)

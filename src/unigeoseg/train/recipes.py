@@ -197,6 +197,24 @@ def smoke() -> TrainConfig:
     return replace(recipe, batch=batch, steps=2, save_every=2, validation_batches=1)
 
 
+def ablation() -> TrainConfig:
+    """Nano for ablations, short and small; the encoder stays as it is, as in the paper.
+
+    For `train.study`, which compares many such runs; the weights are of no other use.
+    """
+    recipe = nano()
+    return replace(
+        recipe,
+        batch=replace(recipe.batch, sizes=(128,), images=8, prompts=6),
+        steps=200,
+        frozen=(*recipe.frozen, "encoder"),
+        average=0.99,
+        save_every=200,
+        validate_every=200,
+        validation_batches=24,
+    )
+
+
 def fine_tune() -> TrainConfig:
     """Nano on somebody's own data, from weights that are there: start it with `--start nano`.
 
@@ -238,6 +256,7 @@ RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
     "nano": nano,
     "fine-tune": fine_tune,
     "smoke": smoke,
+    "ablation": ablation,
     "paper": paper,
     "dior-excluded": dior_excluded,
 }

@@ -69,16 +69,29 @@ def run(
         seed=config.seed,
         part=trainer.runner.part,
     )
-    train(trainer, maker, output, _validation(config, data, output, processor))
+    train(trainer, maker, output, validation(config, data, output / "cache", processor))
 
 
-def _validation(
-    config: TrainConfig, data: Sequence[Path], output: Path, processor: Processor
+def validation(
+    config: TrainConfig, data: Sequence[Path], cache: Path, processor: Processor
 ) -> Validation | None:
-    """Batches of the val groups, drawn as those of training but in one fixed mix of tasks."""
+    """Batches of the val groups, drawn as those of training but in one fixed mix of tasks.
+
+    They do not depend on the recipe's seed. None if the recipe takes none.
+
+    Args:
+        config: The recipe.
+        data: Directories of datasets.
+        cache: Folder of the decoded patches.
+        processor: Of the network.
+
+    Raises:
+        DataError: If a dataset is not whole, or there is no image of the split.
+        OutputUnwritableError: If the disk has no room for the decoded patches.
+    """
     if not config.validation_batches:
         return None
-    lessons = Lessons.of(data, "val", output / "cache")
+    lessons = Lessons.of(data, "val", cache)
     batch = replace(config.batch, mix=fixed)
     count = config.validation_batches
     return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)
