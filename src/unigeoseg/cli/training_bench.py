@@ -1,5 +1,6 @@
-"""unigeoseg bench ablations: what trainings reach, compared."""
+"""unigeoseg bench ablations, training: what trainings reach, and how fast they are."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,8 @@ Data = Annotated[list[Path], typer.Option(help="A dataset that `data build` made
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    app.command()(ablations)
+    for command in (ablations, training):
+        app.command()(command)
 
 
 def ablations(
@@ -52,3 +54,28 @@ def ablations(
             write_bytes(output / "table.md", text.encode())
     typer.echo(text)
     say(f"wrote {output / 'table.md'}")
+
+
+def training(
+    *,
+    data: Data,
+    start: Annotated[
+        str | None, typer.Option(help="Model whose parts are timed: a directory, or nano.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each; the median counts.")] = 5,
+) -> None:
+    """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
+    from unigeoseg.model.store import weights_directory
+    from unigeoseg.train.run import beginning
+    from unigeoseg.train.throughput import RECIPE, compare, table
+
+    place = None if start is None else weights_directory(start)
+    with tempfile.TemporaryDirectory() as cache, progress("steps") as bar:
+        found = compare(
+            data,
+            Path(cache),
+            lambda: beginning(RECIPE, place),
+            steps=steps,
+            progress=counter(bar),
+        )
+    typer.echo(table(found))

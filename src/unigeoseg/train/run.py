@@ -8,6 +8,7 @@ import torch
 
 from unigeoseg.errors import OutputExistsError
 from unigeoseg.model import checkpoint
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.train.batches import BatchMaker
 from unigeoseg.train.initial import nano_from_pretrained
@@ -52,12 +53,8 @@ def run(
             f"{output} holds the state of a run; go on with --resume or name another folder"
         )
     lessons = Lessons.of(data, "train", output / "cache")
-    torch.manual_seed(config.seed)
-    if start is None:
-        network, processor = nano_from_pretrained(config.model)
-    else:
-        network, processor = checkpoint.load(start)
-        config = replace(config, model=network.config)
+    network, processor = beginning(config, start)
+    config = replace(config, model=network.config)
     trainer = Trainer(network, processor, config)
     if state.exists():
         trainer.resume(output)
@@ -70,6 +67,16 @@ def run(
         part=trainer.runner.part,
     )
     train(trainer, maker, output, validation(config, data, output / "cache", processor))
+
+
+def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork, Processor]:
+    """What a run starts from: a model directory, or else Nano's pretrained parts.
+
+    Raises:
+        CheckpointError: If it is not there, or damaged.
+    """
+    torch.manual_seed(config.seed)
+    return checkpoint.load(start) if start else nano_from_pretrained(config.model)
 
 
 def validation(

@@ -165,7 +165,7 @@ def measure(study: Study, run: Run) -> list[Score]:
         network, processor = _beginning(study, config)
         trainer = Trainer(network, processor, config)
         maker = BatchMaker(lessons, processor, config.batch, steps=config.steps, seed=config.seed)
-        for batch in ahead(maker, 0, config.steps):
+        for batch in ahead(maker.batch, 0, config.steps):
             trainer.train_step(batch)
         score = validation(config, study.data, study.cache, processor)
         assert score is not None, "checked before"
