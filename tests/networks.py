@@ -45,3 +45,8 @@ def save_tiny(folder: Path) -> Path:
     """Write a tiny network as a model directory."""
     checkpoint.save(folder, tiny_network(), tiny_processor())
     return folder
+
+
+def tiny_start(config: ModelConfig) -> tuple[UniGeoSegNetwork, Processor]:
+    """What a training of a tiny network starts from."""
+    return UniGeoSegNetwork(config), tiny_processor()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from unigeoseg.cli import open_bench, suites
+from unigeoseg.cli import open_bench, suites, training_bench
 from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
 from unigeoseg.sample import Split
 
@@ -31,6 +31,7 @@ Images = Annotated[
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
 suites.add_commands(app)
 open_bench.add_commands(app)
+training_bench.add_commands(app)
 
 
 @app.command("nano")

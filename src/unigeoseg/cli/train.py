@@ -11,7 +11,10 @@ from unigeoseg.cli.console import say
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="nano, fine-tune, smoke, paper, dior-excluded; or NAME/ABLATION.")
+        str,
+        typer.Argument(
+            help="nano, fine-tune, smoke, ablation, paper, dior-excluded; or NAME/ABLATION."
+        ),
     ] = "nano",
     *,
     data: Annotated[list[Path], typer.Option(help="A dataset that `data build` made. Repeatable.")],

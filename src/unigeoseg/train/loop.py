@@ -4,7 +4,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
@@ -187,7 +187,7 @@ def train(
     """
     config, meter = trainer.config, _Meter(trainer.step)
     with stopping() as stop, Record(directory, trainer.step) as record:
-        for batch in _ahead(maker, trainer.step, config.steps):
+        for batch in ahead(maker.batch, trainer.step, config.steps):
             meter.add(trainer.train_step(batch), batch)
             last = trainer.step == config.steps or stop.asked
             if trainer.step % _SAID_EVERY == 0:
@@ -239,12 +239,12 @@ def _validate(trainer: Trainer, validation: Validation, record: Record, director
         checkpoint.save(directory / "best", merged(trainer.average), trainer.processor)
 
 
-def _ahead(maker: BatchMaker, start: int, stop: int) -> Iterator[Batch]:
+def ahead(make: Callable[[int], Batch], start: int, stop: int) -> Generator[Batch]:
     """Batches of steps `start` to `stop`, each made while the one before is trained on."""
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(maker.batch, start)
+        coming = pool.submit(make, start)
         for step in range(start + 1, stop + 1):
-            batch, coming = coming.result(), pool.submit(maker.batch, step)
+            batch, coming = coming.result(), pool.submit(make, step)
             yield batch
 
 

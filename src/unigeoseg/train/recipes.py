@@ -176,6 +176,26 @@ def smoke() -> TrainConfig:
     return replace(recipe, batch=batch, steps=2, save_every=2, validation_batches=1)
 
 
+def ablation() -> TrainConfig:
+    """Nano for ablations, short and small; the encoder stays as it is, as in the paper.
+
+    For `train.study`, which compares many such runs; the weights are of no other use. A view of
+    128 px has 4 x 4 places at stride 32, so there are no more image tokens.
+    """
+    recipe = nano()
+    return replace(
+        recipe,
+        model=replace(recipe.model, image_grid=4),
+        batch=replace(recipe.batch, sizes=(128,), images=8, prompts=4),
+        steps=150,
+        frozen=(*recipe.frozen, "encoder"),
+        average=0.98,
+        save_every=150,
+        validate_every=150,
+        validation_batches=24,
+    )
+
+
 def fine_tune() -> TrainConfig:
     """Nano on somebody's own data, from weights that are there: start it with `--start nano`.
 
@@ -217,6 +237,7 @@ RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
     "nano": nano,
     "fine-tune": fine_tune,
     "smoke": smoke,
+    "ablation": ablation,
     "paper": paper,
     "dior-excluded": dior_excluded,
 }

@@ -9,6 +9,7 @@ import torch
 from unigeoseg.errors import OutputExistsError
 from unigeoseg.model import checkpoint
 from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.sample import Split
 from unigeoseg.train.batches import BatchMaker
@@ -55,14 +56,8 @@ def run(
         )
     splits: tuple[Split, ...] = ("train", "val") if config.validation_batches else ("train",)
     lessons = Lessons.of_splits(data, splits, output / "cache")
-    torch.manual_seed(config.seed)
-    if start is None:
-        network, processor = nano_from_pretrained(config.model)
-    else:
-        network, processor = checkpoint.load(start)
-        # what was fitted to the weights of the start does not hold for those that it becomes
-        network.config = replace(network.config, confidence=ConfidenceConfig())
-        config = replace(config, model=network.config)
+    network, processor = beginning(config, start)
+    config = replace(config, model=network.config)
     trainer = Trainer(network, processor, config)
     if state.exists():
         trainer.resume(output)
@@ -74,12 +69,35 @@ def run(
         seed=config.seed,
         part=trainer.runner.part,
     )
-    validation = _validation(config, lessons["val"], processor) if "val" in lessons else None
-    train(trainer, maker, output, validation)
+    watch = validation(config, lessons["val"], processor) if "val" in lessons else None
+    train(trainer, maker, output, watch)
 
 
-def _validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> Validation:
-    """Batches of the val groups, drawn as those of training but in one fixed mix of tasks."""
+def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork, Processor]:
+    """What a run starts from: a model directory, or else Nano's pretrained parts.
+
+    Raises:
+        CheckpointError: If it is not there, or damaged.
+    """
+    torch.manual_seed(config.seed)
+    if start is None:
+        return nano_from_pretrained(config.model)
+    network, processor = checkpoint.load(start)
+    # what was fitted to the weights of the start does not hold for those that it becomes
+    network.config = replace(network.config, confidence=ConfidenceConfig())
+    return network, processor
+
+
+def validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> Validation:
+    """Batches of the val groups, drawn as those of training but in one fixed mix of tasks.
+
+    They do not depend on the recipe's seed.
+
+    Args:
+        config: The recipe.
+        lessons: Of the val split.
+        processor: Of the network.
+    """
     batch = replace(config.batch, mix=fixed)
     count = config.validation_batches
     return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)

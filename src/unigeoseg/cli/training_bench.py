@@ -1,0 +1,81 @@
+"""unigeoseg bench ablations, training: what trainings reach, and how fast they are."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unigeoseg.cli.console import counter, progress, say
+
+Data = Annotated[list[Path], typer.Option(help="A dataset that `data build` made. Repeatable.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (ablations, training):
+        app.command()(command)
+
+
+def ablations(
+    *,
+    data: Data,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of the study; goes on where it stopped.")
+    ],
+    row: Annotated[
+        list[str] | None,
+        typer.Option(help="A row, beside full. Repeatable; without it those of the paper."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each row.")] = 3,
+    workers: Annotated[int, typer.Option(min=1, help="Runs at a time, a thread each.")] = 1,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another value of a setting of the recipe `ablation`."),
+    ] = None,
+) -> None:
+    """Train the rows of the paper's ablations shortly, and compare them seed by seed."""
+    from unigeoseg.bench.document import table_markdown
+    from unigeoseg.data.files import write_bytes
+    from unigeoseg.train.ablations import recipe_of
+    from unigeoseg.train.settings import changed
+    from unigeoseg.train.study import BASELINE, ROWS, Study
+    from unigeoseg.train.study_table import table
+
+    recipe = changed(recipe_of("ablation"), settings or ())
+    study = Study(recipe=recipe, data=tuple(data), output=output)
+    rows, text = [BASELINE, *(row or ROWS)], ""
+    with progress("runs") as bar:
+        update, total = counter(bar), None
+        for scores, left in study.run(rows, seeds=seeds, workers=workers):
+            total = left if total is None else total
+            update(total - left, total)
+            text = table_markdown(table(scores)) + "\n"
+            write_bytes(output / "table.md", text.encode())
+    typer.echo(text)
+    say(f"wrote {output / 'table.md'}")
+
+
+def training(
+    *,
+    data: Data,
+    start: Annotated[
+        str | None, typer.Option(help="Model whose parts are timed: a directory, or nano.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each; the median counts.")] = 5,
+) -> None:
+    """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
+    from unigeoseg.model.store import weights_directory
+    from unigeoseg.train.run import beginning
+    from unigeoseg.train.throughput import RECIPE, compare, table
+
+    place = None if start is None else weights_directory(start)
+    with tempfile.TemporaryDirectory() as cache, progress("steps") as bar:
+        found = compare(
+            data,
+            Path(cache),
+            lambda: beginning(RECIPE, place),
+            steps=steps,
+            progress=counter(bar),
+        )
+    typer.echo(table(found))

@@ -1,0 +1,189 @@
+"""How fast a training is: steps of the recipe `nano` beside steps of a plain loop, by turns.
+
+The plain loop is what one writes first, with the same network and loss and views and prompts of the
+same kinds: it decodes an image for each view, asks one prompt about it, makes a batch before
+each step, and trains everything in PyTorch's default memory layout. It does not average weights.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+
+from unigeoseg.bench.document import Table, table_markdown
+from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.parquet import Row
+from unigeoseg.data.patch import Patch
+from unigeoseg.data.rows import patch_of
+from unigeoseg.model.loss import LossParts
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.processor import Processor
+from unigeoseg.train.batches import Batch, BatchMaker
+from unigeoseg.train.cache import PatchCache
+from unigeoseg.train.lessons import Lessons
+from unigeoseg.train.loop import Trainer, ahead
+from unigeoseg.train.losses import Lesson
+from unigeoseg.train.recipes import nano
+
+RECIPE = replace(nano(), batch=replace(nano().batch, sizes=(256,), sources={}, never={}))
+"""`nano` with views of one size, on whatever data; 64 prompts on 8 views."""
+
+OURS, PLAIN = "recipe nano", "plain loop"
+
+Start = Callable[[], tuple[UniGeoSegNetwork, Processor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as it was timed, in seconds.
+
+    Attributes:
+        making: Making one batch.
+        learning: Forward, backward and the optimiser's step.
+        whole: From one step to the next.
+        images: Views that were encoded.
+        prompts: Prompts that were learnt from.
+    """
+
+    making: float
+    learning: float
+    whole: float
+    images: int
+    prompts: int
+
+
+def compare(
+    data: Sequence[Path],
+    cache: Path,
+    start: Start,
+    *,
+    steps: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, list[Step]]:
+    """Time both kinds of step by turns, after one of each that does not count.
+
+    The encoded images of the train split are held in memory, so that the plain loop does not pay
+    for Parquet.
+
+    Args:
+        data: Directories that `unigeoseg data build` made.
+        cache: Folder for decoded patches.
+        start: Gives a new network and its processor.
+        steps: Steps of each kind.
+        progress: Takes how many steps are done, and of how many.
+
+    Raises:
+        DataError: If a dataset is not whole, or lacks a task.
+        OutputUnwritableError: If the disk has no room.
+    """
+    lessons = Lessons.of(data, "train", cache)
+    timed = {
+        PLAIN: _plain(_decoding(lessons, data), start, steps + 1),
+        OURS: _ours(lessons, start, steps + 1),
+    }
+    found: dict[str, list[Step]] = {name: [] for name in timed}
+    for step in range(steps + 1):
+        for name, time_step in timed.items():
+            found[name].append(time_step(step))
+        progress(step + 1, steps + 1)
+    return {name: each[1:] for name, each in found.items()}
+
+
+def table(found: Mapping[str, Sequence[Step]]) -> str:
+    """Medians of both as Markdown, and how many times as fast ours is."""
+    rows: dict[str, Callable[[Step], float]] = {
+        "prompts per second": lambda step: step.prompts / step.whole,
+        "images per second": lambda step: step.images / step.whole,
+        "seconds of making a batch": lambda step: step.making,
+        "seconds of learning from it": lambda step: step.learning,
+        "seconds of a whole step": lambda step: step.whole,
+        "prompts of a step": lambda step: step.prompts,
+    }
+    lines = []
+    for name, value in rows.items():
+        plain, ours = (statistics.median(map(value, found[kind])) for kind in (PLAIN, OURS))
+        lines.append((name, f"{plain:.3g}", f"{ours:.3g}", f"{ours / plain:.2f}"))
+    note = (
+        f"Medians of {len(found[OURS])} steps of each, by turns; {torch.get_num_threads()} threads."
+    )
+    return table_markdown(Table(("", PLAIN, OURS, "ratio"), lines, note))
+
+
+def _ours(lessons: Lessons, start: Start, steps: int) -> Callable[[int], Step]:
+    """Steps as `train.loop.train` takes them, the batch of the next one being made meanwhile."""
+    network, processor = start()
+    trainer = Trainer(network, processor, replace(RECIPE, model=network.config, steps=steps))
+    # a step here has three batches: one is there, one is made meanwhile, one is never used
+    maker = BatchMaker(lessons, processor, RECIPE.batch, steps=3 * steps, seed=0)
+    seconds: dict[int, float] = {}
+
+    def make(number: int) -> Batch:
+        began = time.perf_counter()
+        batch = maker.batch(number)
+        seconds[number] = time.perf_counter() - began
+        return batch
+
+    def step(number: int) -> Step:
+        with closing(ahead(make, 3 * number, 3 * number + 2)) as batches:
+            batch = next(batches)
+            began = time.perf_counter()
+            trainer.train_step(batch)
+            learnt = time.perf_counter()
+            next(batches)
+            ended = time.perf_counter()
+        return _step(batch, seconds[3 * number + 1], learnt - began, ended - began)
+
+    return step
+
+
+def _plain(lessons: Lessons, start: Start, steps: int) -> Callable[[int], Step]:
+    """Steps of a plain loop, one prompt on each view."""
+    network, processor = start()
+    network.train().requires_grad_(True).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    lesson = Lesson(network, RECIPE.loss, half=RECIPE.half)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RECIPE.lr)
+    config = replace(RECIPE.batch, prompts=1)
+    maker = BatchMaker(lessons, processor, config, steps=steps, seed=0)
+
+    def step(number: int) -> Step:
+        began = time.perf_counter()
+        batch = maker.batch(number)
+        batch = replace(batch, pixel_values=batch.pixel_values.contiguous())
+        made = time.perf_counter()
+        optimizer.zero_grad()
+        LossParts(lesson(batch)).total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        ended = time.perf_counter()
+        return _step(batch, made - began, ended - made, ended - began)
+
+    return step
+
+
+def _step(batch: Batch, making: float, learning: float, whole: float) -> Step:
+    return Step(making, learning, whole, len(batch.pixel_values), len(batch.families))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decoding(PatchCache):
+    """Patches that are decoded each time that they are asked for.
+
+    Attributes:
+        rows: Each image as it is stored.
+    """
+
+    rows: Sequence[Row]
+
+    def __getitem__(self, number: int) -> Patch:
+        return patch_of(self.rows[number])
+
+
+def _decoding(lessons: Lessons, data: Sequence[Path]) -> Lessons:
+    """The same lessons on patches that are decoded each time."""
+    stored = (row for path in data for row in Dataset.open(path).image_rows())
+    rows = [row for row in stored if row["split"] == "train"]
+    known = {each.name: getattr(lessons.patches, each.name) for each in fields(PatchCache)}
+    return replace(lessons, patches=_Decoding(**known, rows=rows))
