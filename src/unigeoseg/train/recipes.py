@@ -199,17 +199,16 @@ def ablation() -> TrainConfig:
 def fine_tune() -> TrainConfig:
     """Nano on somebody's own data, from weights that are there: start it with `--start nano`.
 
-    A hundred gentle steps of half the size; the encoder stays as it is, as in the paper. All
-    sources count by their area. Some minutes on two cores (`docs/training.md`).
+    A hundred steps of half the size; the encoder stays as it is, as in the paper. All sources count
+    by their area. Some minutes on two cores (`docs/training.md`).
     """
     recipe = nano()
     return replace(
         recipe,
         batch=replace(recipe.batch, sizes=(256,), images=4, sources={}, never={}),
         steps=100,
-        lr=1e-4,
-        language_lr=3e-5,
         frozen=(*recipe.frozen, "encoder"),
+        decay=0.5,
         save_every=25,
         validate_every=25,
     )
