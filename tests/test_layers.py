@@ -116,6 +116,18 @@ def test_import_is_light():
         f"import sys, unigeoseg; assert not {heavy}, {heavy};"
         f"unigeoseg.Prompt, unigeoseg.Sample; assert not {prompt}, {prompt}"
     )
+    _run(code)
+
+
+def test_loading_nano_imports_no_compiler():
+    # PyTorch builds networks without values by it, and its import takes longer than Nano's loading
+    _run(
+        "import sys, unigeoseg; unigeoseg.Segmenter.from_pretrained();"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+
+
+def _run(code: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT.parent)},

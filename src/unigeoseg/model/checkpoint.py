@@ -126,7 +126,7 @@ def load(
     _check_whole(directory)
     config = _read_config(directory / CONFIG)
     processor = _read_processor(directory / TOKENIZER, config)
-    network = empty_network(config)
+    network = _to_fill(config)
     weights = _read_weights(directory / WEIGHTS, dtype or suited_dtype(config))
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
@@ -140,6 +140,18 @@ def _check_whole(directory: Path) -> None:
                 f"{directory} has no {name}: a model directory holds {CONFIG}, {TOKENIZER} "
                 f"and {WEIGHTS}; reinstall the package or give another directory"
             )
+
+
+def _to_fill(config: ModelConfig) -> UniGeoSegNetwork:
+    """A network whose weights will be replaced.
+
+    A small one is drawn at random, in a third of a second: to build it without values PyTorch
+    imports its compiler, which takes longer.
+    """
+    if isinstance(config.language, CausalLanguageConfig):
+        return empty_network(config)
+    with torch.random.fork_rng(devices=[]):
+        return UniGeoSegNetwork(config)
 
 
 def suited_dtype(config: ModelConfig) -> torch.dtype:
