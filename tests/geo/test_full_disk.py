@@ -1,8 +1,5 @@
 """A disk that is full before a file is whole: the kernel refuses what goes beyond a size."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 import scenes
+from disk import space
 from unigeoseg.errors import OutputUnwritableError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import mask_writer
@@ -24,17 +22,6 @@ BOXES = [
     Feature(shapely.box(5e5 + i, 4.4e6 - 9, 5e5 + i + 0.5, 4.4e6), {"instruction": "roof " * 9})
     for i in range(400)
 ]
-
-
-@contextmanager
-def space(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond a size."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def write(path: Path) -> None:

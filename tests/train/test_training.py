@@ -1,8 +1,6 @@
 """Batches, the schedule of the rate, and a loop that resumes exactly."""
 
-import resource
 import signal
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 import torch
 
 import sets
+from disk import space
 from mixes import only
 from networks import tiny_config, tiny_network, tiny_processor
 from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwritableError
@@ -197,17 +196,6 @@ def test_a_record_goes_on_after_a_line_that_was_cut(tmp_path: Path):
     assert read(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
 
 
-@contextmanager
-def full_disk(size: int):
-    """For as long as this lasts no file grows beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -222,7 +210,7 @@ def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path):
     # the state is many times as large as the weights
     size = len(before["state.pt"]) // 2
     assert len(before["model/model.safetensors"]) < size
-    with full_disk(size), pytest.raises(OutputUnwritableError, match="state of step 2 was not"):
+    with space(size), pytest.raises(OutputUnwritableError, match="state of step 2 was not"):
         trainer.save(tmp_path / "run")
     after = contents(tmp_path / "run")
     assert after.keys() == before.keys() and after["state.pt"] == before["state.pt"]
@@ -234,7 +222,7 @@ def test_a_full_disk_leaves_the_weights_before(lessons, tmp_path: Path):
     before = contents(tmp_path / "run")
     trainer.train_step(maker.batch(0))
     size = len(before["model/model.safetensors"]) // 2
-    with full_disk(size), pytest.raises(OutputUnwritableError, match=r"safetensors was not writt"):
+    with space(size), pytest.raises(OutputUnwritableError, match=r"safetensors was not writt"):
         trainer.save(tmp_path / "run")
     assert contents(tmp_path / "run") == before
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unigeoseg.bench.layouts import Layout
 from unigeoseg.bench.predictions import PredictionFile
-from unigeoseg.bench.score import Outcome, Scored
+from unigeoseg.bench.score import Outcome, Scored, answers
 from unigeoseg.data.files import write_bytes
 from unigeoseg.data.rows import encode_png
 from unigeoseg.data.show import BLUE, YELLOW, Card, edged, prompted, sheet
@@ -91,18 +91,10 @@ def by_chance(scored: Sequence[Scored], count: int, seed: int) -> list[Scored]:
 def _cards(
     chosen: Sequence[Scored], layout: Layout, predictions: PredictionFile
 ) -> Mapping[str, Card]:
-    wanted = {each.id: each for each in chosen}
-    cards: dict[str, Card] = {}
-    with predictions.reader() as opened:
-        for sample in layout.samples():
-            if len(cards) == len(wanted):
-                break
-            name = sample.id
-            found = predictions.get(opened, name) if name in wanted else None
-            if found is not None:
-                pixels = layout.pixels(sample.image)
-                cards[name] = _card(wanted[name], sample, pixels, decode(found.rle))
-    return cards
+    return {
+        scored.id: _card(scored, sample, layout.pixels(sample.image), decode(rle))
+        for scored, sample, rle in answers(chosen, layout, predictions)
+    }
 
 
 def _card(

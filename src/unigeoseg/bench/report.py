@@ -12,7 +12,7 @@ from unigeoseg.bench.layouts import Layout
 from unigeoseg.bench.metrics import DEFAULT
 from unigeoseg.bench.predictions import PredictionFile
 from unigeoseg.bench.published import beside
-from unigeoseg.bench.score import RELEASED_SIDE, Outcome, Scored
+from unigeoseg.bench.score import RELEASED_SIDE, Outcome, Scored, answers
 from unigeoseg.bench.tables import PARTIAL, bars, overall, problem_lines, table
 from unigeoseg.data.show import BLUE, outlined, traced
 from unigeoseg.geo.mask import Rle, decode
@@ -101,20 +101,12 @@ def pictures(
     chosen: Sequence[Scored], layout: Layout, predictions: PredictionFile
 ) -> dict[str, Picture]:
     """Pictures of samples by id: the truth in yellow, the prediction in blue, the prompt in red."""
-    wanted = {each.id: each for each in chosen}
     drawn: dict[str, Picture] = {}
-    with predictions.reader() as opened:
-        for sample in layout.samples():
-            name = sample.id
-            found = predictions.get(opened, name) if name in wanted else None
-            if found is None:
-                continue
-            shown = _outline(outlined(layout.pixels(sample.image), sample), found.rle)
-            said = sample.prompt.instruction(sample.width, sample.height)
-            words = f"{said}\nIoU {100 * wanted[name].overlap.iou:.1f}, {sample.category}\n{name}"
-            drawn[name] = Picture(_jpeg(shown), words, f"{name}.jpg")
-            if len(drawn) == len(wanted):
-                break
+    for scored, sample, rle in answers(chosen, layout, predictions):
+        shown = _outline(outlined(layout.pixels(sample.image), sample), rle)
+        said = sample.prompt.instruction(sample.width, sample.height)
+        words = f"{said}\nIoU {100 * scored.overlap.iou:.1f}, {sample.category}\n{scored.id}"
+        drawn[scored.id] = Picture(_jpeg(shown), words, f"{scored.id}.jpg")
     return drawn
 
 

@@ -7,7 +7,7 @@ held in memory; of a sample only the counts stay.
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import BinaryIO, Literal
@@ -203,6 +203,30 @@ def score(
     digest = _protocol(layout.suite, mode, asked)
     scored = tuple(tally.scored)
     return Outcome(layout.suite, mode, tuple(families), len(asked), scored, problems, digest)
+
+
+def answers(
+    chosen: Iterable[Scored], layout: Layout, predictions: PredictionFile
+) -> Iterator[tuple[Scored, Sample, Rle]]:
+    """Some scored samples with what was asked and what was found, in the order of the suite.
+
+    Args:
+        chosen: Of the result.
+        layout: The suite.
+        predictions: What was scored.
+
+    Raises:
+        DataError: If the suite cannot be read.
+    """
+    wanted = {each.id: each for each in chosen}
+    with predictions.reader() as opened:
+        for sample in layout.samples():
+            if not wanted:
+                return
+            scored = wanted.pop(sample.id, None)
+            found = predictions.get(opened, sample.id) if scored else None
+            if scored and found:
+                yield scored, sample, found.rle
 
 
 def _walk(

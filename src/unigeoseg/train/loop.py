@@ -241,11 +241,14 @@ def _validate(trainer: Trainer, validation: Validation, record: Record, director
 
 def ahead(make: Callable[[int], Batch], start: int, stop: int) -> Generator[Batch]:
     """Batches of steps `start` to `stop`, each made while the one before is trained on."""
+    if start >= stop:  # a run that is done
+        return
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, start)
-        for step in range(start + 1, stop + 1):
+        for step in range(start + 1, stop):
             batch, coming = coming.result(), pool.submit(make, step)
             yield batch
+        yield coming.result()
 
 
 def rate_at(step: int, config: TrainConfig) -> float:

@@ -117,8 +117,8 @@ def _ours(lessons: Lessons, start: Start, steps: int) -> Callable[[int], Step]:
     """Steps as `train.loop.train` takes them, the batch of the next one being made meanwhile."""
     network, processor = start()
     trainer = Trainer(network, processor, replace(RECIPE, model=network.config, steps=steps))
-    # a step here has three batches: one is there, one is made meanwhile, one is never used
-    maker = BatchMaker(lessons, processor, RECIPE.batch, steps=3 * steps, seed=0)
+    # a step here has two batches: one is there, one is made meanwhile
+    maker = BatchMaker(lessons, processor, RECIPE.batch, steps=2 * steps, seed=0)
     seconds: dict[int, float] = {}
 
     def make(number: int) -> Batch:
@@ -128,14 +128,14 @@ def _ours(lessons: Lessons, start: Start, steps: int) -> Callable[[int], Step]:
         return batch
 
     def step(number: int) -> Step:
-        with closing(ahead(make, 3 * number, 3 * number + 2)) as batches:
+        with closing(ahead(make, 2 * number, 2 * number + 2)) as batches:
             batch = next(batches)
             began = time.perf_counter()
             trainer.train_step(batch)
             learnt = time.perf_counter()
             next(batches)
             ended = time.perf_counter()
-        return _step(batch, seconds[3 * number + 1], learnt - began, ended - began)
+        return _step(batch, seconds[2 * number + 1], learnt - began, ended - began)
 
     return step
 
