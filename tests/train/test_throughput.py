@@ -26,11 +26,11 @@ def small_views(monkeypatch):
 
 def test_the_command_compares_both(shards, tmp_path: Path, monkeypatch, capsys):
     model = save_tiny(tmp_path / "tiny")
-    words = ("training", "--data", shards, "--start", model, "--steps", 1)
+    words = ("training", "--data", shards, "--start", model, "--steps", 1, "--processes", 2)
     assert typed(monkeypatch, *words) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "|  | plain loop | recipe nano | ratio |"
-    assert "| prompts of a step | 8 | 64 | 8.00 |" in lines
+    assert lines[0] == "|  | plain loop | recipe nano | recipe nano, 2 processes |"
+    assert "| prompts of a step | 8 | 64 (8.00) | 64 (8.00) |" in lines
 
 
 def test_a_step_is_what_it_says(shards, tmp_path: Path):
@@ -42,7 +42,12 @@ def test_a_step_is_what_it_says(shards, tmp_path: Path):
 
     done = []
     found = throughput.compare(
-        [shards], tmp_path, start, steps=1, progress=lambda *count: done.append(count)
+        throughput.RECIPE,
+        [shards],
+        tmp_path,
+        start,
+        steps=1,
+        progress=lambda *count: done.append(count),
     )
     assert done == [(1, 2), (2, 2)]
     (plain,), (ours,) = found[throughput.PLAIN], found[throughput.OURS]

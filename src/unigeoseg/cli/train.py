@@ -1,12 +1,16 @@
 """unigeoseg train: a recipe on datasets."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unigeoseg.cli.console import say
+
+if TYPE_CHECKING:
+    from unigeoseg.train.recipes import TrainConfig
 
 
 def train(
@@ -29,15 +33,30 @@ def train(
     resume: Annotated[
         bool, typer.Option(help="Go on where OUTPUT has a state; else it must not have one.")
     ] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine; on a CPU one per core is best.")
+    ] = 1,
 ) -> None:
     """Train a model; stopped by Ctrl-C or a signal, it keeps its state. See docs/training.md."""
     from unigeoseg.model.store import weights_directory
     from unigeoseg.train.ablations import recipe_of
-    from unigeoseg.train.run import run
+    from unigeoseg.train.run import run_in_processes
     from unigeoseg.train.settings import changed
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config = changed(recipe_of(recipe), settings or ())
     place = None if start is None else weights_directory(start)
-    run(config, data, output, start=place, resume=resume)
+    if processes == 1:
+        _run(config, data, output, start=place, resume=resume)
+    else:
+        run_in_processes(processes, _run, config, data, output, start=place, resume=resume)
     say(f"the model is in {output / 'model'}")
+
+
+def _run(
+    config: "TrainConfig", data: Sequence[Path], output: Path, *, start: Path | None, resume: bool
+) -> None:
+    """`run`, saying what it does; each process of several calls it."""
+    from unigeoseg.train.run import run
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run(config, data, output, start=start, resume=resume)

@@ -1,6 +1,7 @@
 """unigeoseg bench ablations, training: what trainings reach, and how fast they are."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,9 @@ def training(
         str | None, typer.Option(help="Model whose parts are timed: a directory, or nano.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each; the median counts.")] = 5,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Time the recipe in so many processes, too.")
+    ] = 1,
 ) -> None:
     """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
     from unigeoseg.model.store import weights_directory
@@ -72,10 +76,12 @@ def training(
     place = None if start is None else weights_directory(start)
     with tempfile.TemporaryDirectory() as cache, progress("steps") as bar:
         found = compare(
+            RECIPE,
             data,
             Path(cache),
-            lambda: beginning(RECIPE, place),
+            partial(beginning, RECIPE, place),
             steps=steps,
+            processes=processes,
             progress=counter(bar),
         )
     typer.echo(table(found))

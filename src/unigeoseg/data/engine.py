@@ -68,7 +68,7 @@ def in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> It
     """
     # Spawned, not forked: threads of numerical libraries do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=die_with_parent) as pool:
         queue = iter(units)
         running = {pool.submit(work, unit) for unit in islice(queue, _WAITING * workers)}
         try:
@@ -82,7 +82,7 @@ def in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> It
             pool.shutdown(cancel_futures=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """End this worker when the process that started it is gone, however that ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None

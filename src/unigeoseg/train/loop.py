@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from pickle import UnpicklingError
@@ -185,37 +186,46 @@ def train(
         OutputUnwritableError: If the state cannot be written.
         MissingExtraError: If TensorBoard is not installed.
     """
-    config, meter = trainer.config, _Meter(trainer.step)
-    with stopping() as stop, Record(directory, trainer.step) as record:
+    config, runner, meter = trainer.config, trainer.runner, _Meter(maker.parts)
+    with stopping() as stop, _record(trainer, directory) as record:
         for batch in ahead(maker.batch, trainer.step, config.steps):
             meter.add(trainer.train_step(batch), batch)
-            last = trainer.step == config.steps or stop.asked
-            if trainer.step % _SAID_EVERY == 0:
+            # a signal reaches processes at different steps; they have to end after the same one
+            stopped = runner.any(stop.asked)
+            last = trainer.step == config.steps or stopped
+            if record and trainer.step % _SAID_EVERY == 0:
                 record.add(trainer.step, {PROMPTS: maker.seen[trainer.step]} | meter.values())
-            if validation and trainer.runner.main and trainer.step % config.validate_every == 0:
+            if record and validation and trainer.step % config.validate_every == 0:
                 _validate(trainer, validation, record, directory)
             if trainer.step % config.save_every == 0 or last:
                 trainer.save(directory)
-            if stop.asked:
-                log.info("stopped at step %d; run again to go on", trainer.step)
+            if stopped:
+                if record:
+                    log.info("stopped at step %d; run again to go on", trainer.step)
                 return
+
+
+def _record(trainer: Trainer, directory: Path) -> AbstractContextManager[Record | None]:
+    """The run's record in the main process, nothing in others."""
+    return Record(directory, trainer.step) if trainer.runner.main else nullcontext()
 
 
 _SAID_EVERY = 10
 
 
 class _Meter:
-    """Gathers losses and times between two lines of the log."""
+    """Gathers losses and times between two lines of the log, of all processes of a run."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
         self._losses: list[LossParts] = []
         self._views = self._prompts = 0
         self._began = time.perf_counter()
 
     def add(self, loss: LossParts, batch: Batch) -> None:
         self._losses.append(loss)
-        self._views += len(batch.pixel_values)
-        self._prompts += len(batch.families)
+        self._views += len(batch.pixel_values) * self._processes
+        self._prompts += len(batch.families) * self._processes
 
     def values(self) -> dict[str, float]:
         """Mean loss and its parts, views and prompts a second since the last time."""

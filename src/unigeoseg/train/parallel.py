@@ -57,6 +57,10 @@ class OneProcess:
         """The mean over processes of scalars, without their gradients."""
         return {name: value.detach() for name, value in values.items()}
 
+    def any(self, told: bool) -> bool:
+        """Whether it is true in any process."""
+        return told
+
     def keep(self, place: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
         """Weights, optimiser's state and random state, to be written with what the loop keeps.
 
@@ -142,6 +146,11 @@ class Processes(OneProcess):
         return {
             name: self.accelerator.reduce(value.clone(), "mean") for name, value in mine.items()
         }
+
+    def any(self, told: bool) -> bool:
+        """As `OneProcess.any`."""
+        count = self.accelerator.reduce(torch.tensor(float(told), device=self.device), "sum")
+        return bool(count > 0)
 
     def keep(self, place: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
         """As `OneProcess.keep`, but each process writes its own part into `place`."""

@@ -76,18 +76,18 @@ class TrainConfig:
 
 
 _NANO_SOURCES = {
-    "nwpu_vhr10": 0.26,
-    "dubai_mbrsc": 0.15,
+    "nwpu_vhr10": 0.22,
+    "dubai_mbrsc": 0.14,
     "hot_fair_buildings": 0.15,
     "airbus_aircraft": 0.07,
     "agoro_fields": 0.06,
     "epfl_roads": 0.05,
-    "aerial_cars_boxes": 0.05,
-    "neon_tree_boxes": 0.04,
+    "aerial_cars_boxes": 0.09,
+    "neon_tree_boxes": 0.05,
     "rsod_boxes": 0.04,
     "gsi_solar": 0.03,
     "bijie_landslide": 0.03,
-    "water_s2l8_128": 0.03,
+    "water_s2l8_128": 0.04,
     "hrsid_sar_ship": 0.02,
     "sar_oil_spill": 0.02,
 }

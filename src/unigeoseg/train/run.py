@@ -1,7 +1,9 @@
 """A recipe, datasets and an output folder: one training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +20,8 @@ from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import STATE, Trainer, train
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.schedule import fixed
+from unigeoseg.train.stopping import stopping
+from unigeoseg.train.team import Team
 from unigeoseg.train.validation import Validation
 
 
@@ -49,17 +53,11 @@ def run(
         CheckpointError: If `output` holds a state of another configuration.
         OutputUnwritableError: If the disk has no room.
     """
-    state = output / STATE
-    if state.exists() and not resume:
-        raise OutputExistsError(
-            f"{output} holds the state of a run; go on with --resume or name another folder"
-        )
-    splits: tuple[Split, ...] = ("train", "val") if config.validation_batches else ("train",)
-    lessons = Lessons.of_splits(data, splits, output / "cache")
+    lessons = _lessons(config, data, output, resume=resume)
     network, processor = beginning(config, start)
     config = replace(config, model=network.config)
     trainer = Trainer(network, processor, config)
-    if state.exists():
+    if (output / STATE).exists():
         trainer.resume(output)
     maker = BatchMaker(
         lessons["train"],
@@ -71,6 +69,62 @@ def run(
     )
     watch = validation(config, lessons["val"], processor) if "val" in lessons else None
     train(trainer, maker, output, watch)
+
+
+def run_in_processes(
+    count: int,
+    work: Callable[..., None],
+    config: TrainConfig,
+    data: Sequence[Path],
+    output: Path,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+) -> None:
+    """`run` in several new processes, each on a part of every batch; see `Team`.
+
+    A recipe for one process becomes one for several (`parallel` "data"). A wish to stop is passed
+    on to them.
+
+    Args:
+        count: How many processes.
+        work: `run`, or a function of a module that calls it with the same arguments.
+        config: As for `run`, and so are the others.
+        data: Of `run`.
+        output: Of `run`.
+        start: Of `run`.
+        resume: Of `run`.
+
+    Raises:
+        OptionError: If the batch cannot be shared by so many, or a process died.
+        MissingExtraError: If `accelerate` is not installed.
+        UniGeoSegError: As `run`.
+    """
+    if config.parallel == "none":
+        config = replace(config, parallel="data")
+    # decoded patches are written once, and damage is found, before there is a process to stop
+    _lessons(config, data, output, resume=resume)
+    asked = partial(work, start=start, resume=resume)
+    with stopping() as stop, closing(Team(count, asked, config, data, output)) as team:
+        told = False
+        while not team.poll(_LOOK_SECONDS):
+            if stop.asked and not told:
+                team.stop()
+                told = True
+
+
+_LOOK_SECONDS = 0.5
+
+
+def _lessons(
+    config: TrainConfig, data: Sequence[Path], output: Path, *, resume: bool
+) -> dict[Split, Lessons]:
+    if (output / STATE).exists() and not resume:
+        raise OutputExistsError(
+            f"{output} holds the state of a run; go on with --resume or name another folder"
+        )
+    splits: tuple[Split, ...] = ("train", "val") if config.validation_batches else ("train",)
+    return Lessons.of_splits(data, splits, output / "cache")
 
 
 def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork, Processor]:
