@@ -6,14 +6,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import sets
-from networks import save_tiny
-from unigeoseg.errors import MissingExtraError, OptionError
+from networks import save_tiny, tiny_config, tiny_network, tiny_processor
+from unigeoseg.errors import CheckpointError, MissingExtraError, OptionError
+from unigeoseg.train.loop import Trainer
+from unigeoseg.train.recipes import smoke
 from unigeoseg.train.record import read
 from unigeoseg.train.team import Team
 
@@ -103,6 +106,10 @@ def test_a_run_of_two_is_stopped_and_goes_on(tmp_path: Path):
     assert said.count("stopped at step") == 1, said
     stopped = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
     assert 10 <= stopped < 4000
+
+    alone = Trainer(tiny_network(), tiny_processor(), replace(smoke(), model=tiny_config()))
+    with pytest.raises(CheckpointError, match="of 2 processes, expected 1: go on with --proc"):
+        alone.resume(tmp_path / "run")
 
     last = stopped + 12
     again = train_command(tmp_path, *long, "--set", f"steps={last}", "--resume")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unigeoseg.data.files import write_bytes
-from unigeoseg.errors import MissingExtraError
+from unigeoseg.errors import MissingExtraError, OutputFormatError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +33,13 @@ def save(figure: "Figure", path: Path) -> None:
     """Write a figure in the format that the suffix names, PNG without one.
 
     Raises:
+        OutputFormatError: If no format has that suffix.
         OutputUnwritableError: If it cannot be written.
     """
+    suffix = path.suffix[1:].lower() or "png"
+    known = figure.canvas.get_supported_filetypes()
+    if suffix not in known:
+        raise OutputFormatError(f"{path} ends in .{suffix}, expected one of {', '.join(known)}")
     drawn = BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:] or "png", dpi=120)
+    figure.savefig(drawn, format=suffix, dpi=120)
     write_bytes(path, drawn.getvalue())

@@ -112,6 +112,7 @@ class Trainer:
         state = self.runner.keep(parts, self.lesson, self.optimizer) | {
             "step": self.step,
             "best": self.best,
+            "processes": self.runner.part[1],
         }
         averaged = self.average is not self.network
         if averaged:
@@ -139,9 +140,16 @@ class Trainer:
         """Go on from what `save` wrote.
 
         Raises:
-            CheckpointError: If the state is damaged or belongs to another network.
+            CheckpointError: If the state is damaged, of another number of processes, or belongs to
+                another network.
         """
         state = _state(directory / STATE)
+        wrote, here = state.get("processes", 1), self.runner.part[1]
+        if wrote != here:
+            raise CheckpointError(
+                f"{directory / STATE} was written by a run of {wrote} processes, expected {here}: "
+                f"go on with --processes {wrote}"
+            )
         try:
             self.runner.restore(directory, state, self.lesson, self.optimizer)
             if self.average is not self.network:

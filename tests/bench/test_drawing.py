@@ -1,0 +1,18 @@
+"""Figures are written in the format that their suffix names."""
+
+from pathlib import Path
+
+import pytest
+
+from unigeoseg.bench import drawing
+from unigeoseg.errors import OutputFormatError
+
+
+def test_a_suffix_names_the_format(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    figure = drawing.blank("a test", 1, 1)
+    drawing.save(figure, tmp_path / "figure.SVG")
+    assert b"<svg" in (tmp_path / "figure.SVG").read_bytes()
+    with pytest.raises(OutputFormatError, match=r"figure\.docx ends in \.docx, expected one of"):
+        drawing.save(figure, tmp_path / "figure.docx")
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.SVG"]
