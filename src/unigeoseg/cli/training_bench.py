@@ -67,19 +67,24 @@ def training(
     processes: Annotated[
         int, typer.Option(min=1, help="Time the recipe in so many processes, too.")
     ] = 1,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Another value of a setting of the recipe.")
+    ] = None,
 ) -> None:
     """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
     from unigeoseg.model.store import weights_directory
     from unigeoseg.train.run import beginning
+    from unigeoseg.train.settings import changed
     from unigeoseg.train.throughput import RECIPE, compare, table
 
+    recipe = changed(RECIPE, settings or ())
     place = None if start is None else weights_directory(start)
     with tempfile.TemporaryDirectory() as cache, progress("steps") as bar:
         found = compare(
-            RECIPE,
+            recipe,
             data,
             Path(cache),
-            partial(beginning, RECIPE, place),
+            partial(beginning, recipe, place),
             steps=steps,
             processes=processes,
             progress=counter(bar),

@@ -1,15 +1,46 @@
 """The language model of Nano: a BERT-style encoder whose last layers also see the image.
 
-Legend: P prompts, L text tokens, T image tokens, D width.
+Legend: P prompts, L text tokens, T image tokens, R real tokens of all prompts, D width.
 The lower layers read the text alone; at the first joint layer the image tokens are put beside it,
 as the paper puts them beside the instruction, and from there words and places attend to each other.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unigeoseg.model.config import LanguageConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Which tokens of a padded batch are real; only those are computed on.
+
+    Instructions differ much in length, so most of a padded batch is padding.
+
+    Attributes:
+        mask_PL: (P, L) bool, True where a token is real.
+        index_R: Where the R real ones lie among the P*L.
+    """
+
+    mask_PL: Tensor
+    index_R: Tensor
+
+    @classmethod
+    def of(cls, mask_PL: Tensor) -> "Packing":
+        """Of a mask (P, L) bool."""
+        return cls(mask_PL, mask_PL.flatten().nonzero().squeeze(-1))
+
+    def pack(self, padded_PLD: Tensor) -> Tensor:
+        """The real tokens (R, D) of (P, L, D)."""
+        return padded_PLD.flatten(0, 1).index_select(0, self.index_R)
+
+    def pad(self, packed_RD: Tensor) -> Tensor:
+        """(P, L, D) of the real tokens (R, D), zero elsewhere."""
+        empty = packed_RD.new_zeros(self.mask_PL.numel(), packed_RD.shape[-1])
+        return empty.index_copy(0, self.index_R, packed_RD).view(*self.mask_PL.shape, -1)
 
 
 class TransformerLayer(nn.Module):
@@ -26,18 +57,18 @@ class TransformerLayer(nn.Module):
         self.down = nn.Linear(config.feed_forward, config.width)
         self.output_norm = nn.LayerNorm(config.width, eps=1e-12)
 
-    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """Map hidden states (P, L, D) to (P, L, D); `attention_mask` (P, L) bool, True attends."""
-        prompts, length, width = hidden.shape
-        qkv = self.qkv(hidden).view(prompts, length, 3, self.heads, width // self.heads)
+    def forward(self, hidden_RD: Tensor, packing: Packing) -> Tensor:
+        """Map hidden states (R, D) of real tokens to (R, D); those of a prompt see each other."""
+        qkv = packing.pad(self.qkv(hidden_RD))
+        qkv = qkv.view(*packing.mask_PL.shape, 3, self.heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask[:, None, None, :]
+            query, key, value, attn_mask=packing.mask_PL[:, None, None, :]
         )
-        mixed = mixed.transpose(1, 2).reshape(prompts, length, width)
-        hidden = self.attention_norm(hidden + self.out(mixed))
-        fed: Tensor = self.down(functional.gelu(self.up(hidden)))
-        normed: Tensor = self.output_norm(hidden + fed)
+        mixed_RD = packing.pack(mixed.transpose(1, 2).flatten(2))
+        hidden_RD = self.attention_norm(hidden_RD + self.out(mixed_RD))
+        fed: Tensor = self.down(functional.gelu(self.up(hidden_RD)))
+        normed: Tensor = self.output_norm(hidden_RD + fed)
         return normed
 
 
@@ -74,16 +105,23 @@ class LanguageModel(nn.Module):
             context: Nothing: here words and places see each other, so no part can be read ahead.
 
         Returns:
-            Hidden states of the text (P, L, D) and of the image tokens (P, T, D), and nothing to
-            remember.
+            Hidden states of the text (P, L, D), zero where no token is real, and of the image
+            tokens (P, T, D), and nothing to remember.
         """
         del context
-        for layer in self.text_layers:
-            text_PLD = layer(text_PLD, attention_mask)
-        joint = torch.cat([text_PLD, image_PTD], dim=1)
-        seen = torch.ones(image_PTD.shape[:2], dtype=torch.bool, device=joint.device)
+        text_PLD = _through(self.text_layers, text_PLD, attention_mask)
+        seen = torch.ones(image_PTD.shape[:2], dtype=torch.bool, device=image_PTD.device)
         joint_mask = torch.cat([attention_mask, seen], dim=1)
-        for layer in self.joint_layers:
-            joint = layer(joint, joint_mask)
+        joint = torch.cat([text_PLD, image_PTD], dim=1)
+        joint = _through(self.joint_layers, joint, joint_mask)
         length = text_PLD.shape[1]
         return joint[:, :length], joint[:, length:], None
+
+
+def _through(layers: nn.ModuleList, hidden_PLD: Tensor, mask_PL: Tensor) -> Tensor:
+    """Hidden states (P, L, D) after layers, of the tokens that are real."""
+    packing = Packing.of(mask_PL)
+    hidden_RD = packing.pack(hidden_PLD)
+    for layer in layers:
+        hidden_RD = layer(hidden_RD, packing)
+    return packing.pad(hidden_RD)

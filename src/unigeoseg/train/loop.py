@@ -198,16 +198,17 @@ def train(
     with stopping() as stop, _record(trainer, directory) as record:
         for batch in ahead(maker.batch, trainer.step, config.steps):
             meter.add(trainer.train_step(batch), batch)
-            # a signal reaches processes at different steps; they have to end after the same one
-            stopped = runner.any(stop.asked)
-            last = trainer.step == config.steps or stopped
             if record and trainer.step % _SAID_EVERY == 0:
                 record.add(trainer.step, {PROMPTS: maker.seen[trainer.step]} | meter.values())
             if record and validation and trainer.step % config.validate_every == 0:
                 _validate(trainer, validation, record, directory)
-            if trainer.step % config.save_every == 0 or last:
+            due = trainer.step % config.save_every == 0 or trainer.step == config.steps
+            if due:
                 trainer.save(directory)
-            if stopped:
+            # a signal reaches processes at different steps; they have to end after the same one
+            if runner.any(stop.asked):
+                if not due:
+                    trainer.save(directory)
                 if record:
                     log.info("stopped at step %d; run again to go on", trainer.step)
                 return

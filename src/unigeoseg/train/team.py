@@ -51,6 +51,8 @@ class Team:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(_free_port()),
             "WORLD_SIZE": str(count),
+            # accelerate would take all of them without it
+            "OMP_NUM_THREADS": str(threads),
         }
         call = partial(work, *arguments)
         self._processes: list[BaseProcess] = [
