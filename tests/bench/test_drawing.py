@@ -13,6 +13,6 @@ def test_a_suffix_names_the_format(tmp_path: Path):
     figure = drawing.blank("a test", 1, 1)
     drawing.save(figure, tmp_path / "figure.SVG")
     assert b"<svg" in (tmp_path / "figure.SVG").read_bytes()
-    with pytest.raises(OutputFormatError, match=r"figure\.docx ends in \.docx, expected one of"):
+    with pytest.raises(OutputFormatError, match=r"figure\.docx ends in \.docx; give one of"):
         drawing.save(figure, tmp_path / "figure.docx")
     assert [path.name for path in tmp_path.iterdir()] == ["figure.SVG"]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unigeoseg.data.files import write_bytes
-from unigeoseg.errors import MissingExtraError, OutputFormatError
+from unigeoseg.errors import MissingExtraError
+from unigeoseg.geo.files import check_suffix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,10 +37,8 @@ def save(figure: "Figure", path: Path) -> None:
         OutputFormatError: If no format has that suffix.
         OutputUnwritableError: If it cannot be written.
     """
-    suffix = path.suffix[1:].lower() or "png"
-    known = figure.canvas.get_supported_filetypes()
-    if suffix not in known:
-        raise OutputFormatError(f"{path} ends in .{suffix}, expected one of {', '.join(known)}")
+    if path.suffix:
+        check_suffix(path, [f".{name}" for name in figure.canvas.get_supported_filetypes()])
     drawn = BytesIO()
-    figure.savefig(drawn, format=suffix, dpi=120)
+    figure.savefig(drawn, format=path.suffix[1:].lower() or "png", dpi=120)
     write_bytes(path, drawn.getvalue())

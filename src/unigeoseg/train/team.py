@@ -46,26 +46,19 @@ class Team:
             raise OptionError(f"processes is {count}, expected 1 or more")
         context = multiprocessing.get_context("spawn")
         self._errors: SimpleQueue[UniGeoSegError] = context.SimpleQueue()
-        threads = max(1, torch.get_num_threads() // count)
         place = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(_free_port()),
             "WORLD_SIZE": str(count),
-            # accelerate would take all of them without it
-            "OMP_NUM_THREADS": str(threads),
+            "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // count)),
         }
         call = partial(work, *arguments)
-        self._processes: list[BaseProcess] = [
-            context.Process(
-                target=_member,
-                args=(place | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, threads, call),
-                kwargs={"errors": self._errors},
-            )
-            for rank in range(count)
-        ]
-        with _environment(_HELD):
-            for process in self._processes:
+        self._processes: list[BaseProcess] = []
+        for rank in map(str, range(count)):
+            process = context.Process(target=_member, args=(call, self._errors))
+            with _environment(_HELD | os.environ | place | {"RANK": rank, "LOCAL_RANK": rank}):
                 process.start()
+            self._processes.append(process)
 
     def stop(self) -> None:
         """Ask every process to end in good order."""
@@ -104,16 +97,8 @@ class Team:
             process.join()
 
 
-def _member(
-    place: dict[str, str],
-    threads: int,
-    call: Callable[[], None],
-    *,
-    errors: "SimpleQueue[UniGeoSegError]",
-) -> None:
+def _member(call: Callable[[], None], errors: "SimpleQueue[UniGeoSegError]") -> None:
     die_with_parent()
-    os.environ.update(place)
-    torch.set_num_threads(threads)
     try:
         call()
     except UniGeoSegError as error:
@@ -130,11 +115,11 @@ def _free_port() -> int:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables that are not set, for processes that are started meanwhile."""
-    added = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(added)
+    """Another environment for a process that is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(variables)
     try:
         yield
     finally:
-        for name in added:
-            del os.environ[name]
+        os.environ.clear()
+        os.environ.update(before)

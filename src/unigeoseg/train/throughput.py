@@ -45,11 +45,6 @@ OURS, PLAIN = "recipe nano", "plain loop"
 Start = Callable[[], tuple[UniGeoSegNetwork, Processor]]
 
 
-def in_team(count: int) -> str:
-    """Name of the recipe in several processes."""
-    return f"{OURS}, {count} processes"
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step as it was timed, in seconds.
@@ -108,7 +103,8 @@ def compare(
             several = replace(recipe, parallel="data")
             begin = partial(_opened, several, data, cache, start, steps + 1)
             team = _Timed(processes, begin, steps + 1)
-            timed[in_team(processes)] = stack.enter_context(closing(team)).step
+            stack.enter_context(closing(team))
+            timed[f"{OURS}, {processes} processes"] = team.step
         found: dict[str, list[Step]] = {name: [] for name in timed}
         for step in range(steps + 1):
             for name, time_step in timed.items():
