@@ -13,7 +13,7 @@ from unigeoseg.data.taxonomy import taxonomy
 from unigeoseg.errors import DataError, OptionError, OutputUnwritableError
 from unigeoseg.prompt import Task
 from unigeoseg.train import cache, crops
-from unigeoseg.train.batches import asks_of
+from unigeoseg.train.batches import asks_of, rivals
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.teacher import FAMILIES, Teacher
 
@@ -155,6 +155,30 @@ def test_sources_without_a_chance_are_named(shards, tmp_path):
     with pytest.raises(OptionError, match=r"no chance for \['roofs'\]"):
         lessons.chances({"harbours": 1.0})
     assert lessons.chances({"roofs": 3.0}).sum() == pytest.approx(1)
+
+
+def test_patches_with_a_rare_category_count_more(shards, tmp_path):
+    lessons = Lessons.of([shards], "train", tmp_path / "cache")
+    chances = lessons.chances({})
+    assert np.allclose(chances, chances[0])  # of one size, and all show the same
+    plain = [replace(each, categories={1: BUILDING}) for each in lessons.patches.patches]
+    rare = [replace(plain[0], categories={1: BUILDING, 2: 41}), *plain[1:] * 5]
+    cached = replace(lessons.patches, patches=rare, shapes=[(128, 128)] * len(rare))
+    chances = replace(lessons, patches=cached).chances({})
+    assert chances[0] / chances[1] == pytest.approx((0.25 * len(rare)) ** 0.5)
+    assert np.allclose(chances[1:], chances[1])
+
+
+def test_rivals_are_the_other_regions_of_what_is_meant(patch):
+    teacher = Teacher(patch, np.random.default_rng(0))
+    draft = teacher.box()
+    numbers = rivals(patch, draft)
+    (meant,) = draft.regions
+    assert ((numbers == 1) == (patch.regions == meant)).all()
+    others = [r for r, c in patch.categories.items() if c == draft.category and r != meant]
+    assert ((numbers > 1) == np.isin(patch.regions, others)).all()
+    assert len(np.unique(numbers[numbers > 1])) == len(others)
+    assert not rivals(patch, teacher.category()).any()  # all of them are meant
 
 
 def test_what_others_wrote_is_shown_on_the_whole_patch(shards, tmp_path):

@@ -34,6 +34,16 @@ NEVER_SHOWN: Mapping[str, tuple[str, ...]] = {
 its places knows. Some of Nano's sources; of others nothing is known."""
 
 _LEAST_PX = 40  # fewer pixels of a category are not asked for
+_BY_FUNCTION = (
+    "What {}?",
+    "What here {}?",
+    "Which part of the picture {}?",
+    "the part of the scene that {}",
+    "everything that {}",
+    "Find what {}.",
+    "Show me whatever {}.",
+    "If you look for something that {}, where is it?",
+)
 _REQUESTS = ("{}", "the {}", "the {}", "all {}", "all the {}", "segment the {}", "find {}")
 
 
@@ -99,9 +109,19 @@ def named_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft
     return _draft("category", patch, category, text, Task.REFERRING)
 
 
-def asked(patch: Patch, category: int, rng: np.random.Generator) -> Draft | None:
-    """All of a category by a question that does not name it; None if its questions do."""
-    return _unnamed("question", patch, category, rng, Task.REASONING)
+def asked(
+    patch: Patch, category: int, rng: np.random.Generator, *, made: float = 0.0
+) -> Draft | None:
+    """All of a category by a question that does not name it; None if its questions do.
+
+    Args:
+        patch: The patch.
+        category: Id in the taxonomy.
+        rng: Draws.
+        made: Share of questions that ask for what the category does in a set form, so that a
+            learner hears more than the few that are written out.
+    """
+    return _unnamed("question", patch, category, rng, Task.REASONING, made)
 
 
 def asked_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
@@ -110,18 +130,28 @@ def asked_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft
     return _draft("question", patch, category, text, Task.REASONING)
 
 
-def described(patch: Patch, category: int, rng: np.random.Generator) -> Draft | None:
+def described(
+    patch: Patch, category: int, rng: np.random.Generator, *, made: float = 0.0
+) -> Draft | None:
     """The same by a phrase that reads as a reference; None if there is none."""
-    return _unnamed("described", patch, category, rng, Task.REFERRING)
+    return _unnamed("described", patch, category, rng, Task.REFERRING, made)
 
 
-def _unnamed(
-    family: Family, patch: Patch, category: int, rng: np.random.Generator, task: Task
+def _unnamed(  # noqa: PLR0917
+    family: Family,
+    patch: Patch,
+    category: int,
+    rng: np.random.Generator,
+    task: Task,
+    made: float,
 ) -> Draft | None:
     entry = taxonomy()[category]
+    texts: Sequence[str] = entry.questions
+    if made and entry.functions and rng.random() < made:
+        texts = [by.format(does) for does in entry.functions for by in _BY_FUNCTION]
     plain = [
         text
-        for text in entry.questions
+        for text in texts
         if leaks(text, entry) is None
         and (task is Task.REASONING or Prompt.from_text(text).task is task)
     ]

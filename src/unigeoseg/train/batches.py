@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigeoseg.data.draft import Draft
+from unigeoseg.data.draft import ONE_REGION, Draft
 from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.model.network import PromptInputs
@@ -33,7 +33,7 @@ class BatchConfig:
 
     Attributes:
         sizes: Sides of views in pixels, multiples of 32; each step has one of them. A step of
-            larger views has fewer, each with more prompts.
+            larger views has fewer, each with fewer prompts.
         images: Views of a step of the smallest size.
         prompts: Prompts on each of those.
         mix: Share of each task by progress.
@@ -68,6 +68,8 @@ class Batch:
         prompts: P prompts.
         truth: (P, S, S) bool, the target.
         valid: (P, S, S) bool, False where the label does not say.
+        rivals: (P, S, S) uint8: 1 the one region that is meant, 2 and more the other regions of its
+            category, 0 elsewhere; all 0 where a prompt does not choose between regions.
         labels: (P, L) int64, the words to say, as in `model.chat`; None if the network says none.
         seeds: (P,) int64, for what a loss draws at random for each prompt.
         families: Family of each prompt.
@@ -77,6 +79,7 @@ class Batch:
     prompts: PromptInputs
     truth: Tensor
     valid: Tensor
+    rivals: Tensor
     labels: Tensor | None
     seeds: Tensor
     families: tuple[str, ...]
@@ -92,6 +95,7 @@ class Batch:
             prompts=PromptInputs(**asked),
             truth=self.truth.to(device),
             valid=self.valid.to(device),
+            rivals=self.rivals.to(device),
             labels=None if self.labels is None else self.labels.to(device),
         )
 
@@ -162,6 +166,7 @@ class BatchMaker:
             prompts=asked,
             truth=torch.from_numpy(np.stack([draft.mask for _, draft in said])),
             valid=torch.from_numpy(np.stack([v.regions != UNKNOWN_REGION for v, _ in said])),
+            rivals=torch.from_numpy(np.stack([rivals(view, draft) for view, draft in said])),
             labels=labels,
             seeds=torch.from_numpy(self._seeds(step)),
             families=tuple(draft.family for _, draft in said),
@@ -170,12 +175,12 @@ class BatchMaker:
     def _shape(self, size: int) -> tuple[int, int]:
         """Views and prompts of a step of one size, in all processes together.
 
-        Views fall with the square of the side, which is what they cost; prompts with the side,
-        since a larger view holds more to ask for.
+        Prompts fall with the square of the side, which is what they cost; views with the side, so
+        that no step hangs on the labels of one or two images.
         """
         scale = size / min(self.config.sizes)
-        each = max(1, round(self.config.images / self.parts / scale**2))
-        prompts = round(self.config.images * self.config.prompts / scale)
+        each = max(1, round(self.config.images / self.parts / scale))
+        prompts = round(self.config.images * self.config.prompts / scale**2)
         return each * self.parts, max(prompts, each * self.parts)
 
     def _hands(self, step: int) -> Iterator[tuple[list[Task], np.random.Generator]]:
@@ -239,6 +244,19 @@ class BatchMaker:
         focused = rng.random() < self.config.focus
         return (crops.round_object if focused else crops.anywhere)(patch, size, rng)
 
+
+def rivals(view: Patch, draft: Draft) -> np.ndarray:
+    """The region that is meant among those of its category, as `Batch.rivals` (S, S) uint8."""
+    numbers = np.zeros(int(UNKNOWN_REGION) + 1, np.uint8)
+    if draft.family in ONE_REGION and len(draft.regions) == 1:
+        alike = [region for region, kind in view.categories.items() if kind == draft.category]
+        others = [region for region in alike if region not in draft.regions][:_MOST_RIVALS]
+        numbers[others] = np.arange(2, 2 + len(others))
+        numbers[list(draft.regions)] = 1
+    return numbers[view.regions]
+
+
+_MOST_RIVALS = 63
 
 Asks = Mapping[Task, tuple[list[str], np.ndarray]]
 """Kinds of instruction of each task, and the chance of each."""

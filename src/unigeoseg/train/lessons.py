@@ -1,6 +1,6 @@
 """What a training learns from: the patches of datasets, and what others wrote about them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.interactive import WRITER as POINTS_AND_BOXES
 from unigeoseg.data.offline import OfflineWriter
+from unigeoseg.data.patch import Patch
 from unigeoseg.data.rows import sample_of
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.model.processor import letterbox, letterbox_place
@@ -69,9 +70,10 @@ class Lessons:
         return found
 
     def chances(self, sources: Mapping[str, float]) -> np.ndarray:
-        """Chance of each patch (N,): by source as said, by area within a source.
+        """Chance of each patch (N,): by source as said, by area and rarity within a source.
 
-        A view is cut somewhere in a patch, and a larger patch holds more of them.
+        A view is cut somewhere in a patch, and a larger patch holds more of them. A patch with a
+        category that few patches of its source show counts more (`_repeats`).
 
         Args:
             sources: Chance of each source, before normalisation; without any, by area alone.
@@ -83,8 +85,13 @@ class Lessons:
         missing = sorted(set(names) - set(sources)) if sources else []
         if missing:
             raise OptionError(f"the recipe names no chance for {missing}; add them to sources")
-        areas = [height * width for height, width in self.patches.shapes]
-        of_source: Counter[str] = Counter()
+        areas = [
+            height * width * repeat
+            for (height, width), repeat in zip(
+                self.patches.shapes, _repeats(self.patches.patches), strict=True
+            )
+        ]
+        of_source: dict[str, float] = defaultdict(float)
         for name, area in zip(names, areas, strict=True):
             of_source[name] += area
         weights = np.array(
@@ -112,6 +119,33 @@ class Lessons:
                 left[sample.prompt.task] -= 1
                 drafts.append(_shown(sample, size))
         return drafts
+
+
+_USUAL = 0.25  # share of a source's patches from which on a category is not rare
+
+
+def _repeats(patches: Sequence[Patch]) -> list[float]:
+    """How often each patch counts: as often as its rarest category asks for.
+
+    Repeat factors max(1, sqrt(t / f)) of Gupta et al. (LVIS, arXiv 1908.03195), f being the share
+    of the source's patches that show a category.
+    """
+    shown = [(patch.source, category) for patch in patches for category in _shown_by(patch)]
+    count, of_source = Counter(shown), Counter(patch.source for patch in patches)
+    return [
+        max(
+            1.0,
+            *(
+                (_USUAL * of_source[patch.source] / count[patch.source, category]) ** 0.5
+                for category in _shown_by(patch)
+            ),
+        )
+        for patch in patches
+    ]
+
+
+def _shown_by(patch: Patch) -> set[int]:
+    return set(patch.categories.values())
 
 
 def _told(

@@ -24,7 +24,7 @@ _STRIDE = 4  # of Nano's mask logits
 
 
 def cell_loss(network: UniGeoSegNetwork, output: SegmentationOutput, batch: Batch) -> LossParts:
-    """Nano's loss: masks compared cell by cell, the score's, and whether one region is meant."""
+    """Nano's loss: masks cell by cell, the choice between regions, score, one region or all."""
     del network
     truth, valid = (
         functional.avg_pool2d(masks.unsqueeze(1).float(), _STRIDE).squeeze(1)
@@ -32,7 +32,11 @@ def cell_loss(network: UniGeoSegNetwork, output: SegmentationOutput, batch: Batc
     )
     weight = torch.ones(len(truth), device=truth.device)
     one = torch.tensor([family in ONE_REGION for family in batch.families]).to(weight)
-    return segmentation_loss(output, truth, (valid > 0.99).float(), weight, one)
+    middle = slice(_STRIDE // 2, None, _STRIDE)
+    rivals = batch.rivals[:, middle, middle]
+    return segmentation_loss(
+        output, truth, (valid > 0.99).float(), weight=weight, one=one, rivals=rivals
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

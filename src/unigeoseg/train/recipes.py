@@ -58,6 +58,7 @@ class TrainConfig:
         "language.positions",
         "language.norm",
         "language.text_layers",
+        "encoder",
     )
     adapters: Adapters | None = None
     schedule: Literal["plateau", "cosine"] = "plateau"
@@ -100,16 +101,16 @@ def nano() -> TrainConfig:
     """
     return TrainConfig(
         batch=BatchConfig(
-            sizes=(256, 256, 256, 256, 384),
-            mix=pts({Task.INTERACTIVE: 0.40, Task.REFERRING: 0.36, Task.REASONING: 0.24}),
+            sizes=(256, 256, 256, 384, 512),
+            mix=pts({Task.INTERACTIVE: 0.26, Task.REFERRING: 0.46, Task.REASONING: 0.28}),
             sources=_NANO_SOURCES,
             never={source: never_shown(source) for source in _NANO_SOURCES},
             families={
                 "box": 0.45,
                 "point": 0.55,
-                "category": 0.28,
+                "category": 0.24,
                 "described": 0.06,
-                "referring": 0.54,
+                "referring": 0.58,
                 "absent name": 0.12,
                 "attribute": 0.28,
                 "context": 0.34,
@@ -188,7 +189,6 @@ def ablation() -> TrainConfig:
         model=replace(recipe.model, image_grid=4),
         batch=replace(recipe.batch, sizes=(128,), images=8, prompts=4),
         steps=150,
-        frozen=(*recipe.frozen, "encoder"),
         average=0.98,
         save_every=150,
         validate_every=150,
@@ -207,7 +207,6 @@ def fine_tune() -> TrainConfig:
         recipe,
         batch=replace(recipe.batch, sizes=(256,), images=4, sources={}, never={}),
         steps=100,
-        frozen=(*recipe.frozen, "encoder"),
         decay=0.5,
         save_every=25,
         validate_every=25,

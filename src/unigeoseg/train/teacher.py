@@ -44,6 +44,7 @@ _RULES = Rules(least_share=0.0015, most_share=0.8, apart_px=6, per_category=3)
 _WORDS = (3, 25)  # people also say "the largest building"
 _TARGETS = 6  # regions of a view that expressions and questions are written about
 _HAND = 0.06  # a hand that draws a box is off by up to this share of its side
+_MADE = 0.4  # share of questions that are made from what a category does
 _NEGATIVE = 0.15  # share of clicks with one beside the object
 
 
@@ -98,13 +99,11 @@ class Teacher:
 
     def described(self) -> Draft | None:
         """All of one category by a phrase that does not name it."""
-        category = self._any(self._wholes)
-        return None if category is None else kinds.described(self._view, category, self._rng)
+        return self._unnamed(kinds.described, self._wholes)
 
     def question(self) -> Draft | None:
         """All of one category by a question."""
-        category = self._any(self._wholes)
-        return None if category is None else kinds.asked(self._view, category, self._rng)
+        return self._unnamed(kinds.asked, self._wholes)
 
     def absent_name(self) -> Draft | None:
         """By its name, what is not there."""
@@ -113,8 +112,7 @@ class Teacher:
 
     def absent_question(self) -> Draft | None:
         """By a question, what is not there."""
-        category = self._any(self._missing)
-        return None if category is None else kinds.asked(self._view, category, self._rng)
+        return self._unnamed(kinds.asked, self._missing)
 
     def told(self, family: str) -> Draft | None:
         """The next of the expressions or questions that single out a region."""
@@ -147,6 +145,10 @@ class Teacher:
             return None
         alike = self._by_category[int(self._rng.integers(len(self._by_category)))]
         return alike[int(self._rng.integers(len(alike)))]
+
+    def _unnamed(self, ask: Callable[..., Draft | None], categories: list[int]) -> Draft | None:
+        category = self._any(categories)
+        return None if category is None else ask(self._view, category, self._rng, made=_MADE)
 
     def _any(self, categories: list[int]) -> int | None:
         return categories[int(self._rng.integers(len(categories)))] if categories else None
