@@ -198,7 +198,8 @@ class PromptFusion(nn.Module):
         places = places + self.placed(position)
         for layer in self.places:
             places = layer(places, position, queries)
-        return places.transpose(1, 2).reshape(coarse.shape)
+        compared: Tensor = places.transpose(1, 2).reshape(coarse.shape)
+        return compared
 
     def _drawn(self, level: int, maps: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor:
         if not self.prompt_maps:
