@@ -188,7 +188,7 @@ class DecoderConfig:
     """
 
     widths: tuple[int, int, int] = (32, 64, 128)
-    place_layers: int = 4
+    place_layers: int = 2
     layers: int = 3
     heads: int = 4
     feed_forward: int = 256

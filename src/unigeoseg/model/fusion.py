@@ -155,9 +155,6 @@ class PromptFusion(nn.Module):
             PlaceLayer(coarse, config.heads, config.feed_forward)
             for _ in range(config.place_layers)
         )
-        # places say where they lie, so that others can tell what is left of what; nothing at first
-        self.placed = nn.Linear(coarse, coarse, bias=False)
-        nn.init.zeros_(self.placed.weight)
 
     def forward(
         self,
@@ -195,11 +192,9 @@ class PromptFusion(nn.Module):
         """The coarse map (P, D, h, w) after its places have looked at each other."""
         places = coarse.flatten(2).transpose(1, 2)
         position = sine_positions(coarse).flatten(2).transpose(1, 2)
-        places = places + self.placed(position)
         for layer in self.places:
             places = layer(places, position, queries)
-        compared: Tensor = places.transpose(1, 2).reshape(coarse.shape)
-        return compared
+        return places.transpose(1, 2).reshape(coarse.shape)
 
     def _drawn(self, level: int, maps: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor:
         if not self.prompt_maps:
