@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.choice import keep_one
+from unigeoseg.choice import chosen, keep_clicked
 from unigeoseg.errors import OptionError, PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components, has_data, tight_box
@@ -142,11 +142,30 @@ class Segmenter:
         return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
 
     def decode(
-        self, features: ImageFeatures, view: View, prompts: Sequence[Prompt]
+        self, features: ImageFeatures, view: View, prompts: Sequence[Prompt], grid: Grid
     ) -> SegmentationOutput:
-        """What the network says of prompts, in pixels of the scene, on an encoded view."""
+        """What the network says of prompts on an encoded view.
+
+        Where a text means one region and the view shows all of what could be it, the masks are of
+        that one.
+
+        Args:
+            features: Of the view.
+            view: The view.
+            prompts: What is asked, in pixels of the scene.
+            grid: Of the scene.
+        """
+        whole = (view.window.height, view.window.width) == grid.shape
         with torch.inference_mode():
-            return self.network.decode(features, self.inputs(view, prompts))
+            inputs = self.inputs(view, prompts)
+            output = self.network.decode(features, inputs)
+            one = [
+                at
+                for at, prompt in enumerate(prompts)
+                if whole and prompt.task is not Task.INTERACTIVE and output.one_logits[at] > 0
+            ]
+            logits = chosen(self.network, features, inputs, output, one)
+        return replace(output, logits=logits)
 
     def inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
         """Prompts, in pixels of the scene, as the network reads them on a view."""
@@ -164,24 +183,19 @@ class Segmenter:
         view: View,
         valid: NDArray[np.bool_],
         prompts: Sequence[Prompt],
-        grid: Grid,
     ) -> tuple[list[NDArray[np.float32]], list[float]]:
         """Scores (h, w) in [0, 1] of each prompt on a view's window, and their confidences.
-
-        Where one region is meant and the view shows all of what could be it, one is kept.
 
         Args:
             output: Of the prompts on the view.
             view: The view.
             valid: (h, w), where the window has data; scores are 0 elsewhere.
             prompts: What was asked, in pixels of the scene.
-            grid: Of the scene.
         """
-        whole = (view.window.height, view.window.width) == grid.shape
         scores = [_score(view.restore(each), valid) for each in output.logits.float().numpy()]
         kept = [
-            keep_one(score, _clicks(prompt, view.window))
-            if one and (whole or prompt.task is Task.INTERACTIVE)
+            keep_clicked(score, _clicks(prompt, view.window))
+            if one and prompt.task is Task.INTERACTIVE
             else score
             for score, prompt, one in zip(scores, prompts, output.one_logits > 0, strict=True)
         ]
@@ -322,11 +336,11 @@ class Session:
     ) -> tuple[list[NDArray[np.float32]], list[float]]:
         """As `Segmenter.read`, of a view that is encoded if it was not yet."""
         features, valid = self._encode(view)
-        output = self._segmenter.decode(features, view, prompts)
+        output = self._segmenter.decode(features, view, prompts, self.scene.grid)
         if output.context:  # the language model has read the image and need not again
             read = replace(features, context=of_prompts(output.context, [0]))
             self._encoded[view] = read, valid
-        return self._segmenter.read(output, view, valid, prompts, self.scene.grid)
+        return self._segmenter.read(output, view, valid, prompts)
 
     def _answer(self, prompt: Prompt, looks: "list[_Look]") -> str:
         """What the network says of the view that shows the most of the target."""

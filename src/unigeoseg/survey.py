@@ -145,8 +145,8 @@ class _Eyes:
         with self._clock("encode"):
             features = self._segmenter.encode(pixels)
         with self._clock("decode"):
-            output = self._segmenter.decode(features, view, self._prompts)
-            scores, sure = self._segmenter.read(output, view, valid, self._prompts, self._grid)
+            output = self._segmenter.decode(features, view, self._prompts, self._grid)
+            scores, sure = self._segmenter.read(output, view, valid, self._prompts)
         for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
             looks.append((confidence, int(np.count_nonzero(score > 0.5))))
         return np.stack(scores)

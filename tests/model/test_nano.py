@@ -10,7 +10,7 @@ from unigeoseg.errors import PromptError
 from unigeoseg.model.config import EnhanceConfig, MemoryConfig, ModelConfig
 from unigeoseg.model.enhance import ReferringEnhance, TaskAdaptiveEnhancement
 from unigeoseg.model.fusion import draw_prompts
-from unigeoseg.model.loss import choice_loss, segmentation_loss
+from unigeoseg.model.loss import segmentation_loss
 from unigeoseg.model.memory import LatentKnowledgeMemory
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Box, Point, Prompt
@@ -63,35 +63,13 @@ def test_every_parameter_learns():
     output = network(images(), inputs())
     truth = (torch.rand(4, 16, 16) > 0.5).float()
     every = torch.ones(4)
-    rivals = torch.ones(4, 16, 16, dtype=torch.uint8)
-    rivals[:, :, 8:] = 2
-    losses = segmentation_loss(
-        output, truth, torch.ones_like(truth), weight=every, one=every, rivals=rivals
-    )
-    losses.total.backward()
+    losses = segmentation_loss(output, truth, torch.ones_like(truth), every, every)
+    labels = torch.ones(4, 16, 16, dtype=torch.int64)
+    labels[:, :, 8:] = 2
+    told = network.choose(network.encode(images()), inputs(), labels, truth.float())
+    (losses.total + told[:, 0].sum()).backward()
     silent = [name for name, value in network.named_parameters() if value.grad is None]
     assert silent == []
-
-
-def test_a_choice_costs_the_more_the_higher_a_rival_stands():
-    rivals = torch.zeros(1, 4, 4, dtype=torch.uint8)
-    rivals[0, 0, :2], rivals[0, 2:, 2:], rivals[0, 3, 0] = 1, 2, 3
-    logits = torch.zeros(1, 4, 4)
-    logits[0, 2:, 2:] = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
-    logits[0, 3, 1] = 50.0  # of no region
-    expected = -torch.tensor([0.0, 2.0, 0.0]).log_softmax(dim=0)[0]
-    assert torch.allclose(choice_loss(logits, rivals, torch.ones(1)), expected)
-
-
-def test_where_there_is_no_choice_none_is_missed():
-    logits = torch.randn(3, 4, 4)
-    rivals = torch.zeros(3, 4, 4, dtype=torch.uint8)
-    assert choice_loss(logits, rivals, torch.ones(3)) == 0  # nothing is meant
-    rivals[0, 0], rivals[1, 0] = 1, 2  # no rival; and too small for a cell
-    assert choice_loss(logits, rivals, torch.ones(3)) == 0
-    rivals[2, 0], rivals[2, 1] = 1, 2
-    alone = choice_loss(logits[2:], rivals[2:], torch.ones(1))
-    assert torch.allclose(choice_loss(logits, rivals, torch.ones(3)), alone / 3)
 
 
 def test_prompt_maps_can_be_left_out():

@@ -13,7 +13,7 @@ from unigeoseg.data.taxonomy import taxonomy
 from unigeoseg.errors import DataError, OptionError, OutputUnwritableError
 from unigeoseg.prompt import Task
 from unigeoseg.train import cache, crops
-from unigeoseg.train.batches import asks_of, rivals
+from unigeoseg.train.batches import MEANT, OTHER_KINDS, asks_of, rivals
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.teacher import FAMILIES, Teacher
 
@@ -171,14 +171,22 @@ def test_patches_with_a_rare_category_count_more(shards, tmp_path):
 
 def test_rivals_are_the_other_regions_of_what_is_meant(patch):
     teacher = Teacher(patch, np.random.default_rng(0))
-    draft = teacher.box()
+    draft = teacher.told("referring")
     numbers = rivals(patch, draft)
     (meant,) = draft.regions
-    assert ((numbers == 1) == (patch.regions == meant)).all()
-    others = [r for r, c in patch.categories.items() if c == draft.category and r != meant]
-    assert ((numbers > 1) == np.isin(patch.regions, others)).all()
-    assert len(np.unique(numbers[numbers > 1])) == len(others)
-    assert not rivals(patch, teacher.category()).any()  # all of them are meant
+    assert ((numbers == MEANT) == (patch.regions == meant)).all()
+    kinds = {r: c for r, c in patch.categories.items() if r != meant}
+    alike = [r for r, c in kinds.items() if c == draft.category]
+    other = [r for r, c in kinds.items() if c != draft.category]
+    assert (((numbers > MEANT) & (numbers < OTHER_KINDS)) == np.isin(patch.regions, alike)).all()
+    assert ((numbers >= OTHER_KINDS) == np.isin(patch.regions, other)).all()
+    assert len(np.unique(numbers[numbers > 0])) == 1 + len(kinds)
+
+
+def test_what_means_all_or_was_pointed_at_has_no_rivals(patch):
+    teacher = Teacher(patch, np.random.default_rng(0))
+    assert not rivals(patch, teacher.category()).any()
+    assert not rivals(patch, teacher.box()).any()
 
 
 def test_what_others_wrote_is_shown_on_the_whole_patch(shards, tmp_path):

@@ -196,6 +196,23 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChoiceConfig:
+    """The choice between the regions of a mask.
+
+    Attributes:
+        width: Width of a region's token.
+        layers: Layers in which regions look at each other, and at words and scene.
+        heads: Attention heads.
+        dropout: In training.
+    """
+
+    width: int = 128
+    layers: int = 3
+    heads: int = 4
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegTokenConfig:
     """How Base makes the target's embedding (released code; the paper does not describe it).
 
@@ -288,6 +305,7 @@ class ModelConfig:
         memory: LKM.
         target: How the target's embedding is made; Base only.
         decoder: Pixel decoder and mask decoder.
+        choice: The choice between regions; Nano only.
         confidence: How a mask's score becomes a confidence; it belongs to one set of weights.
     """
 
@@ -301,6 +319,7 @@ class ModelConfig:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     target: SegTokenConfig = field(default_factory=SegTokenConfig)
     decoder: DecoderConfig | Mask2FormerConfig = field(default_factory=DecoderConfig)
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
     confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
 
     @classmethod
@@ -348,4 +367,5 @@ class ModelConfig:
                 vocabulary=vocabulary, width=32, layers=2, joint_layers=1, heads=2, feed_forward=64
             ),
             decoder=DecoderConfig(widths=(16, 16, 32), layers=1, heads=2, feed_forward=32),
+            choice=ChoiceConfig(width=16, layers=1, heads=2),
         )

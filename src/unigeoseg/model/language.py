@@ -93,6 +93,10 @@ class LanguageModel(nn.Module):
         embedded: Tensor = self.norm(self.tokens(token_ids) + self.positions(places))
         return embedded
 
+    def read(self, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Hidden states (P, L, D) of token ids (P, L) that have seen no image, nor a task."""
+        return _through(self.text_layers, self.embed(token_ids), attention_mask)
+
     def forward(
         self, text_PLD: Tensor, attention_mask: Tensor, image_PTD: Tensor, context: None = None
     ) -> tuple[Tensor, Tensor, None]:

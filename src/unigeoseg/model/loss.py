@@ -15,7 +15,6 @@ from unigeoseg.model.network import SegmentationOutput
 # paper section 4 and the released training settings: 5 x BCE + 5 x dice, 2 x classification
 BCE_WEIGHT, DICE_WEIGHT, SCORE_WEIGHT = 5.0, 5.0, 2.0
 ONE_WEIGHT = 0.5  # ours: the words nearly tell it
-CHOICE_WEIGHT = 2.0  # ours: which of several alike regions is meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +30,9 @@ class LossParts:
 
 
 def segmentation_loss(
-    output: SegmentationOutput,
-    truth: Tensor,
-    valid: Tensor,
-    *,
-    weight: Tensor,
-    one: Tensor,
-    rivals: Tensor,
+    output: SegmentationOutput, truth: Tensor, valid: Tensor, weight: Tensor, one: Tensor
 ) -> LossParts:
-    """Losses of mask and choice with deep supervision, the score's, and of one region or all.
+    """Mask losses with deep supervision, the score's, and whether one region is meant.
 
     Args:
         output: Of the network, logits (P, h, w).
@@ -47,12 +40,10 @@ def segmentation_loss(
         valid: (P, h, w) in {0, 1}: 0 where the label does not say.
         weight: (P,) how much each prompt counts.
         one: (P,) in {0, 1}: 1 where one region is meant, not all that fit.
-        rivals: (P, h, w) integers: 1 the region that is meant, 2 and more those it is chosen from.
     """
     layers = (*output.earlier, output.logits)
     bce = sum((mask_bce(logits, truth, valid, weight) for logits in layers), torch.zeros(()))
     dice = sum((mask_dice(logits, truth, valid, weight) for logits in layers), torch.zeros(()))
-    chosen = sum((choice_loss(logits, rivals, weight) for logits in layers), torch.zeros(()))
     quality = soft_iou(output.logits.detach(), truth, valid)
     score = functional.binary_cross_entropy_with_logits(
         output.score_logits, quality, weight, reduction="sum"
@@ -64,7 +55,6 @@ def segmentation_loss(
         {
             "bce": BCE_WEIGHT * bce / len(layers),
             "dice": DICE_WEIGHT * dice / len(layers),
-            "choice": CHOICE_WEIGHT * chosen / len(layers),
             "score": SCORE_WEIGHT * score / weight.sum(),
             "one": ONE_WEIGHT * meant / weight.sum(),
         }
@@ -84,36 +74,6 @@ def mask_dice(logits: Tensor, truth: Tensor, valid: Tensor, weight: Tensor) -> T
     overlap = 2 * (probability * truth).sum(dim=(1, 2))
     size = probability.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
     return ((1 - (overlap + 1) / (size + 1)) * weight).sum() / weight.sum()
-
-
-def choice_loss(logits: Tensor, rivals: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean cross-entropy of the region that is meant among all regions of its category.
-
-    A region's logit is the mean over its cells. A mask that covers the wrong one of ten small
-    objects is nearly right to the other losses, which count cells.
-
-    Args:
-        logits: (P, h, w).
-        rivals: (P, h, w) integers, as `segmentation_loss`; prompts without 1, or without more, have
-            nothing to choose.
-        weight: (P,).
-    """
-    numbers = rivals.long().flatten(1)
-    most = int(numbers.max())
-    if most < _RIVAL:
-        return logits.sum() * 0
-    cells = logits.new_zeros(len(logits), most + 1)
-    count = cells.scatter_add(1, numbers, torch.ones_like(numbers, dtype=cells.dtype))
-    mean = cells.scatter_add(1, numbers, logits.flatten(1)) / count.clamp(min=1)
-    there = count[:, 1:] > 0
-    chooses = there[:, 0] & there[:, 1:].any(dim=1)
-    regions = mean[:, 1:].masked_fill(~there, _NEVER)
-    missed = -regions.log_softmax(dim=1)[:, 0]
-    return (missed * chooses * weight).sum() / weight.sum()
-
-
-_RIVAL = 2  # the first number of a region that is not meant
-_NEVER = -1e4
 
 
 def soft_iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from unigeoseg.model import parts
 from unigeoseg.model.causal import Context, of_prompts
+from unigeoseg.model.choose import Regions
 from unigeoseg.model.config import ModelConfig
 
 
@@ -119,6 +120,7 @@ class UniGeoSegNetwork(nn.Module):
         self.memory = parts.memory(config)
         self.target = parts.target(config)
         self.one = parts.one(config)
+        self.choice = parts.choice(config)
         self.fusion = parts.fusion(config)
         self.decoder = parts.decoder(config)
 
@@ -150,6 +152,24 @@ class UniGeoSegNetwork(nn.Module):
             hidden=hidden,
             context=context,
         )
+
+    def choose(
+        self, image: ImageFeatures, prompts: PromptInputs, labels: Tensor, scores: Tensor
+    ) -> Tensor:
+        """The logit of each region being the one that is meant, (P, K); -inf where there is none.
+
+        Args:
+            image: B images.
+            prompts: P prompts.
+            labels: (P, h, w) int64: 0 none, from 1 to K a region.
+            scores: (P, h, w) of the masks, in [0, 1].
+        """
+        assert self.choice is not None, "asked of networks that tell one region from all"
+        maps = tuple(maps[prompts.image_index] for maps in image.maps)
+        text = self.language.read(prompts.token_ids, prompts.attention_mask)
+        regions = Regions.of(labels, scores, maps)
+        chosen: Tensor = self.choice(regions, maps[-1], text, prompts.attention_mask)
+        return chosen
 
     def answer(
         self, image: ImageFeatures, prompts: PromptInputs, style: AnswerStyle

@@ -6,6 +6,7 @@ Legend: B images, C channels, T image tokens, D width, H W image, h w feature ma
 from torch import nn
 
 from unigeoseg.model.causal import CausalLanguage
+from unigeoseg.model.choose import RegionChoice
 from unigeoseg.model.config import (
     CausalLanguageConfig,
     EncoderConfig,
@@ -64,6 +65,13 @@ def one(config: ModelConfig) -> OneOrAll | AlwaysAll:
     if isinstance(config.decoder, Mask2FormerConfig):
         return AlwaysAll()
     return OneOrAll(config.decoder.widths[-1])
+
+
+def choice(config: ModelConfig) -> RegionChoice | None:
+    """Which region is meant; see `RegionChoice`. Base's masks stay whole, so it has none."""
+    if isinstance(config.decoder, Mask2FormerConfig):
+        return None
+    return RegionChoice(config.language.width, config.decoder.widths, config.choice)
 
 
 def enhance(config: ModelConfig) -> nn.Module:

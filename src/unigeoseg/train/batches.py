@@ -26,6 +26,8 @@ from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.schedule import EVEN, Mix, TaskSampler, pts
 from unigeoseg.train.teacher import FAMILIES, Teacher
 
+MEANT, OTHER_KINDS = 1, 128  # numbers of regions in `Batch.rivals`
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig:
@@ -68,8 +70,9 @@ class Batch:
         prompts: P prompts.
         truth: (P, S, S) bool, the target.
         valid: (P, S, S) bool, False where the label does not say.
-        rivals: (P, S, S) uint8: 1 the one region that is meant, 2 and more the other regions of its
-            category, 0 elsewhere; all 0 where a prompt does not choose between regions.
+        rivals: (P, S, S) uint8: `MEANT` the one region that is meant, then the others of its
+            category, from `OTHER_KINDS` on those of others, 0 elsewhere; all 0 where a prompt does
+            not choose between regions.
         labels: (P, L) int64, the words to say, as in `model.chat`; None if the network says none.
         seeds: (P,) int64, for what a loss draws at random for each prompt.
         families: Family of each prompt.
@@ -246,17 +249,17 @@ class BatchMaker:
 
 
 def rivals(view: Patch, draft: Draft) -> np.ndarray:
-    """The region that is meant among those of its category, as `Batch.rivals` (S, S) uint8."""
+    """The region that a text means among all, as `Batch.rivals` (S, S) uint8."""
     numbers = np.zeros(int(UNKNOWN_REGION) + 1, np.uint8)
-    if draft.family in ONE_REGION and len(draft.regions) == 1:
-        alike = [region for region, kind in view.categories.items() if kind == draft.category]
-        others = [region for region in alike if region not in draft.regions][:_MOST_RIVALS]
-        numbers[others] = np.arange(2, 2 + len(others))
-        numbers[list(draft.regions)] = 1
+    told = draft.prompt.task is not Task.INTERACTIVE
+    if told and draft.family in ONE_REGION and len(draft.regions) == 1:
+        for first, last, same in ((MEANT + 1, OTHER_KINDS, True), (OTHER_KINDS, 256, False)):
+            found = [r for r, kind in view.categories.items() if (kind == draft.category) is same]
+            found = [region for region in found if region not in draft.regions][: last - first]
+            numbers[found] = np.arange(first, first + len(found))
+        numbers[list(draft.regions)] = MEANT
     return numbers[view.regions]
 
-
-_MOST_RIVALS = 63
 
 Asks = Mapping[Task, tuple[list[str], np.ndarray]]
 """Kinds of instruction of each task, and the chance of each."""

@@ -134,11 +134,13 @@ def _repeats(patches: Sequence[Patch]) -> list[float]:
     count, of_source = Counter(shown), Counter(patch.source for patch in patches)
     return [
         max(
-            1.0,
-            *(
-                (_USUAL * of_source[patch.source] / count[patch.source, category]) ** 0.5
-                for category in _shown_by(patch)
-            ),
+            [
+                1.0,
+                *(
+                    (_USUAL * of_source[patch.source] / count[patch.source, category]) ** 0.5
+                    for category in _shown_by(patch)
+                ),
+            ]
         )
         for patch in patches
     ]

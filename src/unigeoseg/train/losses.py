@@ -1,4 +1,4 @@
-"""What a step minimises: a loss reads the network's output and the batch, and names its parts.
+"""What a step minimises: a loss runs the network on a batch and names its parts.
 
 Legend: P prompts, S side of a view, L tokens, K points, h w mask logits.
 """
@@ -13,30 +13,41 @@ from torch.nn import functional
 from unigeoseg.data.draft import ONE_REGION
 from unigeoseg.model.chat import IGNORED
 from unigeoseg.model.loss import LossParts, segmentation_loss
-from unigeoseg.model.network import SegmentationOutput, UniGeoSegNetwork
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
-from unigeoseg.train.batches import Batch
+from unigeoseg.train.batches import OTHER_KINDS, Batch
+from unigeoseg.train.choosing import choice_loss
 
-Loss = Callable[[UniGeoSegNetwork, SegmentationOutput, Batch], LossParts]
-"""The loss of a batch on which the network has been run."""
+Loss = Callable[[UniGeoSegNetwork, Batch], LossParts]
+"""The loss of a network on a batch."""
 
 _STRIDE = 4  # of Nano's mask logits
 
 
-def cell_loss(network: UniGeoSegNetwork, output: SegmentationOutput, batch: Batch) -> LossParts:
-    """Nano's loss: masks cell by cell, the choice between regions, score, one region or all."""
-    del network
+def cell_loss(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
+    """Nano's loss: masks cell by cell, score, one region or all, and which region.
+
+    The mask of a text that means one region is to show all that are alike, which the choice picks
+    from.
+    """
+    image = network.encode(batch.pixel_values)
+    output = network.decode(image, batch.prompts)
+    alike = (batch.rivals > 0) & (batch.rivals < OTHER_KINDS)
     truth, valid = (
         functional.avg_pool2d(masks.unsqueeze(1).float(), _STRIDE).squeeze(1)
-        for masks in (batch.truth, batch.valid)
+        for masks in (batch.truth | alike, batch.valid)
     )
     weight = torch.ones(len(truth), device=truth.device)
     one = torch.tensor([family in ONE_REGION for family in batch.families]).to(weight)
-    middle = slice(_STRIDE // 2, None, _STRIDE)
-    rivals = batch.rivals[:, middle, middle]
-    return segmentation_loss(
-        output, truth, (valid > 0.99).float(), weight=weight, one=one, rivals=rivals
-    )
+    masks = segmentation_loss(output, truth, (valid > 0.99).float(), weight, one)
+    return LossParts({**masks.parts, "choice": choice_loss(network, image, batch)})
+
+
+def only_choice(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
+    """Which region is meant, and nothing else: no mask is made."""
+    with torch.no_grad():
+        image = network.encode(batch.pixel_values)
+    return LossParts({"choice": choice_loss(network, image, batch)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +65,10 @@ class BaseLoss:
     masks: PointLossConfig = field(default_factory=PointLossConfig)
     answer_weight: float = 1.0
 
-    def __call__(
-        self, network: UniGeoSegNetwork, output: SegmentationOutput, batch: Batch
-    ) -> LossParts:
+    def __call__(self, network: UniGeoSegNetwork, batch: Batch) -> LossParts:
         """The loss of a batch whose labels are those of a conversation."""
         assert batch.labels is not None, "the processor of this network gives labels"
+        output = network(batch.pixel_values, batch.prompts)
         # points are places in float32, whatever the network computes in
         layers = [logits.float() for logits in (output.logits, *output.earlier)]
         bce, dice = point_losses(
@@ -109,5 +119,4 @@ class Lesson(torch.nn.Module):
         """The parts of the batch's loss."""
         kind = batch.pixel_values.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=self.in_half):
-            output = self.network(batch.pixel_values, batch.prompts)
-            return self.loss(self.network, output, batch).parts
+            return self.loss(self.network, batch).parts

@@ -10,9 +10,9 @@ from unigeoseg.model.point_loss import PointLossConfig
 from unigeoseg.prompt import Task
 from unigeoseg.train.batches import BatchConfig
 from unigeoseg.train.lora import Adapters
-from unigeoseg.train.losses import BaseLoss, Loss, cell_loss
+from unigeoseg.train.losses import BaseLoss, Loss, cell_loss, only_choice
 from unigeoseg.train.parallel import Parallel
-from unigeoseg.train.schedule import pts
+from unigeoseg.train.schedule import constant, pts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,35 @@ def nano() -> TrainConfig:
             },
         ),
         steps=2400,
+    )
+
+
+def choice() -> TrainConfig:
+    """Nano's choice between regions alone, the rest as it is: start it with `--start nano`.
+
+    No masks are made, so twelve times as many expressions are learnt from in a second as by `nano`;
+    see `docs/log.md`.
+    """
+    recipe = nano()
+    parts = "encoder connector pixels language enhance memory target one fusion decoder"
+    return replace(
+        recipe,
+        batch=replace(
+            recipe.batch,
+            sizes=(256,),
+            images=32,
+            prompts=6,
+            mix=constant({Task.INTERACTIVE: 0.0, Task.REFERRING: 0.75, Task.REASONING: 0.25}),
+            families={"referring": 1.0, "attribute": 0.15, "context": 0.85},
+            whole=0.5,
+            focus=0.25,
+        ),
+        loss=only_choice,
+        steps=1500,
+        lr=1e-3,
+        frozen=tuple(parts.split()),
+        decay=0.35,
+        average=0.995,
     )
 
 
@@ -233,6 +262,7 @@ def base_tiny(model: ModelConfig) -> TrainConfig:
 
 RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
     "nano": nano,
+    "choice": choice,
     "fine-tune": fine_tune,
     "smoke": smoke,
     "ablation": ablation,

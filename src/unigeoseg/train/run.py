@@ -13,13 +13,14 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
+from unigeoseg.prompt import Task
 from unigeoseg.sample import Split
-from unigeoseg.train.batches import BatchMaker
+from unigeoseg.train.batches import BatchMaker, asks_of
 from unigeoseg.train.initial import nano_from_pretrained
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import STATE, Trainer, train
 from unigeoseg.train.recipes import TrainConfig
-from unigeoseg.train.schedule import fixed
+from unigeoseg.train.schedule import constant
 from unigeoseg.train.stopping import stopping
 from unigeoseg.train.team import Team
 from unigeoseg.train.validation import Validation
@@ -143,7 +144,7 @@ def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork
 
 
 def validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> Validation:
-    """Batches of the val groups, drawn as those of training but in one fixed mix of tasks.
+    """Batches of the val groups, drawn as those of training but each task as often.
 
     They do not depend on the recipe's seed.
 
@@ -152,6 +153,8 @@ def validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> V
         lessons: Of the val split.
         processor: Of the network.
     """
-    batch = replace(config.batch, mix=fixed)
+    tasks = [task for task, (names, _) in asks_of(config.batch.families).items() if names]
+    even = {task: (task in tasks) / len(tasks) for task in Task}
+    batch = replace(config.batch, mix=constant(even))
     count = config.validation_batches
     return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)

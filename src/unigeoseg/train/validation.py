@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unigeoseg.choice import chosen
 from unigeoseg.model.enhance import INTERACTIVE, REASONING, REFERRING
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
@@ -42,8 +43,13 @@ class Validation:
         families: defaultdict[str, list[float]] = defaultdict(list)
         for step in self._steps:
             batch = self._maker.batch(step)
-            output = network(batch.pixel_values, batch.prompts)
-            found = iou(output.logits, batch.truth, batch.valid).tolist()
+            image = network.encode(batch.pixel_values)
+            output = network.decode(image, batch.prompts)
+            texts = output.one_logits > 0
+            texts &= batch.prompts.task != INTERACTIVE
+            which = texts.nonzero().flatten().tolist()
+            logits = chosen(network, image, batch.prompts, output, which)
+            found = iou(logits, batch.truth, batch.valid).tolist()
             asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
             for task, family, score in asked:
                 tasks[_TASKS[task]].append(score)

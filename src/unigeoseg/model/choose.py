@@ -1,0 +1,186 @@
+"""Which of several regions of a mask an instruction means; Nano.
+
+A small network that looks at every pixel through the words learns what a thing looks like long
+before it learns which of six alike is "the second from the left". So the parts of a mask become
+tokens with their place, size and look, which are compared with each other, with the words and with
+the scene, as in modular grounding (Yu et al., MAttNet, arXiv 1801.08186).
+
+Legend: P prompts, K regions, S scene tokens, L text tokens, F features, D width, C channels, h w
+map.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unigeoseg.model.config import ChoiceConfig
+
+_SCENE = 8  # scene tokens a side
+_WAVES = 6  # frequencies by which a place is told
+_SHAPE = 9  # numbers of a region's shape
+_STANDING = 6  # numbers of how it stands among the others
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Regions as numbers.
+
+    Attributes:
+        shape: (P, K, 9): centre x and y, box x0, y0, x1, y1, root of the area, mean and highest
+            score; lengths in [0, 1] of the map's sides, scores in [0, 1].
+        look: (P, K, F): means of the image's finest and coarsest maps over each region.
+        real: (P, K) bool, which of them exist.
+    """
+
+    shape: Tensor
+    look: Tensor
+    real: Tensor
+
+    @classmethod
+    def of(cls, labels: Tensor, scores: Tensor, maps: tuple[Tensor, ...]) -> "Regions":
+        """Measure the regions of label maps.
+
+        Args:
+            labels: (P, h, w) int64: 0 none, from 1 to K a region.
+            scores: (P, h, w) in [0, 1].
+            maps: Of each prompt's image (P, C, h', w'), the finest first, the coarsest last.
+        """
+        count = max(1, int(labels.max()))
+        cover = functional.one_hot(labels, count + 1)[..., 1:].permute(0, 3, 1, 2).to(scores)
+        area = cover.sum(dim=(2, 3))
+        share = cover / area.clamp(min=1)[..., None, None]
+        height, width = scores.shape[-2:]
+        x, y = _centres(width, scores), _centres(height, scores)
+        on_column, on_row = cover.amax(dim=2), cover.amax(dim=3)
+        shape = torch.stack(
+            [
+                (share.sum(dim=2) * x).sum(dim=-1),
+                (share.sum(dim=3) * y).sum(dim=-1),
+                *_ends(on_column, x, on_row, y),
+                (area / (height * width)).sqrt(),
+                (share * scores[:, None]).sum(dim=(2, 3)),
+                (cover * scores[:, None]).amax(dim=(2, 3)),
+            ],
+            dim=-1,
+        )
+        real = area > 0
+        look = torch.cat([_mean_over(share, level) for level in (maps[0], maps[-1])], dim=-1)
+        return cls(shape * real[..., None], look, real)
+
+
+def _centres(count: int, like: Tensor) -> Tensor:
+    """Centres of `count` cells along [0, 1]."""
+    return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+
+
+def _ends(on_column: Tensor, x: Tensor, on_row: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """x0, y0, x1, y1 (P, K) of what is on columns (P, K, w) and rows (P, K, h)."""
+    first = [((1 - on) + place * on).amin(dim=-1) for on, place in ((on_column, x), (on_row, y))]
+    last = [(place * on).amax(dim=-1) for on, place in ((on_column, x), (on_row, y))]
+    return (*first, *last)
+
+
+def _mean_over(share: Tensor, level: Tensor) -> Tensor:
+    """Means (P, K, C) of a map (P, C, h', w') over regions by their shares (P, K, h, w)."""
+    height, width = level.shape[-2:]
+    cells = share[0, 0].numel() / (height * width)  # that become one
+    share = functional.adaptive_avg_pool2d(share, (height, width)) * cells
+    return torch.einsum("pkhw,pchw->pkc", share, level)
+
+
+class RegionChoice(nn.Module):
+    """Regions look at each other, and at words and scene; each gets a logit."""
+
+    def __init__(self, language_width: int, widths: tuple[int, ...], config: ChoiceConfig) -> None:
+        """Compare regions of an image's maps under an instruction.
+
+        Args:
+            language_width: Of the text's hidden states.
+            widths: Of the image's maps, the finest first.
+            config: Sizes.
+        """
+        super().__init__()
+        width = config.width
+        self.shape = nn.Sequential(
+            nn.Linear(_SHAPE + _STANDING, width), nn.GELU(), nn.Linear(width, width)
+        )
+        self.look = nn.Linear(widths[0] + widths[-1], width)
+        self.place = nn.Linear(4 * _WAVES, width)
+        self.words = nn.Linear(language_width, width)
+        self.scene = nn.Linear(widths[-1], width)
+        self.kind = nn.Parameter(torch.zeros(2, width))
+        self.told_norm = nn.LayerNorm(width)
+        self.told = nn.MultiheadAttention(width, config.heads, batch_first=True)
+        layer = nn.TransformerDecoderLayer(
+            width,
+            config.heads,
+            2 * width,
+            dropout=config.dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.layers = nn.TransformerDecoder(layer, config.layers, norm=nn.LayerNorm(width))
+        self.logit = nn.Linear(width, 1)
+
+    def forward(
+        self, regions: Regions, coarse_PChw: Tensor, text_PLD: Tensor, real_PL: Tensor
+    ) -> Tensor:
+        """The logit of each region being the one that is meant (P, K); -inf where there is none.
+
+        Args:
+            regions: P times K.
+            coarse_PChw: The coarsest map of each prompt's image.
+            text_PLD: Hidden states of the text.
+            real_PL: Bool, which tokens are real.
+        """
+        tokens = self.shape(torch.cat([regions.shape, _standing(regions)], dim=-1))
+        tokens = tokens + self.look(regions.look) + self.place(_waves(regions.shape[..., :2]))
+        words = self.words(text_PLD) + self.kind[0]
+        memory = torch.cat([words, self._scene(coarse_PChw, words, real_PL)], dim=1)
+        unreal = functional.pad(~real_PL, (0, _SCENE**2), value=False)
+        compared = self.layers(
+            tokens,
+            memory,
+            tgt_key_padding_mask=~regions.real,
+            memory_key_padding_mask=unreal,
+        )
+        logits: Tensor = self.logit(compared).squeeze(-1)
+        return logits.masked_fill(~regions.real, -torch.inf)
+
+    def _scene(self, coarse_PChw: Tensor, words: Tensor, real_PL: Tensor) -> Tensor:
+        """The scene as tokens (P, S, D) that have heard the words (P, L, D)."""
+        cells = functional.adaptive_avg_pool2d(coarse_PChw, _SCENE).flatten(2).transpose(1, 2)
+        centres = _centres(_SCENE, cells)
+        y, x = torch.meshgrid(centres, centres, indexing="ij")
+        places = torch.stack([x, y], dim=-1).flatten(0, 1)
+        scene: Tensor = self.scene(cells) + self.place(_waves(places))
+        asked = self.told_norm(scene)
+        told, _ = self.told(asked, words, words, key_padding_mask=~real_PL, need_weights=False)
+        heard: Tensor = scene + told + self.kind[1]
+        return heard
+
+
+def _standing(regions: Regions) -> Tensor:
+    """How much of all that was found lies left, right, above, below, is smaller, larger (P, K, 6).
+
+    Each other region counts by its highest score, so that doubtful ones hardly do.
+    """
+    x, y, size = (regions.shape[..., at] for at in (0, 1, 6))
+    belief = (regions.shape[..., 8] * regions.real).unsqueeze(1)
+    others = belief * (1 - torch.eye(x.shape[1], device=x.device))
+    told = []
+    for value, spread in ((x, 0.01), (y, 0.01), (size.clamp(min=1e-3).log(), 0.05)):
+        after = ((value.unsqueeze(2) - value.unsqueeze(1)) / spread).sigmoid()
+        told += [(after * others).sum(dim=-1), ((1 - after) * others).sum(dim=-1)]
+    return torch.stack(told, dim=-1).clamp(max=8) / 4
+
+
+def _waves(places: Tensor) -> Tensor:
+    """Places (..., 2) in [0, 1] as sines and cosines (..., 4 * waves)."""
+    scales = math.pi * 2.0 ** torch.arange(_WAVES, device=places.device)
+    angles = places.unsqueeze(-1) * scales
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)
