@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from rasterio.windows import Window
 
 from networks import tiny_network, tiny_processor
-from unigeoseg.choice import alone, chosen, faint_parts, keep_clicked
+from unigeoseg.choice import Choice, Focus, choose, faint_parts, keep_clicked, with_choices
 from unigeoseg.prompt import Prompt
 
 
@@ -56,9 +57,30 @@ def test_faint_parts_count_and_come_in_the_order_of_their_score(score):
 def test_a_faint_part_that_is_meant_fills_the_mask_alone(score):
     score[1:5, 1:9] = 0.2
     labels = faint_parts(score)
-    kept = alone(score, labels, 2)
-    assert np.array_equal(kept > 0.5, labels == 2)
-    assert np.array_equal(alone(score, labels, 1) > 0.5, labels == 1)
+    for part in (1, 2, 3):
+        assert np.array_equal(Choice(score, labels, part).alone() > 0.5, labels == part)
+
+
+def test_a_territory_ends_where_another_part_is_nearer(score):
+    labels = faint_parts(score)
+    assert np.array_equal(np.unique(labels), [0, 1, 2, 3])
+    lands = [Choice(score, labels, part).territory() for part in (1, 2, 3)]
+    for part, land in enumerate(lands, start=1):
+        assert land[labels == part].all()
+        assert not land[(labels != part) & (labels > 0)].any()
+    assert (sum(lands) <= 1).all()
+    assert lands[0][2, 11] and not lands[0][2, 9]  # two cells from it; one from another
+    one = np.where(labels == 3, labels - 2, 0)
+    assert Choice(score, one, 1).territory().sum() == 24  # 2 x 2, and what is within two cells
+
+
+def test_a_focus_keeps_what_lies_on_its_land():
+    land = np.array([[False, True], [False, False], [False, False]])
+    kept = Focus(land, (30, 40)).keep(np.full((6, 20), 0.8, np.float32), Window(10, 8, 20, 6))
+    expected = np.zeros((6, 20), bool)
+    expected[:2, 10:] = True
+    assert np.array_equal(kept > 0.5, expected)
+    assert np.unique(kept).tolist() == pytest.approx([0.4, 0.8])
 
 
 @torch.inference_mode()
@@ -69,7 +91,7 @@ def test_only_prompts_that_mean_one_region_are_changed():
     output = network.decode(image, prompts)
     output.logits[:] = -4.0
     output.logits[:, 2:5, 2:5] = output.logits[:, 10:14, 8:12] = 3.0
-    kept = chosen(network, image, prompts, output, [1])
+    kept = with_choices(output.logits, choose(network, image, prompts, output, [1]))
     assert torch.equal(kept[0], output.logits[0])
     left = kept[1] > 0
     assert left.sum() in (9, 16)
@@ -83,4 +105,4 @@ def test_nothing_found_stays_nothing():
     image = network.encode(torch.zeros(1, 3, 64, 64))
     output = network.decode(image, prompts)
     output.logits[:] = -4.0
-    assert torch.equal(chosen(network, image, prompts, output, [0]), output.logits)
+    assert choose(network, image, prompts, output, [0]) == {}

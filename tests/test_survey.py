@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 from rasterio.windows import Window
 
 import scenes
 from networks import tiny_segmenter
+from unigeoseg.choice import Focus
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.raster import open_scene, scene_from_array
 from unigeoseg.geo.stretch import Stretch
@@ -78,6 +80,51 @@ def test_a_stream_gives_the_mask_that_memory_gives(tmp_path):
     assert not streamed[:20, :20].any()
 
 
+def singular(network) -> None:
+    """Let a network take every text to mean one region."""
+    with torch.no_grad():
+        network.one.logit.bias.fill_(1e3)
+
+
+def test_one_region_of_many_tiles_is_chosen_from_afar(tmp_path):
+    path, segmenter = mosaic(tmp_path), tiny_segmenter(VIEWS)
+    with open_scene(path) as scene:
+        assert segmenter.focus(scene, [TEXT]) == {}  # it means all
+        singular(segmenter.network)
+        focus = Focus(np.zeros((4, 5), bool), scene.grid.shape)
+        focus.land[1, 2] = True
+        segmenter.focus = lambda *_: {0: focus}
+        with segmenter.open(scene) as session:
+            (found,) = session.segment([TEXT])
+        out = tmp_path / "one.tif"
+        survey(segmenter, scene, Wish(prompts=[TEXT], paths=[out], **outputs_at(0.5)))
+    inside = np.zeros(found.score.shape, bool)
+    inside[57:115, 100:150] = True  # 230 x 250 pixels in 4 x 5 cells
+    assert found.mask.any() and not found.mask[~inside].any()
+    with rasterio.open(out) as written:
+        assert np.array_equal(written.read(1), found.mask)
+
+
+def test_a_scene_is_seen_whole_to_choose(tmp_path):
+    segmenter = tiny_segmenter(VIEWS)
+    singular(segmenter.network)
+    decode = segmenter.network.decode
+    with open_scene(mosaic(tmp_path)) as scene:
+
+        def two_parts(features, inputs):
+            output = decode(features, inputs)
+            output.logits[:] = -5
+            output.logits[:, 1:3, 1:3], output.logits[:, 8:12, 8:12] = 5, 5
+            return output
+
+        segmenter.network.decode = two_parts
+        click = Prompt.from_points([Point(3, 3)])
+        focus = segmenter.focus(scene, [click, TEXT])
+        assert list(focus) == [1]
+        assert focus[1].shape == scene.grid.shape and focus[1].land.any()
+        assert focus[1].land[1, 1] != focus[1].land[9, 9]
+
+
 def test_two_extents_agree_exactly_where_both_are(tmp_path):
     """The same place gives the same mask: files cut apart, with the mosaic's stretch."""
     path = mosaic(tmp_path)
@@ -140,7 +187,7 @@ def test_tiles_without_data_are_not_looked_at(tmp_path):
     with scene_from_array(pixels) as scene:
         wish = Wish(prompts=[TEXT], paths=[tmp_path / "out.tif"])
         survey(segmenter, scene, wish, clock=clock)
-    assert 0 < len(calls) <= 4
+    assert 0 < len(calls) <= 4 + 1  # the words are read once without a scene
     assert clock.seconds["encode"] > 0 and clock.seconds["read"] > 0
 
 

@@ -1,15 +1,18 @@
 """Which parts of a mask are kept where one region is meant.
 
 A network that hesitates between objects marks several, some of them faintly. Of a text that means
-one region, `network.choose` says which; of clicks, the clicked ones are meant.
+one region, `network.choose` says which; of clicks, the clicked ones are meant. In a scene of many
+tiles the choice is made on a view of the whole, and tiles keep what lies there.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rasterio.windows import Window
 from torch import Tensor
 
 from unigeoseg.geo.mask import components
@@ -24,6 +27,7 @@ _FAINT = 0.1  # a part is what scores more
 _SHARE = 0.35  # of a part's high scores, its own threshold
 _LEAST = 2  # cells of a part
 _MOST = 24  # parts that are compared
+_NEAR = 2.0  # cells beyond a part that are still its own
 _HALF = 0.5  # the threshold of masks
 
 
@@ -50,14 +54,74 @@ def keep_clicked(
     return np.where((labels == 0) | np.isin(labels, meant), score, score / 2).astype(np.float32)
 
 
-def chosen(
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """The part of a mask that is meant.
+
+    Attributes:
+        score: (h, w) in [0, 1] of the mask.
+        labels: (h, w), the parts; see `faint_parts`.
+        part: The number of the one that is meant.
+    """
+
+    score: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    part: int
+
+    def alone(self) -> NDArray[np.float32]:
+        """Scores (h, w) with this part in the mask, and no other.
+
+        The part is cut at a share of its own high scores: a network that hesitates between six
+        marks each of them faintly.
+        """
+        high = np.quantile(self.score[self.labels == self.part], 0.95)
+        cut = max(_FAINT, _SHARE * high)
+        odds = self.score * (1 - cut), (1 - self.score) * cut
+        raised = odds[0] / (odds[0] + odds[1])
+        other = (self.labels != self.part) & (self.score > _FAINT)
+        return np.where(other, self.score / 2, raised).astype(np.float32)
+
+    def territory(self) -> NDArray[np.bool_]:
+        """Where (h, w) the part lies: cells near it that are nearer to no other part."""
+        mine = self.labels == self.part
+        others = (self.labels > 0) & ~mine
+        near = _distance(mine)
+        return np.asarray((near <= _NEAR) & ((near < _distance(others)) | ~others.any()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Focus:
+    """Where in a scene the one region lies that a text means, as seen from afar.
+
+    Attributes:
+        land: (h, w), cells that divide the scene evenly; see `Choice.territory`.
+        shape: Rows and columns of the scene.
+    """
+
+    land: NDArray[np.bool_]
+    shape: tuple[int, int]
+
+    def keep(self, score: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+        """Halve the scores (h, w) of a window that lie elsewhere, so that they leave the mask."""
+        rows, columns = (
+            ((start + np.arange(count) + 0.5) * cells / length).astype(int)
+            for start, count, cells, length in (
+                (window.row_off, score.shape[0], self.land.shape[0], self.shape[0]),
+                (window.col_off, score.shape[1], self.land.shape[1], self.shape[1]),
+            )
+        )
+        here = self.land[rows[:, None], columns]
+        return np.where(here, score, score / 2).astype(np.float32)
+
+
+def choose(
     network: UniGeoSegNetwork,
     image: ImageFeatures,
     prompts: PromptInputs,
     output: SegmentationOutput,
     which: Sequence[int],
-) -> Tensor:
-    """Mask logits (P, h, w) in which some prompts keep the one part that they mean.
+) -> dict[int, Choice]:
+    """The part that each of some prompts means; those of which nothing was found are left out.
 
     Args:
         network: That gave `output`.
@@ -66,23 +130,28 @@ def chosen(
         output: Its answers to them.
         which: Numbers of the prompts that mean one region.
     """
-    logits = output.logits.clone()
-    scores = {at: output.logits[at].float().sigmoid().numpy() for at in which}
+    scores = {at: output.logits[at].float().sigmoid().cpu().numpy() for at in which}
     parts = {at: labels for at in which if (labels := faint_parts(scores[at])).any()}
     several = [at for at, labels in parts.items() if labels.max() > 1]
     best = dict.fromkeys(parts, 1)
     if several:
+        device = output.logits.device
         told = network.choose(
             image,
             _of(prompts, several),
-            torch.from_numpy(np.stack([parts[at] for at in several])),
-            torch.from_numpy(np.stack([scores[at] for at in several])),
+            torch.from_numpy(np.stack([parts[at] for at in several])).to(device),
+            torch.from_numpy(np.stack([scores[at] for at in several])).to(device),
         )
         best |= zip(several, (told.argmax(dim=1) + 1).tolist(), strict=True)
-    for at, labels in parts.items():
-        kept = alone(scores[at], labels, best[at])
-        logits[at] = torch.logit(torch.from_numpy(kept), eps=1e-6).to(logits)
-    return logits
+    return {at: Choice(scores[at], labels, best[at]) for at, labels in parts.items()}
+
+
+def with_choices(logits: Tensor, choices: Mapping[int, Choice]) -> Tensor:
+    """Mask logits (P, h, w) in which those that were chosen for keep that part alone."""
+    kept = logits.clone()
+    for at, choice in choices.items():
+        kept[at] = torch.logit(torch.from_numpy(choice.alone()), eps=1e-6).to(logits)
+    return kept
 
 
 def faint_parts(score: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -105,27 +174,15 @@ def faint_parts(score: NDArray[np.float32]) -> NDArray[np.int64]:
     return numbers[labels]
 
 
-def alone(score: NDArray[np.float32], labels: NDArray[np.int64], part: int) -> NDArray[np.float32]:
-    """Scores with one part in the mask, and no other.
-
-    The part is cut at a share of its own high scores: a network that hesitates between six marks
-    each of them faintly.
-
-    Args:
-        score: (h, w) in [0, 1].
-        labels: Of `faint_parts`.
-        part: Its number.
-    """
-    high = np.quantile(score[labels == part], 0.95)
-    cut = max(_FAINT, _SHARE * high)
-    raised = score * (1 - cut) / (score * (1 - cut) + (1 - score) * cut)  # its odds over the cut's
-    other = (labels != part) & (score > _FAINT)
-    return np.where(other, score / 2, raised).astype(np.float32)
-
-
 def _of(prompts: PromptInputs, which: Sequence[int]) -> PromptInputs:
     """Some of the prompts."""
     at = torch.tensor(which)
     return PromptInputs(
         **{each.name: getattr(prompts, each.name)[at] for each in fields(PromptInputs)}
     )
+
+
+def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Of each cell (h, w) to the nearest one of a mask, in cells."""
+    away = np.ascontiguousarray(~mask, dtype=np.uint8)
+    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

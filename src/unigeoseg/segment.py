@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.choice import chosen, keep_clicked
+from unigeoseg.choice import Focus, choose, keep_clicked, with_choices
 from unigeoseg.errors import OptionError, PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components, has_data, tight_box
@@ -36,7 +36,7 @@ from unigeoseg.model.store import weights_directory
 from unigeoseg.model.tall import hasten
 from unigeoseg.prompt import Box, Prompt, PromptLike, Task, as_prompt
 from unigeoseg.segmentation import Segmentation
-from unigeoseg.views import View, ViewConfig, plan_views, show
+from unigeoseg.views import View, ViewConfig, plan_views, seen_whole, show, view_of
 
 SceneLike = Scene | str | PathLike[str] | NDArray[np.generic]
 Progress = Callable[[int, int], None]
@@ -155,17 +155,53 @@ class Segmenter:
             prompts: What is asked, in pixels of the scene.
             grid: Of the scene.
         """
-        whole = (view.window.height, view.window.width) == grid.shape
         with torch.inference_mode():
             inputs = self.inputs(view, prompts)
             output = self.network.decode(features, inputs)
-            one = [
-                at
-                for at, prompt in enumerate(prompts)
-                if whole and prompt.task is not Task.INTERACTIVE and output.one_logits[at] > 0
-            ]
-            logits = chosen(self.network, features, inputs, output, one)
-        return replace(output, logits=logits)
+            whole = (view.window.height, view.window.width) == grid.shape
+            one = _single(output, prompts) if whole else []
+            choices = choose(self.network, features, inputs, output, one)
+        return replace(output, logits=with_choices(output.logits, choices))
+
+    def focus(self, scene: Scene, prompts: Sequence[Prompt]) -> dict[int, Focus]:
+        """Where the one region lies that a text means, in a scene that is seen in tiles.
+
+        Args:
+            scene: Read once more, shrunk, if a text means one region.
+            prompts: What is asked.
+
+        Returns:
+            By the number of the prompt. It lacks texts that mean all that fit, and those of which
+            nothing was seen from afar.
+
+        Raises:
+            RasterUnreadableError: If the scene is damaged somewhere.
+        """
+        texts = [at for at, prompt in enumerate(prompts) if prompt.task is not Task.INTERACTIVE]
+        asked = [Prompt.from_text(prompts[at].text, prompts[at].task) for at in texts]
+        if seen_whole(scene.grid, self.views) or not self._mean_one(asked):
+            return {}
+        whole = Window(0, 0, scene.grid.width, scene.grid.height)
+        view = view_of(whole, self.views)
+        features = self.encode(scene.read(whole, shape=view.shape).array[None])
+        with torch.inference_mode():
+            inputs = self.inputs(view, asked)
+            output = self.network.decode(features, inputs)
+            choices = choose(self.network, features, inputs, output, _single(output, asked))
+        return {
+            texts[at]: Focus(choice.territory(), scene.grid.shape) for at, choice in choices.items()
+        }
+
+    def _mean_one(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether a text means one region, as far as its words tell."""
+        if not prompts or self.network.choice is None:
+            return False
+        blank = View(Window(0, 0, _BLANK, _BLANK), (_BLANK, _BLANK))
+        features = self.encode(np.zeros((1, 3, _BLANK, _BLANK), np.uint8))
+        with torch.inference_mode():
+            return bool(
+                _single(self.network.decode(features, self.inputs(blank, prompts)), prompts)
+            )
 
     def inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
         """Prompts, in pixels of the scene, as the network reads them on a view."""
@@ -259,13 +295,15 @@ class Session:
         for index, prompt in enumerate(asked):
             for view in self._views(prompt):
                 plan.setdefault(view, []).append(index)
+        focus = self._segmenter.focus(self.scene, asked)
         blenders = [Blender(*grid.shape) for _ in asked]
         looks: list[list[_Look]] = [[] for _ in asked]
         for done, (view, indices) in enumerate(plan.items()):
             scores, confident = self._look(view, [asked[index] for index in indices])
             for index, score, confidence in zip(indices, scores, confident, strict=True):
-                blenders[index].add(view.window, score)
-                looks[index].append(_Look(view, confidence, int((score > 0.5).sum())))
+                kept = focus[index].keep(score, view.window) if index in focus else score
+                blenders[index].add(view.window, kept)
+                looks[index].append(_Look(view, confidence, int((kept > 0.5).sum())))
             if progress:
                 progress(done + 1, len(plan))
         return [
@@ -366,6 +404,18 @@ class Session:
         if len(self._encoded) > self._KEPT:
             self._encoded.popitem(last=False)
         return self._encoded[view]
+
+
+_BLANK = 64  # side of a view that shows nothing, on which words alone say what is meant
+
+
+def _single(output: SegmentationOutput, prompts: Sequence[Prompt]) -> list[int]:
+    """Numbers of the texts that mean one region."""
+    return [
+        at
+        for at, prompt in enumerate(prompts)
+        if prompt.task is not Task.INTERACTIVE and output.one_logits[at] > 0
+    ]
 
 
 def _open(scene: SceneLike) -> Scene:

@@ -4,7 +4,7 @@ What `Segmenter` does for scenes that fit in memory; the scores are the same.
 """
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from unigeoseg.choice import Focus
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import has_data
@@ -101,7 +102,9 @@ def survey(
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
     clock, area = clock or Clock(), wish.area or Area.whole(scene.grid)
-    eyes = _Eyes(segmenter, wish.prompts, scene.grid, clock)
+    # in a part of a scene the one that is meant may be another
+    focus = {} if wish.area else segmenter.focus(scene, wish.prompts)
+    eyes = _Eyes(segmenter, wish.prompts, scene.grid, focus, clock)
     name = segmenter.network.config.name
     order = Order(
         paths=wish.paths,
@@ -131,9 +134,15 @@ class _Eyes:
     """The network's looks at tiles."""
 
     def __init__(
-        self, segmenter: Segmenter, prompts: Sequence[Prompt], grid: Grid, clock: Clock
+        self,
+        segmenter: Segmenter,
+        prompts: Sequence[Prompt],
+        grid: Grid,
+        focus: Mapping[int, Focus],
+        clock: Clock,
     ) -> None:
         self._segmenter, self._prompts, self._grid, self._clock = segmenter, prompts, grid, clock
+        self._focus = focus
         self._looks: list[list[tuple[float, int]]] = [[] for _ in prompts]
 
     def look(self, window: Window, raster: Raster) -> NDArray[np.float32]:
@@ -147,6 +156,8 @@ class _Eyes:
         with self._clock("decode"):
             output = self._segmenter.decode(features, view, self._prompts, self._grid)
             scores, sure = self._segmenter.read(output, view, valid, self._prompts)
+        for at, focus in self._focus.items():
+            scores[at] = focus.keep(scores[at], window)
         for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
             looks.append((confidence, int(np.count_nonzero(score > 0.5))))
         return np.stack(scores)

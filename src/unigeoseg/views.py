@@ -96,10 +96,14 @@ def show(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 
 def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
     """Where the network looks for a prompt that lies inside a scene."""
-    whole = max(grid.shape) <= config.whole
-    if prompt.task is Task.INTERACTIVE and not (whole and config.square):
+    if prompt.task is Task.INTERACTIVE and not (seen_whole(grid, config) and config.square):
         return [_view_round(prompt, grid, config)]
     return [view_of(window, config) for window in plan_scene(grid, config).windows()]
+
+
+def seen_whole(grid: Grid, config: ViewConfig) -> bool:
+    """Whether a scene is shown in one view."""
+    return max(grid.shape) <= config.whole
 
 
 def plan_scene(grid: Grid, config: ViewConfig) -> TilePlan:
@@ -107,7 +111,7 @@ def plan_scene(grid: Grid, config: ViewConfig) -> TilePlan:
 
     They lie at the same places of the ground in every cut of one mosaic, but for the outermost.
     """
-    if max(grid.shape) <= config.whole:
+    if seen_whole(grid, config):
         return TilePlan.of(grid.width, grid.height, max(grid.shape), 0)
     return TilePlan.of(grid.width, grid.height, config.tile, config.overlap, anchor=grid.anchor)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unigeoseg.choice import chosen
+from unigeoseg.choice import choose, with_choices
 from unigeoseg.model.enhance import INTERACTIVE, REASONING, REFERRING
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
@@ -48,7 +48,8 @@ class Validation:
             texts = output.one_logits > 0
             texts &= batch.prompts.task != INTERACTIVE
             which = texts.nonzero().flatten().tolist()
-            logits = chosen(network, image, batch.prompts, output, which)
+            choices = choose(network, image, batch.prompts, output, which)
+            logits = with_choices(output.logits, choices)
             found = iou(logits, batch.truth, batch.valid).tolist()
             asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
             for task, family, score in asked:
