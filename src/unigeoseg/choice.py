@@ -24,7 +24,7 @@ from unigeoseg.model.network import (
 )
 
 _FAINT = 0.1  # a part is what scores more
-_SHARE = 0.35  # of a part's high scores, its own threshold
+_SHARE = 0.35  # of a part's high scores, the score at which it ends
 _LEAST = 2  # cells of a part
 _MOST = 24  # parts that are compared
 _NEAR = 2.0  # cells beyond a part that are still its own
@@ -34,24 +34,27 @@ _HALF = 0.5  # the threshold of masks
 def keep_clicked(
     score: NDArray[np.float32], clicks: Iterable[tuple[int, int]]
 ) -> NDArray[np.float32]:
-    """Halve the score of the parts that were not clicked, so that they leave the mask.
+    """Scores with the clicked parts in the mask, and no other.
 
     Args:
-        score: (h, w) in [0, 1]; the mask is where it is above 0.5.
+        score: (h, w) in [0, 1]; parts are where it is above 0.5.
         clicks: Row and column of each click on the target, inside (h, w); where none hit a part,
             the one with the most score is kept.
 
     Returns:
-        (h, w) in [0, 1], unchanged where the mask has one part at most.
+        (h, w) in [0, 1], unchanged where there is no part.
     """
     labels = components(score > _HALF)
-    if labels.max() < 2:
+    if not labels.any():
         return score
     meant = sorted({int(labels[at]) for at in clicks} - {0})
     if not meant:
         amounts = np.bincount(labels.ravel(), weights=score.ravel())
         meant = [1 + int(amounts[1:].argmax())]
-    return np.where((labels == 0) | np.isin(labels, meant), score, score / 2).astype(np.float32)
+    raised = _raised(score, np.isin(labels, meant))
+    around = components(raised > _HALF)  # the same parts, a little larger
+    kept = np.isin(around, np.unique(around[np.isin(labels, meant)]))
+    return np.where((around == 0) | kept, raised, raised / 2).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,15 +72,8 @@ class Choice:
     part: int
 
     def alone(self) -> NDArray[np.float32]:
-        """Scores (h, w) with this part in the mask, and no other.
-
-        The part is cut at a share of its own high scores: a network that hesitates between six
-        marks each of them faintly.
-        """
-        high = np.quantile(self.score[self.labels == self.part], 0.95)
-        cut = max(_FAINT, _SHARE * high)
-        odds = self.score * (1 - cut), (1 - self.score) * cut
-        raised = odds[0] / (odds[0] + odds[1])
+        """Scores (h, w) with this part in the mask, and no other."""
+        raised = _raised(self.score, self.labels == self.part)
         other = (self.labels != self.part) & (self.score > _FAINT)
         return np.where(other, self.score / 2, raised).astype(np.float32)
 
@@ -186,3 +182,14 @@ def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Of each cell (h, w) to the nearest one of a mask, in cells."""
     away = np.ascontiguousarray(~mask, dtype=np.uint8)
     return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+
+
+def _raised(score: NDArray[np.float32], part: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Scores (h, w) that are above 0.5 where they were above a share of a part's high ones.
+
+    A network that hesitates between six regions marks each of them faintly; and a mask that is
+    trained cell by cell ends, at 0.5, inside of where its IoU is best.
+    """
+    cut = max(_FAINT, _SHARE * float(np.quantile(score[part], 0.95)))
+    odds = score * (1 - cut), (1 - score) * cut
+    return np.asarray(odds[0] / (odds[0] + odds[1]), np.float32)

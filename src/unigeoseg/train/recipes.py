@@ -135,8 +135,8 @@ def choice() -> TrainConfig:
         batch=replace(
             recipe.batch,
             sizes=(256,),
-            images=32,
-            prompts=6,
+            images=64,
+            prompts=3,
             mix=constant({Task.INTERACTIVE: 0.0, Task.REFERRING: 0.75, Task.REASONING: 0.25}),
             families={"referring": 1.0, "attribute": 0.15, "context": 0.85},
             whole=0.5,
