@@ -111,4 +111,16 @@ def test_nothing_found_stays_nothing():
     image = network.encode(torch.zeros(1, 3, 64, 64))
     output = network.decode(image, prompts)
     output.logits[:] = -4.0
+    output.logits[:, 2:5, 2:5] = -0.1  # faint
+    assert choose(network, image, prompts, output, [0]) == {}
+
+
+@torch.inference_mode()
+def test_a_mask_of_one_cell_is_no_part_and_stays():
+    network = tiny_network()
+    prompts = tiny_processor().prompts([Prompt.from_text("the roof")], [0], (64, 64))
+    image = network.encode(torch.zeros(1, 3, 64, 64))
+    output = network.decode(image, prompts)
+    output.logits[:] = -4.0
+    output.logits[:, 5, 5] = 3.0
     assert choose(network, image, prompts, output, [0]) == {}

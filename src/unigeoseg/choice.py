@@ -117,7 +117,9 @@ def choose(
     output: SegmentationOutput,
     which: Sequence[int],
 ) -> dict[int, Choice]:
-    """The part that each of some prompts means; those of which nothing was found are left out.
+    """The part that each of some prompts means.
+
+    Prompts with nothing in their mask are left out: what is not there is not to be found faintly.
 
     Args:
         network: That gave `output`.
@@ -127,7 +129,11 @@ def choose(
         which: Numbers of the prompts that mean one region.
     """
     scores = {at: output.logits[at].float().sigmoid().cpu().numpy() for at in which}
-    parts = {at: labels for at in which if (labels := faint_parts(scores[at])).any()}
+    parts = {
+        at: labels
+        for at, score in scores.items()
+        if (score > _HALF).any() and (labels := faint_parts(score)).any()
+    }
     several = [at for at, labels in parts.items() if labels.max() > 1]
     best = dict.fromkeys(parts, 1)
     if several:
