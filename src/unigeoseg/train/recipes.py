@@ -125,8 +125,8 @@ def nano() -> TrainConfig:
 def choice() -> TrainConfig:
     """Nano's choice between regions alone, the rest as it is: start it with `--start nano`.
 
-    No masks are made, so twelve times as many expressions are learnt from in a second as by `nano`;
-    see `docs/log.md`.
+    No masks are made, so far more expressions are learnt from in a second than by `nano`; see
+    `docs/log.md`.
     """
     recipe = nano()
     parts = "encoder connector pixels language enhance memory target one fusion decoder"
