@@ -97,7 +97,7 @@ _NANO_SOURCES = {
 def nano() -> TrainConfig:
     """Nano: all sources of `docs/sources.md` that are marked so, 64 prompts a step.
 
-    3 s a step on two cores without AVX-512; see `docs/log.md` for what it reached.
+    3 to 4 s a step on two cores without AVX-512; see `docs/log.md` for what it reached.
     """
     return TrainConfig(
         batch=BatchConfig(
