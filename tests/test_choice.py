@@ -89,15 +89,24 @@ def test_a_focus_keeps_what_lies_on_its_land():
     assert np.unique(kept).tolist() == pytest.approx([0.4, 0.8])
 
 
+def answered(count: int):
+    """What `choose` takes, of so many prompts, with nothing found yet."""
+    network = tiny_network()
+    texts = [Prompt.from_text("the roof")] * count
+    prompts = tiny_processor().prompts(texts, [0] * count, (64, 64))
+    noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        image = network.encode(noise)
+        output = network.decode(image, prompts)
+        output.logits[:] = -4.0
+    return network, image, prompts, output
+
+
 @torch.inference_mode()
 def test_only_prompts_that_mean_one_region_are_changed():
-    network = tiny_network()
-    prompts = tiny_processor().prompts([Prompt.from_text("the roof")] * 2, [0, 0], (64, 64))
-    image = network.encode(torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
-    output = network.decode(image, prompts)
-    output.logits[:] = -4.0
+    *_, output = given = answered(2)
     output.logits[:, 2:5, 2:5] = output.logits[:, 10:14, 8:12] = 3.0
-    kept = with_choices(output.logits, choose(network, image, prompts, output, [1]))
+    kept = with_choices(output.logits, choose(*given, [1]))
     assert torch.equal(kept[0], output.logits[0])
     left = kept[1] > 0
     assert left.sum() in (9, 16)
@@ -106,21 +115,13 @@ def test_only_prompts_that_mean_one_region_are_changed():
 
 @torch.inference_mode()
 def test_nothing_found_stays_nothing():
-    network = tiny_network()
-    prompts = tiny_processor().prompts([Prompt.from_text("the roof")], [0], (64, 64))
-    image = network.encode(torch.zeros(1, 3, 64, 64))
-    output = network.decode(image, prompts)
-    output.logits[:] = -4.0
+    *_, output = given = answered(1)
     output.logits[:, 2:5, 2:5] = -0.1  # faint
-    assert choose(network, image, prompts, output, [0]) == {}
+    assert choose(*given, [0]) == {}
 
 
 @torch.inference_mode()
 def test_a_mask_of_one_cell_is_no_part_and_stays():
-    network = tiny_network()
-    prompts = tiny_processor().prompts([Prompt.from_text("the roof")], [0], (64, 64))
-    image = network.encode(torch.zeros(1, 3, 64, 64))
-    output = network.decode(image, prompts)
-    output.logits[:] = -4.0
+    *_, output = given = answered(1)
     output.logits[:, 5, 5] = 3.0
-    assert choose(network, image, prompts, output, [0]) == {}
+    assert choose(*given, [0]) == {}

@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from unigeoseg.geo.mask import components
+from unigeoseg.model.enhance import INTERACTIVE
 from unigeoseg.model.network import (
     ImageFeatures,
     PromptInputs,
@@ -110,6 +111,13 @@ class Focus:
         return np.where(here, score, score / 2).astype(np.float32)
 
 
+def meaning_one(prompts: PromptInputs, output: SegmentationOutput) -> list[int]:
+    """Numbers of the texts that mean one region, by what the network answered to P prompts."""
+    one = (output.one_logits > 0) & (prompts.task != INTERACTIVE)
+    numbers: list[int] = one.nonzero().flatten().tolist()
+    return numbers
+
+
 def choose(
     network: UniGeoSegNetwork,
     image: ImageFeatures,
@@ -126,7 +134,7 @@ def choose(
         image: What it has seen.
         prompts: P prompts on it.
         output: Its answers to them.
-        which: Numbers of the prompts that mean one region.
+        which: Numbers of the prompts that mean one region; see `meaning_one`.
     """
     scores = {at: output.logits[at].float().sigmoid().cpu().numpy() for at in which}
     parts = {

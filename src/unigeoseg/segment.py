@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.choice import Focus, choose, keep_clicked, with_choices
+from unigeoseg.choice import Focus, choose, keep_clicked, meaning_one, with_choices
 from unigeoseg.errors import OptionError, PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import components, has_data, tight_box
@@ -159,7 +159,7 @@ class Segmenter:
             inputs = self.inputs(view, prompts)
             output = self.network.decode(features, inputs)
             whole = (view.window.height, view.window.width) == grid.shape
-            one = _single(output, prompts) if whole else []
+            one = meaning_one(inputs, output) if whole else []
             choices = choose(self.network, features, inputs, output, one)
         return replace(output, logits=with_choices(output.logits, choices))
 
@@ -178,7 +178,7 @@ class Segmenter:
             RasterUnreadableError: If the scene is damaged somewhere.
         """
         texts = [at for at, prompt in enumerate(prompts) if prompt.task is not Task.INTERACTIVE]
-        asked = [Prompt.from_text(prompts[at].text, prompts[at].task) for at in texts]
+        asked = [prompts[at] for at in texts]
         if seen_whole(scene.grid, self.views) or not self._mean_one(asked):
             return {}
         whole = Window(0, 0, scene.grid.width, scene.grid.height)
@@ -187,21 +187,21 @@ class Segmenter:
         with torch.inference_mode():
             inputs = self.inputs(view, asked)
             output = self.network.decode(features, inputs)
-            choices = choose(self.network, features, inputs, output, _single(output, asked))
+            one = meaning_one(inputs, output)
+            choices = choose(self.network, features, inputs, output, one)
         return {
             texts[at]: Focus(choice.territory(), scene.grid.shape) for at, choice in choices.items()
         }
 
-    def _mean_one(self, prompts: Sequence[Prompt]) -> bool:
-        """Whether a text means one region, as far as its words tell."""
-        if not prompts or self.network.choice is None:
+    def _mean_one(self, texts: Sequence[Prompt]) -> bool:
+        """Whether one of the texts means one region, as far as its words tell."""
+        if not texts or self.network.choice is None:
             return False
         blank = View(Window(0, 0, _BLANK, _BLANK), (_BLANK, _BLANK))
         features = self.encode(np.zeros((1, 3, _BLANK, _BLANK), np.uint8))
         with torch.inference_mode():
-            return bool(
-                _single(self.network.decode(features, self.inputs(blank, prompts)), prompts)
-            )
+            inputs = self.inputs(blank, texts)
+            return bool(meaning_one(inputs, self.network.decode(features, inputs)))
 
     def inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
         """Prompts, in pixels of the scene, as the network reads them on a view."""
@@ -407,15 +407,6 @@ class Session:
 
 
 _BLANK = 64  # side of a view that shows nothing, on which words alone say what is meant
-
-
-def _single(output: SegmentationOutput, prompts: Sequence[Prompt]) -> list[int]:
-    """Numbers of the texts that mean one region."""
-    return [
-        at
-        for at, prompt in enumerate(prompts)
-        if prompt.task is not Task.INTERACTIVE and output.one_logits[at] > 0
-    ]
 
 
 def _open(scene: SceneLike) -> Scene:

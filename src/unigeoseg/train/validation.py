@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unigeoseg.choice import choose, with_choices
+from unigeoseg.choice import choose, meaning_one, with_choices
 from unigeoseg.model.enhance import INTERACTIVE, REASONING, REFERRING
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
@@ -45,9 +45,7 @@ class Validation:
             batch = self._maker.batch(step)
             image = network.encode(batch.pixel_values)
             output = network.decode(image, batch.prompts)
-            texts = output.one_logits > 0
-            texts &= batch.prompts.task != INTERACTIVE
-            which = texts.nonzero().flatten().tolist()
+            which = meaning_one(batch.prompts, output)
             choices = choose(network, image, batch.prompts, output, which)
             logits = with_choices(output.logits, choices)
             found = iou(logits, batch.truth, batch.valid).tolist()
