@@ -23,6 +23,7 @@ from unigeoseg.prompt import Task
 from unigeoseg.train import crops
 from unigeoseg.train.augment import augment_pixels
 from unigeoseg.train.lessons import Lessons
+from unigeoseg.train.paste import RareObjects
 from unigeoseg.train.schedule import EVEN, Mix, TaskSampler, pts
 from unigeoseg.train.teacher import FAMILIES, Teacher
 
@@ -47,6 +48,7 @@ class BatchConfig:
         focus: Share of the other views that are placed round one object, at its own scale.
         stored: Share of views that show a whole patch upright, with the instructions that others
             than this program wrote for it, where there are any.
+        pasted: Share of the other views into which rare objects are pasted; see `train.paste`.
     """
 
     sizes: tuple[int, ...] = (256,)
@@ -59,6 +61,7 @@ class BatchConfig:
     whole: float = 0.3
     focus: float = 0.5
     stored: float = 0.5
+    pasted: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class BatchMaker:
             )
         self.lessons, self.processor, self.config, self.seed = lessons, processor, config, seed
         self.asks = asks_of(config.families)
+        self.rare = RareObjects.of(lessons.patches) if config.pasted else None
         # summed once: to draw by chances would sum them for every view
         self.reached = lessons.chances(config.sources).cumsum()
         rng = np.random.default_rng(seed)
@@ -231,7 +235,10 @@ class BatchMaker:
         if self.lessons.written(number) and rng.random() < self.config.stored:
             view = crops.crop(patch, crops.whole(patch), size)
             return view, self.lessons.drafts(number, wanted, size, rng)
-        view = crops.crop(patch, self._window(patch, size, rng), size, int(rng.integers(8)))
+        window = self._window(patch, size, rng)
+        view = crops.crop(patch, window, size, int(rng.integers(8)))
+        if self.rare and rng.random() < self.config.pasted:
+            view = self.rare.paste(view, size / max(window[2:]), rng)
         teacher = Teacher(view, rng, self.config.never.get(patch.source, ()))
         drafts = [
             draft

@@ -155,6 +155,6 @@ def validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> V
     """
     tasks = [task for task, (names, _) in asks_of(config.batch.families).items() if names]
     even = {task: (task in tasks) / len(tasks) for task in Task}
-    batch = replace(config.batch, mix=constant(even))
+    batch = replace(config.batch, mix=constant(even), pasted=0.0)
     count = config.validation_batches
     return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)
