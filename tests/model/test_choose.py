@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from networks import tiny_network
-from unigeoseg.model.choose import Regions
+from unigeoseg.model.choose import Regions, nearness
 
 GENERATOR = torch.Generator().manual_seed(0)
 MAPS = tuple(
@@ -85,3 +85,23 @@ def test_everything_that_is_known_matters(regions, what):
         scene = scene + torch.randn(2, 32, 4, 4, generator=GENERATOR)
     after = choice(regions, scene, text, real)
     assert not torch.allclose(before[0], after[0], atol=1e-4)
+
+
+def test_nearness_falls_with_the_distance_from_a_regions_box():
+    """Of three regions in a row; the landmark lies in the first cell."""
+    shape = torch.zeros(1, 3, 9)
+    for at, left in enumerate((0.0, 0.3, 0.6)):
+        shape[0, at, 2:6] = torch.tensor([left, 0.0, left + 0.2, 0.1])
+    landmarks = torch.zeros(1, 256, 4)
+    landmarks[0, 0, 1] = 0.8
+    regions = Regions(shape, torch.zeros(1, 3, 48), torch.tensor([[True, True, False]]))
+    near, among = nearness(regions, landmarks).chunk(2, dim=-1)
+    kinds = near.unflatten(-1, (3, 4))
+    assert (kinds[..., [0, 2, 3]] == 0).all()
+    beside = torch.tensor([0.0, 0.3 - 1 / 32, 0.6 - 1 / 32])
+    spreads = torch.tensor([0.03, 0.1, 0.3])
+    expected = 0.8 * torch.exp(-beside[:, None] / spreads)
+    assert torch.allclose(kinds[0, :, :, 1], expected, atol=0.01)
+    # half for itself, and a whole one for the one real region that is nearer
+    wide = among.unflatten(-1, (3, 4))[0, :2, 2, 1] * 4
+    assert wide.tolist() == pytest.approx([0.5, 1.5], abs=0.01)

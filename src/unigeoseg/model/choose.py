@@ -3,10 +3,11 @@
 A small network that looks at every pixel through the words learns what a thing looks like long
 before it learns which of six alike is "the second from the left". So the parts of a mask become
 tokens with their place, size and look, which are compared with each other, with the words and with
-the scene, as in modular grounding (Yu et al., MAttNet, arXiv 1801.08186).
+the scene, as in modular grounding (Yu et al., MAttNet, arXiv 1801.08186). What words name besides
+("nearest to the running track") is looked for in the scene, and each region knows how near it is.
 
 Legend: P prompts, K regions, S scene tokens, L text tokens, F features, D width, C channels, h w
-map.
+map, A landmarks, N nearnesses.
 """
 
 import math
@@ -18,10 +19,13 @@ from torch.nn import functional
 
 from unigeoseg.model.config import ChoiceConfig
 
-_SCENE = 8  # scene tokens a side
+_SCENE = 16  # scene tokens a side
 _WAVES = 6  # frequencies by which a place is told
 _SHAPE = 9  # numbers of a region's shape
 _STANDING = 6  # numbers of how it stands among the others
+_LANDMARKS = 4  # kinds of place that words may name besides what is meant
+_SPREADS = (0.03, 0.1, 0.3)  # distances, in sides of the map, at which nearness has fallen to 1/e
+_NEAR = 2 * _LANDMARKS * len(_SPREADS)  # nearnesses, and how each stands among the others'
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class RegionChoice(nn.Module):
         super().__init__()
         width = config.width
         self.shape = nn.Sequential(
-            nn.Linear(_SHAPE + _STANDING, width), nn.GELU(), nn.Linear(width, width)
+            nn.Linear(_SHAPE + _STANDING + _NEAR, width), nn.GELU(), nn.Linear(width, width)
         )
         self.look = nn.Linear(widths[0] + widths[-1], width)
         self.place = nn.Linear(4 * _WAVES, width)
@@ -114,6 +118,7 @@ class RegionChoice(nn.Module):
         self.kind = nn.Parameter(torch.zeros(2, width))
         self.told_norm = nn.LayerNorm(width)
         self.told = nn.MultiheadAttention(width, config.heads, batch_first=True)
+        self.landmark = nn.Linear(width, _LANDMARKS)
         layer = nn.TransformerDecoderLayer(
             width,
             config.heads,
@@ -137,10 +142,12 @@ class RegionChoice(nn.Module):
             text_PLD: Hidden states of the text.
             real_PL: Bool, which tokens are real.
         """
-        tokens = self.shape(torch.cat([regions.shape, _standing(regions)], dim=-1))
-        tokens = tokens + self.look(regions.look) + self.place(_waves(regions.shape[..., :2]))
         words = self.words(text_PLD) + self.kind[0]
-        memory = torch.cat([words, self._scene(coarse_PChw, words, real_PL)], dim=1)
+        scene = self._scene(coarse_PChw, words, real_PL)
+        near = nearness(regions, self.landmark(scene).sigmoid())
+        tokens = self.shape(torch.cat([regions.shape, _standing(regions), near], dim=-1))
+        tokens = tokens + self.look(regions.look) + self.place(_waves(regions.shape[..., :2]))
+        memory = torch.cat([words, scene], dim=1)
         unreal = functional.pad(~real_PL, (0, _SCENE**2), value=False)
         compared = self.layers(
             tokens,
@@ -154,14 +161,41 @@ class RegionChoice(nn.Module):
     def _scene(self, coarse_PChw: Tensor, words: Tensor, real_PL: Tensor) -> Tensor:
         """The scene as tokens (P, S, D) that have heard the words (P, L, D)."""
         cells = functional.adaptive_avg_pool2d(coarse_PChw, _SCENE).flatten(2).transpose(1, 2)
-        centres = _centres(_SCENE, cells)
-        y, x = torch.meshgrid(centres, centres, indexing="ij")
-        places = torch.stack([x, y], dim=-1).flatten(0, 1)
-        scene: Tensor = self.scene(cells) + self.place(_waves(places))
+        scene: Tensor = self.scene(cells) + self.place(_waves(_scene_places(cells)))
         asked = self.told_norm(scene)
         told, _ = self.told(asked, words, words, key_padding_mask=~real_PL, need_weights=False)
         heard: Tensor = scene + told + self.kind[1]
         return heard
+
+
+def _scene_places(like: Tensor) -> Tensor:
+    """Centres x and y of the scene's tokens (S, 2), row by row."""
+    centres = _centres(_SCENE, like)
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    return torch.stack([x, y], dim=-1).flatten(0, 1)
+
+
+def nearness(regions: Regions, landmarks_PSA: Tensor) -> Tensor:
+    """How near each region is to landmarks, at several spreads, and among the others (P, K, N).
+
+    Args:
+        regions: P times K.
+        landmarks_PSA: How much each of the scene's tokens is a landmark, in [0, 1].
+    """
+    places = _scene_places(landmarks_PSA)
+    first, last = regions.shape[..., 2:4].unsqueeze(2), regions.shape[..., 4:6].unsqueeze(2)
+    beside = torch.maximum(first - places, places - last).clamp(min=0)
+    distance = beside.square().sum(dim=-1).add(1e-8).sqrt()  # (P, K, S) from a region's box
+    near = torch.cat(
+        [
+            (torch.exp(-distance / spread).unsqueeze(-1) * landmarks_PSA.unsqueeze(1)).amax(dim=2)
+            for spread in _SPREADS
+        ],
+        dim=-1,
+    )
+    nearer = ((near.unsqueeze(1) - near.unsqueeze(2)) / 0.02).sigmoid()
+    among = (nearer * regions.real[:, None, :, None]).sum(dim=2)
+    return torch.cat([near, among.clamp(max=8) / 4], dim=-1)
 
 
 def _standing(regions: Regions) -> Tensor:
