@@ -15,6 +15,7 @@ from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwr
 from unigeoseg.model import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
+from unigeoseg.train import batches, run
 from unigeoseg.train.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.batches import BatchConfig, BatchMaker, asks_of
 from unigeoseg.train.lessons import Lessons
@@ -54,6 +55,31 @@ def test_a_batch_is_a_function_of_its_step(lessons):
     assert first.pixel_values.shape == (2, 3, 64, 64)
     assert first.truth.shape == first.valid.shape == (6, 64, 64)
     assert first.truth.dtype == first.valid.dtype == torch.bool
+
+
+def test_objects_are_pasted_into_their_share_of_views_and_into_none_of_validation(
+    lessons, monkeypatch
+):
+    config = replace(CONFIG, batch=replace(BATCH, pasted=0.5), validation_batches=2)
+    scales = []
+
+    class Rare:
+        @classmethod
+        def of(cls, patches):
+            return cls()
+
+        def paste(self, view, scale, rng):
+            scales.append(scale)
+            return view
+
+    monkeypatch.setattr(batches, "RareObjects", Rare)
+    make(lessons)[1].batch(0)
+    run.validation(config, lessons, tiny_processor())(tiny_network())
+    assert not scales
+    _, maker = make(lessons, config)
+    for step in range(20):
+        maker.batch(step)
+    assert 10 < len(scales) < 40 and min(scales) > 0
 
 
 def test_the_loss_falls(lessons):
