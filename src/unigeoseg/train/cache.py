@@ -6,6 +6,7 @@ The files are made once per dataset and split; the system keeps in memory what f
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +76,16 @@ class PatchCache:
         blank = [_blank(row) for row in rows]
         starts = [0, *np.cumsum(sizes)[:-1].tolist()]
         return cls([row["id"] for row in rows], blank, starts, shapes, flat, regions)
+
+    def shares(self) -> dict[tuple[str, int], float]:
+        """By source and category, the share of the source's patches that show it."""
+        total = Counter(patch.source for patch in self.patches)
+        shown = Counter(
+            (patch.source, category)
+            for patch in self.patches
+            for category in set(patch.categories.values())
+        )
+        return {key: count / total[key[0]] for key, count in shown.items()}
 
     def __getitem__(self, number: int) -> Patch:
         """A patch with its pixels; they are read when they are touched."""

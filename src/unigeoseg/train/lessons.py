@@ -12,7 +12,6 @@ from unigeoseg.data.dataset import Dataset
 from unigeoseg.data.draft import Draft
 from unigeoseg.data.interactive import WRITER as POINTS_AND_BOXES
 from unigeoseg.data.offline import OfflineWriter
-from unigeoseg.data.patch import Patch
 from unigeoseg.data.rows import sample_of
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.model.processor import letterbox, letterbox_place
@@ -88,7 +87,7 @@ class Lessons:
         areas = [
             height * width * repeat
             for (height, width), repeat in zip(
-                self.patches.shapes, _repeats(self.patches.patches), strict=True
+                self.patches.shapes, _repeats(self.patches), strict=True
             )
         ]
         of_source: dict[str, float] = defaultdict(float)
@@ -124,30 +123,18 @@ class Lessons:
 _USUAL = 0.25  # share of a source's patches from which on a category is not rare
 
 
-def _repeats(patches: Sequence[Patch]) -> list[float]:
+def _repeats(patches: PatchCache) -> list[float]:
     """How often each patch counts: as often as its rarest category asks for.
 
     Repeat factors max(1, sqrt(t / f)) of Gupta et al. (LVIS, arXiv 1908.03195), f being the share
     of the source's patches that show a category.
     """
-    shown = [(patch.source, category) for patch in patches for category in _shown_by(patch)]
-    count, of_source = Counter(shown), Counter(patch.source for patch in patches)
-    return [
-        max(
-            [
-                1.0,
-                *(
-                    (_USUAL * of_source[patch.source] / count[patch.source, category]) ** 0.5
-                    for category in _shown_by(patch)
-                ),
-            ]
-        )
-        for patch in patches
-    ]
-
-
-def _shown_by(patch: Patch) -> set[int]:
-    return set(patch.categories.values())
+    shares = patches.shares()
+    rarest = (
+        min((shares[patch.source, kind] for kind in patch.categories.values()), default=_USUAL)
+        for patch in patches.patches
+    )
+    return [max(1.0, (_USUAL / share) ** 0.5) for share in rarest]
 
 
 def _told(

@@ -6,7 +6,7 @@ source show. Objects stay within their source, whose scale and labels they share
 Legend: h w object, S view.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,16 +51,10 @@ class RareObjects:
     @classmethod
     def of(cls, patches: PatchCache) -> "RareObjects":
         """Cut out every whole object of a rare category."""
-        total = Counter(patch.source for patch in patches.patches)
-        shown = Counter(
-            (patch.source, category)
-            for patch in patches.patches
-            for category in set(patch.categories.values())
-        )
         rare = {
-            (source, category)
-            for (source, category), count in shown.items()
-            if count < _RARE * total[source] and taxonomy()[category].kind == "thing"
+            key
+            for key, share in patches.shares().items()
+            if share < _RARE and taxonomy()[key[1]].kind == "thing"
         }
         found: dict[str, dict[int, list[CutOut]]] = defaultdict(lambda: defaultdict(list))
         for number, blank in enumerate(patches.patches):
@@ -84,15 +78,16 @@ class RareObjects:
             return view
         pixels, regions = view.pixels.copy(), view.regions.copy()
         categories = dict(view.categories)
+        number = int(regions[regions != UNKNOWN_REGION].max(initial=0))
         for _ in range(1 + int(rng.integers(_MOST))):
             alike = kinds[sorted(kinds)[int(rng.integers(len(kinds)))]]
             cut = _changed(alike[int(rng.integers(len(alike)))], scale, rng)
             place = _place(cut.mask, regions, rng)
             if place is None:
                 continue
-            number = max((r for r in np.unique(regions).tolist() if r != UNKNOWN_REGION), default=0)
-            _lay(cut, pixels[place], regions[place], number + 1)
-            categories[number + 1] = cut.category
+            number += 1
+            _lay(cut, pixels[place], regions[place], number)
+            categories[number] = cut.category
         return replace(view, pixels=pixels, regions=regions, categories=categories)
 
 
