@@ -338,7 +338,11 @@ def test_tokens_are_estimated_where_the_server_does_not_count(at, tmp_path):
 
 
 def test_concurrency_is_bounded_over_all_callers_and_order_is_kept(at):
-    def say(_: int, asked: Asked) -> Say:
+    together = threading.Barrier(3, timeout=20)
+
+    def say(number: int, asked: Asked) -> Say:
+        if number < 3:
+            together.wait()
         return completion(json.dumps({"expression": asked["messages"][0]["content"][0]["text"]}))
 
     found: dict[int, list[str]] = {}

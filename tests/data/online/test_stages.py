@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -91,12 +92,11 @@ def stages(
     folder: Path, say: Callable[[str], str], reject=lambda _: None, **more
 ) -> Iterator[tuple[Stages, Talker]]:
     """Stages whose four models share one server; `say` turns a prompt into an answer."""
-    pause_s = more.pop("pause_s", 0.0)
 
     def reply(_: int, asked: Asked) -> Say:
         return completion(say(asked["messages"][0]["content"][0]["text"]))
 
-    with talking(reply, pause_s) as talker:
+    with talking(reply) as talker:
         models = {
             name: {"base_url": talker.url, "model": name, "first_wait_s": 0.001, "repairs": 0}
             for name in ("judge", "writer", "first", "second")
@@ -303,15 +303,19 @@ def test_a_published_draft_without_target_or_category_is_scored(tmp_path):
 
 def test_patches_overlap_in_threads_and_a_resumed_run_asks_nothing(tmp_path):
     scenes = [patch(seed) for seed in range(6)]
+    together = threading.Barrier(2, timeout=20)
+
+    def say(_: str) -> str:
+        together.wait()
+        return levels()
 
     def run() -> list[bool]:
         with ThreadPoolExecutor(6) as pool:
             found = pool.map(lambda scene: judge.judge(scene, [candidate(scene, 1)]), scenes)
             return [verdict.accepted for (verdict,) in found]
 
-    with stages(tmp_path, lambda _: levels(), pause_s=0.05) as ((judge, _, _), talker):
+    with stages(tmp_path, say) as ((judge, _, _), talker):
         assert run() == [True] * 6
-    assert talker.most_at_once > 1
     assert len(talker.asked) == 6
     with stages(tmp_path, lambda _: pytest.fail("asked again")) as ((judge, _, _), talker):
         assert run() == [True] * 6
