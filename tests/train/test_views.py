@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import sets
+from unigeoseg.data import kinds
 from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.patch import UNKNOWN_REGION
 from unigeoseg.data.semantics import select
-from unigeoseg.data.taxonomy import taxonomy
+from unigeoseg.data.taxonomy import by_name, taxonomy
 from unigeoseg.errors import DataError, OptionError, OutputUnwritableError
 from unigeoseg.prompt import Task
 from unigeoseg.train import cache, crops
+from unigeoseg.train.augment import augment_words
 from unigeoseg.train.batches import MEANT, OTHER_KINDS, asks_of, rivals
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.teacher import FAMILIES, Teacher
@@ -116,6 +119,42 @@ def test_clicks_beside_an_object_are_beside_it(asked):
     assert beside
     for _, draft, point in beside:
         assert not draft.mask[int(point.y), int(point.x)]
+
+
+def test_words_are_left_out_of_questions():
+    rng = np.random.default_rng(0)
+    words = "Where would a duck land to swim in summer?".split()
+    thinned = [augment_words(" ".join(words), rng).split() for _ in range(200)]
+    for kept in thinned:
+        assert len(kept) >= 3
+        places = [words.index(word) for word in kept]
+        assert places == sorted(places)
+    assert {word for kept in thinned for word in kept} == set(words)
+    assert 0.15 < 1 - np.mean([len(kept) for kept in thinned]) / len(words) < 0.25
+    assert augment_words("tall trees", rng) == "tall trees"
+
+
+def test_some_questions_come_with_words_left_out(patch, asked):
+    rng = np.random.default_rng(0)
+    kinds_here = set(patch.categories.values())
+    drawn = [kinds.asked(patch, kind, rng, made=0.4) for kind in kinds_here for _ in range(500)]
+    whole = {draft.prompt.text for draft in drawn if draft}
+    said = [draft.prompt.text in whole for _, draft in asked["question"]]
+    assert 0.5 < np.mean(said) < 0.9
+
+
+def test_absent_things_are_mostly_of_the_kinds_that_the_source_shows_elsewhere(patch):
+    elsewhere, never = by_name("Bus").id, by_name("Ship").id
+    known = replace(patch, regions=np.where(patch.regions == UNKNOWN_REGION, 0, patch.regions))
+
+    def absent(view) -> list[int]:
+        teacher = Teacher(view, np.random.default_rng(0), never=(never,))
+        return [teacher.absent_name().category for _ in range(200)]
+
+    assert set(absent(known)) == {never}
+    drawn = absent(replace(known, labelled=known.labelled | {elsewhere}))
+    assert set(drawn) == {elsewhere, never}
+    assert 0.7 < np.mean([kind == elsewhere for kind in drawn]) < 0.9
 
 
 def test_an_unknown_family_is_refused():

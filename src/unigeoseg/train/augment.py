@@ -1,7 +1,10 @@
-"""Changes of colour and sharpness that a sensor, the weather or a band order could have made."""
+"""The same thing in other pixels and words, as another sensor or another person would give it."""
 
 import cv2
 import numpy as np
+
+_LEFT_OUT = 0.2  # chance of a word to be left out
+_STAYING = 3  # words that stay in any case
 
 
 def augment_pixels(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -21,3 +24,14 @@ def augment_pixels(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     elif rng.random() < 0.1:  # false colour
         values = values[..., rng.permutation(3)]
     return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def augment_words(text: str, rng: np.random.Generator) -> str:
+    """Leave words out, so that no single one carries a question's meaning.
+
+    Source: word dropout (Iyyer et al., Deep Unordered Composition, ACL 2015).
+    """
+    words = text.split()
+    chances = rng.random(len(words))
+    limit = min(_LEFT_OUT, *np.sort(chances)[-_STAYING:])
+    return " ".join(word for word, chance in zip(words, chances, strict=True) if chance >= limit)

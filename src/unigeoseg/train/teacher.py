@@ -24,6 +24,7 @@ from unigeoseg.data.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.reasoning import ReasoningWriter
 from unigeoseg.data.referring import ReferringWriter
 from unigeoseg.prompt import Box, Point, Prompt, Task
+from unigeoseg.train.augment import augment_words
 
 FAMILIES: Mapping[str, Task] = {
     "box": Task.INTERACTIVE,
@@ -46,6 +47,8 @@ _TARGETS = 6  # regions of a view that expressions and questions are written abo
 _HAND = 0.06  # a hand that draws a box is off by up to this share of its side
 _MADE = 0.4  # share of questions that are made from what a category does
 _NEGATIVE = 0.15  # share of clicks with one beside the object
+_THINNED = 0.35  # share of questions with words left out
+_ELSEWHERE = 0.6  # share of absent things that are of the kinds its source shows elsewhere
 
 
 class Teacher:
@@ -107,12 +110,12 @@ class Teacher:
 
     def absent_name(self) -> Draft | None:
         """By its name, what is not there."""
-        category = self._any(self._missing)
+        category = self._any(self._missing())
         return None if category is None else kinds.named(self._view, category, self._rng)
 
     def absent_question(self) -> Draft | None:
         """By a question, what is not there."""
-        return self._unnamed(kinds.asked, self._missing)
+        return self._unnamed(kinds.asked, self._missing())
 
     def told(self, family: str) -> Draft | None:
         """The next of the expressions or questions that single out a region."""
@@ -135,8 +138,11 @@ class Teacher:
     def _wholes(self) -> list[int]:
         return kinds.whole_categories(self._view)
 
-    @cached_property
     def _missing(self) -> list[int]:
+        """What is not there, more often of the kinds that its source shows elsewhere."""
+        elsewhere = kinds.missing_categories(self._view)
+        if elsewhere and self._rng.random() < _ELSEWHERE:
+            return elsewhere
         return kinds.missing_categories(self._view, self._never)
 
     def _any_object(self) -> Candidate | None:
@@ -148,7 +154,11 @@ class Teacher:
 
     def _unnamed(self, ask: Callable[..., Draft | None], categories: list[int]) -> Draft | None:
         category = self._any(categories)
-        return None if category is None else ask(self._view, category, self._rng, made=_MADE)
+        draft = ask(self._view, category, self._rng, made=_MADE) if category is not None else None
+        if draft is None or self._rng.random() >= _THINNED:
+            return draft
+        text = augment_words(draft.prompt.text, self._rng)
+        return replace(draft, prompt=replace(draft.prompt, text=text))
 
     def _any(self, categories: list[int]) -> int | None:
         return categories[int(self._rng.integers(len(categories)))] if categories else None
