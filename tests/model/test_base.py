@@ -83,6 +83,15 @@ def test_deformable_attention_in_half_precision():
     assert found.shape == (1, 126, 8)
 
 
+def test_deformable_attention_hides_no_nan():
+    attention = DeformableAttention(Mask2FormerConfig(width=8, heads=2))
+    places = torch.randn(1, 126, 8)
+    places[0, 3] = torch.nan
+    found = attention(places, torch.zeros_like(places), torch.rand(126, 2), SHAPES)
+    assert found[0, 3].isnan().all()
+    assert found.isfinite().all(dim=-1).sum() == 125
+
+
 def test_sine_positions_tell_all_places_apart():
     positions = sine_positions(torch.zeros(1, 16, 3, 5))
     assert positions.shape == (1, 16, 3, 5)

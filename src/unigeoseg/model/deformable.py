@@ -63,29 +63,18 @@ class DeformableAttention(nn.Module):
         Returns:
             (B, N, C).
         """
-        batch, count, _ = queries_BNC.shape
+        batch, count, width = queries_BNC.shape
         split = (batch, count, self.heads, _LEVELS, self.points)
-        offset = self.offset(queries_BNC).view(*split, 2)
-        weight = self.weight(queries_BNC).view(*split[:3], -1).softmax(dim=-1).view(split)
-        values = _levels(self.value(places_BNC), shapes)
-        looked = torch.zeros((), device=queries_BNC.device)
-        for level, (height, width) in enumerate(shapes):
-            scale = offset.new_tensor([width, height])
-            at = reference_N2[:, None, None, :] + offset[:, :, :, level] / scale  # B N H K 2
-            looked = looked + self._look(values[level], at, weight[:, :, :, level])
-        out: Tensor = self.out(looked.transpose(1, 2).to(queries_BNC.dtype))
+        # bags on CPUs know no bfloat16
+        known = torch.promote_types(queries_BNC.dtype, torch.float32)
+        offset = self.offset(queries_BNC).to(known).view(*split, 2).permute(0, 3, 5, 4, 2, 1)
+        weight = self.weight(queries_BNC).view(*split[:3], -1).softmax(dim=-1).to(known).view(split)
+        rows, shares = _corners(offset, weight.permute(0, 3, 4, 2, 1), reference_N2, shapes)
+        values = self.value(places_BNC).to(known).reshape(-1, width // self.heads)
+        looked = functional.embedding_bag(rows, values, mode="sum", per_sample_weights=shares)
+        looked = looked.view(batch, self.heads, count, -1).transpose(1, 2).flatten(2)
+        out: Tensor = self.out(looked.to(queries_BNC.dtype))
         return out
-
-    def _look(self, values: Tensor, at: Tensor, weight: Tensor) -> Tensor:
-        """Weighted sum of one level's values (B, C, h, w) at (B, N, H, K, 2): (B, C, N)."""
-        batch, count = at.shape[:2]
-        maps = values.reshape(batch * self.heads, -1, *values.shape[2:])
-        grid = (2 * at - 1).transpose(1, 2).flatten(0, 1)  # BH N K 2
-        weighed = weight.transpose(1, 2).flatten(0, 1).unsqueeze(1)  # BH 1 N K
-        # grid_sample on CPUs knows no bfloat16
-        known = torch.promote_types(maps.dtype, torch.float32)
-        sampled = functional.grid_sample(maps.to(known), grid.to(known), align_corners=False)
-        return (sampled * weighed).sum(dim=-1).view(batch, -1, count)
 
 
 class DeformableLayer(nn.Module):
@@ -159,6 +148,57 @@ class DeformablePixelDecoder(nn.Module):
         lateral = self.lateral(pyramid[0])
         fine = self.mask(self.smooth(lateral + upsample(refined[-1], lateral)))
         return (fine, *refined)
+
+
+def _corners(
+    offset: Tensor, weight: Tensor, reference_N2: Tensor, shapes: Shapes
+) -> tuple[Tensor, Tensor]:
+    """The four places round each point that is looked at, and what each counts.
+
+    To sum rows of a table is several times as fast on a CPU as to sample maps.
+
+    Args:
+        offset: (B, S, 2, K, H, N) float, x and y in places of each level.
+        weight: (B, S, K, H, N) float, of each point.
+        reference_N2: (N, 2) float, x and y in [0, 1].
+        shapes: Height and width of each level.
+
+    Returns:
+        Rows (B*H*N, 4*S*K) int64 of a table of what is looked at, place by place and head by head,
+        and their shares: bilinear, and 0 outside a level.
+    """
+    batch, *_, heads, count = offset.shape
+    head = torch.arange(heads, device=offset.device)[:, None]
+    places = sum(height * width for height, width in shapes)
+    first = torch.arange(batch, device=offset.device).view(-1, 1, 1, 1) * places
+    rows, shares, start = [], [], 0
+    for level, (height, width) in enumerate(shapes):
+        x, y = (reference_N2 * reference_N2.new_tensor([width, height]) - 0.5).unbind(dim=-1)
+        columns = _neighbours(x + offset[:, level, 0], width)
+        for row, high in _neighbours(y + offset[:, level, 1], height):
+            begin, counts = first + start + row * width, high * weight[:, level]
+            for column, wide in columns:
+                rows.append((begin + column) * heads + head)
+                shares.append(wide * counts)
+        start += height * width
+    bags = batch * heads * count, -1
+    return _innermost(rows).reshape(bags), _innermost(shares).reshape(bags)
+
+
+def _neighbours(at: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """The two places beside each coordinate, kept inside 0 to `length` - 1, and their shares."""
+    low = at.floor()
+    found = []
+    for place, share in ((low, low + 1 - at), (low + 1, at - low)):
+        inside = place.clamp(0, length - 1)
+        # NaN is no place, and stays in the share
+        found.append((inside.nan_to_num().long(), share * (inside == place)))
+    return found
+
+
+def _innermost(parts: list[Tensor]) -> Tensor:
+    """Stack many (B, K, H, N) to (B, H, N, parts * K)."""
+    return torch.stack(parts, dim=1).flatten(1, 2).permute(0, 2, 3, 1)
 
 
 def _flat(maps: Tensor) -> Tensor:
