@@ -75,6 +75,7 @@ class Segmenter:
         self.views = views or (ViewConfig.for_square(side) if side else ViewConfig())
         self.dtype = next(network.parameters()).dtype
         hasten(network.language)
+        hasten(network.connector)
         with torch.inference_mode():
             self._start = network.language.start() if self.speaks else None
 

@@ -1,10 +1,10 @@
-"""Linear layers that multiply from the other side."""
+"""Linear layers that multiply from the other side, convolutions that are one product."""
 
 import pytest
 import torch
 from torch import nn
 
-from unigeoseg.model.tall import TallLinear, hasten
+from unigeoseg.model.tall import TallConv2d, TallLinear, hasten
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -21,10 +21,35 @@ def test_the_result_is_the_same(shape, bias):
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 3, "padding": 1},
+        {"kernel_size": 3, "padding": 1, "stride": 2, "bias": False},
+        {"kernel_size": (3, 1), "padding": (0, 2), "stride": (1, 3), "dilation": (2, 1)},
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 5, 8, 8), (2, 5, 7, 9), (1, 5, 20, 30)])
+def test_the_convolution_is_the_same(shape, how):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(5, 9, **how)
+    inputs = torch.randn(shape)
+    expected = plain(inputs)
+    hasten(plain)
+    assert type(plain) is TallConv2d
+    torch.testing.assert_close(plain(inputs), expected, atol=1e-6, rtol=0)
+
+
 def test_other_types_stay_as_they_are():
-    network = nn.Sequential(nn.Linear(4, 4), nn.Conv2d(3, 3, 1)).bfloat16()
+    convolutions = [
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+    ]
+    network = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), *convolutions)
     names = list(network.state_dict())
-    hasten(network)
+    hasten(network.bfloat16())
     assert list(network.state_dict()) == names
-    assert type(network[1]) is nn.Conv2d
+    assert [type(part) for part in network[1:]] == [nn.LayerNorm] + 3 * [nn.Conv2d]
     assert network[0](torch.zeros(2, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16

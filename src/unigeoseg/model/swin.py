@@ -46,7 +46,8 @@ class WindowAttention(nn.Module):
             self.qkv(windows).view(count, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         )
         index = _relative_index(self.side).to(self.bias_table.device)
-        bias = self.bias_table[index].permute(2, 0, 1).unsqueeze(0)
+        # attention copies a bias that does not lie row by row, for every window
+        bias = self.bias_table[index].permute(2, 0, 1).contiguous().unsqueeze(0)
         if blocked is not None:
             images = count // len(blocked)
             bias = (bias + blocked).expand(images, -1, -1, -1, -1).flatten(0, 1)
