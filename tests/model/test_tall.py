@@ -33,11 +33,12 @@ def test_the_result_is_the_same(shape, bias):
 @pytest.mark.parametrize("shape", [(1, 5, 8, 8), (2, 5, 7, 9), (1, 5, 20, 30)])
 def test_the_convolution_is_the_same(shape, how):
     torch.manual_seed(0)
-    plain = nn.Conv2d(5, 9, **how)
+    plain = nn.Conv2d(5, 9, **how).to(memory_format=torch.channels_last)
     inputs = torch.randn(shape)
     expected = plain(inputs)
     hasten(plain)
     assert type(plain) is TallConv2d
+    assert plain.weight.is_contiguous()
     torch.testing.assert_close(plain(inputs), expected, atol=1e-6, rtol=0)
 
 

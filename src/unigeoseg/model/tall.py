@@ -50,12 +50,14 @@ class TallConv2d(nn.Conv2d):
 
 
 def hasten(module: nn.Module) -> None:
-    """Let the plain linear layers and convolutions of a module be these; weights untouched."""
+    """Let the plain linear layers and convolutions of a module be these; their values stay."""
     for part in module.modules():
         if type(part) is nn.Linear:
             part.__class__ = TallLinear
         elif type(part) is nn.Conv2d and _plain(part):
             part.__class__ = TallConv2d
+            # channels last would be turned for every product
+            part.weight.data = part.weight.data.contiguous()
 
 
 def _plain(part: nn.Conv2d) -> bool:
