@@ -48,9 +48,10 @@ def test_other_types_stay_as_they_are():
         nn.Conv2d(4, 4, 3, padding="same"),
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
     ]
+    convolutions.append(nn.Conv2d(4, 4, 3).bfloat16())
     network = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), *convolutions)
     names = list(network.state_dict())
-    hasten(network.bfloat16())
+    hasten(network)
     assert list(network.state_dict()) == names
-    assert [type(part) for part in network[1:]] == [nn.LayerNorm] + 3 * [nn.Conv2d]
-    assert network[0](torch.zeros(2, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    assert [type(part) for part in network[1:]] == [nn.LayerNorm] + 4 * [nn.Conv2d]
+    assert network[0].bfloat16()(torch.zeros(2, 4).bfloat16()).dtype == torch.bfloat16

@@ -61,4 +61,10 @@ def hasten(module: nn.Module) -> None:
 
 
 def _plain(part: nn.Conv2d) -> bool:
-    return part.groups == 1 and part.padding_mode == "zeros" and isinstance(part.padding, tuple)
+    """Whether a convolution can be one product, on a CPU in float32: others like channels last."""
+    weight = part.weight
+    return (
+        (weight.dtype, weight.device.type) == (torch.float32, "cpu")
+        and (part.groups, part.padding_mode) == (1, "zeros")
+        and isinstance(part.padding, tuple)
+    )

@@ -110,12 +110,12 @@ class Teacher:
 
     def absent_name(self) -> Draft | None:
         """By its name, what is not there."""
-        category = self._any(self._missing())
+        category = self._any(self._absent())
         return None if category is None else kinds.named(self._view, category, self._rng)
 
     def absent_question(self) -> Draft | None:
         """By a question, what is not there."""
-        return self._unnamed(kinds.asked, self._missing())
+        return self._unnamed(kinds.asked, self._absent())
 
     def told(self, family: str) -> Draft | None:
         """The next of the expressions or questions that single out a region."""
@@ -138,12 +138,14 @@ class Teacher:
     def _wholes(self) -> list[int]:
         return kinds.whole_categories(self._view)
 
+    @cached_property
     def _missing(self) -> list[int]:
-        """What is not there, more often of the kinds that its source shows elsewhere."""
-        elsewhere = kinds.missing_categories(self._view)
-        if elsewhere and self._rng.random() < _ELSEWHERE:
-            return elsewhere
         return kinds.missing_categories(self._view, self._never)
+
+    def _absent(self) -> list[int]:
+        """What is not there, more often of the kinds that its source shows elsewhere."""
+        elsewhere = [category for category in self._missing if category in self._view.labelled]
+        return elsewhere if elsewhere and self._rng.random() < _ELSEWHERE else self._missing
 
     def _any_object(self) -> Candidate | None:
         """An object of any category, rare ones as often as frequent ones."""
