@@ -22,6 +22,8 @@ _RARE = 0.08  # share of a source's patches below which a category that they sho
 _MOST = 3  # objects pasted into one view
 _PLACES = 8  # that are tried for an object
 _SCALE = (0.8, 1.25)  # smallest and largest change of an object's size
+_STRETCH = (0.88, 1.14)  # and of its height alone
+_REPAINTED = 0.4  # share of objects that get a colour of their own
 _LEAST, _SHARE = 6, 0.6  # an object's sides in pixels, and of the side of a view at most
 _SOFT = 0.7  # spread in pixels of the edge along which object and view are mixed
 
@@ -103,7 +105,8 @@ def _cut_out(patch: Patch, region: int, category: int) -> CutOut | None:
 
 
 def _changed(cut: CutOut, scale: float, rng: np.random.Generator) -> CutOut:
-    """Turned by any angle, flipped or not, a little larger or smaller, and of another colour."""
+    """Turned by any angle, flipped or not, a little larger or longer, and of another colour."""
+    cut = _stretched(cut, float(np.exp(rng.uniform(*np.log(_STRETCH)))))
     size = scale * float(np.exp(rng.uniform(*np.log(_SCALE))))
     height, width = cut.mask.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(0, 360)), size)
@@ -113,11 +116,29 @@ def _changed(cut: CutOut, scale: float, rng: np.random.Generator) -> CutOut:
     turn[:, 2] += (wide - width) / 2, (tall - height) / 2
     pixels = cv2.warpAffine(cut.pixels, turn, (wide, tall), borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpAffine(cut.mask.astype(np.uint8), turn, (wide, tall), flags=cv2.INTER_NEAREST)
-    gain = rng.uniform(0.8, 1.15) * rng.uniform(0.88, 1.12, 3)
-    painted = np.clip(pixels * gain, 0, 255).astype(np.uint8)
+    painted = _painted(pixels.astype(np.uint8), rng)
     if rng.random() < 0.5:
         painted, mask = painted[:, ::-1], mask[:, ::-1]
     return CutOut(painted, mask.astype(np.bool_), cut.category)
+
+
+def _stretched(cut: CutOut, by: float) -> CutOut:
+    """Of another height and the same width."""
+    height, width = cut.mask.shape
+    size = width, max(1, round(by * height))
+    mask = cv2.resize(cut.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return CutOut(cv2.resize(cut.pixels, size).astype(np.uint8), mask.astype(np.bool_), cut.category)
+
+
+def _painted(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """In other light, or in any colour with the light and shade that were there."""
+    if rng.random() < _REPAINTED:
+        shade = pixels.mean(axis=-1, keepdims=True)
+        pixels = np.broadcast_to(shade, pixels.shape)
+        gain = rng.uniform(0.4, 1.2, 3)
+    else:
+        gain = rng.uniform(0.8, 1.15) * rng.uniform(0.88, 1.12, 3)
+    return np.clip(pixels * gain, 0, 255).astype(np.uint8)
 
 
 def _place(
