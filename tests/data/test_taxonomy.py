@@ -53,7 +53,7 @@ def test_there_is_enough_to_say(category):
     assert 3 <= len(category.singular) <= 6 and 3 <= len(category.plural) <= 6
     assert 3 <= len(category.functions) <= 6 and 3 <= len(category.properties) <= 6
     assert 6 <= len(category.questions) <= 20
-    assert len(category.held_out.names) == 2 and len(category.held_out.questions) == 1
+    assert len(category.held_out.names) == 2 and 1 <= len(category.held_out.questions) <= 3
 
 
 @pytest.mark.parametrize("category", EVERY)
