@@ -61,6 +61,7 @@ class Batch:
         folder: Of results; made if it is not there.
         suffixes: Files to write for each scene, such as ".tif".
         model: As for `Segmenter.from_pretrained`.
+        device: As there.
         outputs: How results are written.
         classes: As in `Wish`.
         stretch: One for all scenes; None for each its own.
@@ -73,6 +74,7 @@ class Batch:
     folder: Path
     suffixes: Sequence[str] = (".tif",)
     model: str = "nano"
+    device: str | None = None
     outputs: OutputConfig = field(default_factory=OutputConfig)
     classes: bool = False
     stretch: Stretch | None = None
@@ -91,6 +93,10 @@ class Batch:
         parts = [texts, list(self.suffixes), self.model, crs, self.outputs.threshold, *shape]
         seen = [self.outputs.instances, self.classes, shown, self.bands, self.gsd_m, area]
         return json.dumps([*parts, *seen], ensure_ascii=False)
+
+    def segmenter(self) -> Segmenter:
+        """What does the scenes; errors are those of `Segmenter.from_pretrained`."""
+        return Segmenter.from_pretrained(self.model, device=self.device)
 
     def paths(self, scene: Path) -> list[Path]:
         """The files of one scene."""
@@ -182,7 +188,7 @@ def here(progress: Callable[[Path], Progress | None]) -> Engine:
     """
 
     def engine(batch: Batch, scenes: Sequence[Path]) -> Iterator[Entry]:
-        segmenter = Segmenter.from_pretrained(batch.model) if scenes else None
+        segmenter = batch.segmenter() if scenes else None
         for scene in scenes:
             assert segmenter is not None, "loaded when there is a scene"
             yield batch.do(segmenter, scene, progress(scene))
@@ -209,7 +215,7 @@ def on_ray(workers: int) -> Engine:
 
             def do(self, scene: Path) -> Entry:
                 # not in __init__: Ray would hide what is wrong with a model behind a dead actor
-                self.segmenter = self.segmenter or Segmenter.from_pretrained(batch.model)
+                self.segmenter = self.segmenter or batch.segmenter()
                 return batch.do(self.segmenter, scene)
 
         count = min(workers, len(scenes))

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from unigeoseg.geo.tile import Blender
 from unigeoseg.model import checkpoint
 from unigeoseg.model.causal import of_prompts
 from unigeoseg.model.chat import ChatProcessor
+from unigeoseg.model.device import device_of
 from unigeoseg.model.network import (
     ImageFeatures,
     PromptInputs,
@@ -73,7 +75,8 @@ class Segmenter:
         side = network.config.image_size
         self.network, self.processor = network, processor
         self.views = views or (ViewConfig.for_square(side) if side else ViewConfig())
-        self.dtype = next(network.parameters()).dtype
+        weight = next(network.parameters())
+        self.dtype, self.device = weight.dtype, weight.device
         hasten(network.language)
         hasten(network.connector)
         with torch.inference_mode():
@@ -86,7 +89,12 @@ class Segmenter:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | PathLike[str] = "nano", *, dtype: torch.dtype | None = None
+        cls,
+        name: str | PathLike[str] = "nano",
+        *,
+        dtype: torch.dtype | None = None,
+        device: str | None = None,
+        bits: Literal[8, 4] | None = None,
     ) -> "Segmenter":
         """Load "nano", "base" once it was pulled, a model directory, or "owner/name" on the hub.
 
@@ -94,13 +102,19 @@ class Segmenter:
             name: Which model.
             dtype: What the network computes in; without it float32, or bfloat16 for large
                 networks on processors that multiply it faster.
+            device: Where it computes: "cpu", "cuda", "cuda:1", "mps"; without it what the
+                environment variable UNIGEOSEG_DEVICE says, else the CPU.
+            bits: Of a weight of a large language part, to hold less in memory: 8, or 4 on CUDA.
 
         Raises:
+            OptionError: If there is no such device, or it cannot hold so few bits.
             CheckpointNotFoundError: If there is no such model on this machine.
             HubError: If a model of the hub cannot be fetched.
             CheckpointDamagedError: If its files cannot be used.
         """
-        return cls(*checkpoint.load(weights_directory(name), dtype=dtype))
+        place = device_of(device)
+        found = checkpoint.load(weights_directory(name), dtype=dtype, device=place, bits=bits)
+        return cls(*found)
 
     def __call__(
         self,
@@ -138,7 +152,7 @@ class Segmenter:
     def encode(self, images: NDArray[np.uint8]) -> ImageFeatures:
         """Encode images (B, 3, H, W) uint8, of a size that the network takes, for any prompts."""
         with torch.inference_mode():
-            values = self.processor.pixel_values(images).to(self.dtype)
+            values = self.processor.pixel_values(images).to(self.device, self.dtype)
             features = self.network.encode(values)
         return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
 
@@ -212,7 +226,7 @@ class Segmenter:
             for prompt in prompts
         ]
         size = (int(window.height), int(window.width))
-        return self.processor.prompts(seen, [0] * len(seen), size)
+        return self.processor.prompts(seen, [0] * len(seen), size).to(self.device)
 
     def read(
         self,
@@ -229,7 +243,7 @@ class Segmenter:
             valid: (h, w), where the window has data; scores are 0 elsewhere.
             prompts: What was asked, in pixels of the scene.
         """
-        scores = [_score(view.restore(each), valid) for each in output.logits.float().numpy()]
+        scores = [_score(view.restore(each), valid) for each in output.logits.float().cpu().numpy()]
         kept = [
             keep_clicked(score, _clicks(prompt, view.window))
             if one and prompt.task is Task.INTERACTIVE

@@ -146,6 +146,7 @@ def test_options_that_do_not_go_together(monkeypatch, model, big, tmp_path, caps
         (["roof", "--stretch", big], "has no tag"),
         (["roof", "--bands", "landsat"], "landsat has 7 or 8"),
         (["roof", "--to-crs", "nonsense"], "not a known CRS"),
+        (["roof", "--device", "the fast one"], "give cpu, cuda"),
     ):
         assert segment(monkeypatch, model, big, *options, "-o", tmp_path / "out.tif") == 2
         assert message in " ".join(capsys.readouterr().err.split())

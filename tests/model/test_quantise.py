@@ -2,18 +2,23 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import tiny_base
 from networks import tiny_network
 from unigeoseg.errors import MissingExtraError, OptionError
+from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.quantise import quantise_language
 from unigeoseg.prompt import Prompt
+from unigeoseg.segment import Segmenter
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
+
+CPU = torch.device("cpu")
 
 
 def network() -> UniGeoSegNetwork:
@@ -26,7 +31,6 @@ def size(part, tmp_path) -> int:
     return (tmp_path / "part.pt").stat().st_size
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes another way")
 def test_eight_bits_are_close_and_small(tmp_path):
     base = network()
     layer = base.language.model.layers[0].mlp
@@ -37,26 +41,38 @@ def test_eight_bits_are_close_and_small(tmp_path):
     pixels = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         expected = base(pixels, inputs)
-        found = quantise_language(base, 8)(pixels, inputs)
+        found = quantise_language(base, 8, CPU)(pixels, inputs)
     assert not torch.equal(found.hidden, expected.hidden)
     assert (found.hidden - expected.hidden).abs().mean() < 0.05 * expected.hidden.std()
     assert (found.logits - expected.logits).abs().mean() < 0.1 * expected.logits.std()
     assert size(base.language.model.layers[0].mlp, tmp_path) < 0.6 * before
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can")
-def test_four_bits_need_a_gpu():
-    with pytest.raises(OptionError, match="CUDA GPU"):
-        quantise_language(network(), 4)
+@pytest.mark.parametrize(("bits", "device"), [(4, "cpu"), (4, "mps"), (8, "mps")])
+def test_some_devices_cannot(bits, device):
+    with pytest.raises(OptionError, match=f"{bits} bits a weight on {device}: 4 need a CUDA GPU"):
+        quantise_language(network(), bits, torch.device(device))
+
+
+def test_a_model_is_loaded_with_eight_bits(tmp_path):
+    whole = network()
+    processor = ChatProcessor(tiny_base.tokenizer(), whole.config)
+    checkpoint.save(tmp_path / "model", whole, processor)
+    loaded = Segmenter.from_pretrained(tmp_path / "model", device="cpu", bits=8)
+    kind = type(loaded.network.language.model.layers[0].mlp.fc1)
+    assert "dynamic" in kind.__module__
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    assert loaded(pixels, "the lake", answer=True).answer is not None
+    with pytest.raises(OptionError, match="4 need a CUDA GPU"):
+        Segmenter.from_pretrained(tmp_path / "model", device="cpu", bits=4)
 
 
 def test_nano_is_not_quantised():
     with pytest.raises(OptionError, match="tiny"):
-        quantise_language(tiny_network(), 8)
+        quantise_language(tiny_network(), 8, CPU)
 
 
 def test_a_gpu_without_the_library_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(MissingExtraError, match=r"unigeoseg\[quantise\]"):
-        quantise_language(network(), 4)
+        quantise_language(network(), 4, torch.device("cuda"))

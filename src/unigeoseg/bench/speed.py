@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from torch import nn
 from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import SEG_TOKEN, ChatProcessor, for_tokenizer
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
+from unigeoseg.model.device import device_of, suited_dtype
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
+from unigeoseg.model.quantise import quantise_language
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.segment import Segmenter, Session
 
@@ -67,11 +70,12 @@ def time_released_order(segmenter: Segmenter, *, rounds: int) -> float:
     seconds = []
     with torch.inference_mode():
         for _ in range(rounds + 1):
-            began = time.perf_counter()
-            values = segmenter.processor.pixel_values(pixels).to(segmenter.dtype)
+            began = _now()
+            values = segmenter.processor.pixel_values(pixels).to(segmenter.device, segmenter.dtype)
             network.encoder(values)
-            network(values, segmenter.processor.prompts(prompts, [0], (side, side)))
-            seconds.append(time.perf_counter() - began)
+            asked = segmenter.processor.prompts(prompts, [0], (side, side))
+            network(values, asked.to(segmenter.device))
+            seconds.append(_now() - began)
     return statistics.median(seconds[1:])
 
 
@@ -88,15 +92,26 @@ def table(timings: dict[str, Timing]) -> str:
     return "\n".join(lines)
 
 
-def random_base(dtype: torch.dtype | None = None) -> Segmenter:
-    """Base at full size with random weights: as fast as the real one, and as large."""
+def random_base(
+    dtype: torch.dtype | None = None,
+    device: str | None = None,
+    bits: Literal[8, 4] | None = None,
+) -> Segmenter:
+    """Base at full size with random weights: as fast as the real one, and as large.
+
+    Arguments and errors are those of `Segmenter.from_pretrained`.
+    """
+    place = device_of(device)
     tokenizer = _word_tokenizer()
     config = for_tokenizer(ModelConfig.base(), tokenizer)
     network = checkpoint.empty_network(config, device="cpu")
-    kind = dtype or checkpoint.suited_dtype(config)
+    kind = dtype or suited_dtype(config, place)
     for parameter in network.parameters():
         parameter.requires_grad_(False).uniform_(-0.02, 0.02)
-    return Segmenter(channels_last(network.to(kind).eval()), ChatProcessor(tokenizer, config))
+    network = network.to(kind).eval()
+    if bits is not None:
+        quantise_language(network, bits, place)
+    return Segmenter(channels_last(network.to(place)), ChatProcessor(tokenizer, config))
 
 
 def _word_tokenizer() -> Tokenizer:
@@ -111,9 +126,16 @@ def _word_tokenizer() -> Tokenizer:
 def _time(network: UniGeoSegNetwork, session: Session, text: str) -> Timing:
     stages: dict[str, float] = {}
     with _watched(network, stages):
-        began = time.perf_counter()
+        began = _now()
         session.segment([text])
-        return Timing(time.perf_counter() - began, stages)
+        return Timing(_now() - began, stages)
+
+
+def _now() -> float:
+    """The clock once a GPU has done what it was given."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter()
 
 
 @contextmanager
@@ -135,10 +157,10 @@ def _stopwatch(
     began: list[float] = []
 
     def start(*_: object) -> None:
-        began.append(time.perf_counter())
+        began.append(_now())
 
     def stop(*_: object) -> None:
-        stages[name] = stages.get(name, 0.0) + time.perf_counter() - began.pop()
+        stages[name] = stages.get(name, 0.0) + _now() - began.pop()
 
     before = part.register_forward_pre_hook(start)
     after = part.register_forward_hook(stop)

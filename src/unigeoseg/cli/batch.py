@@ -12,6 +12,7 @@ from unigeoseg.cli.options import (
     Aoi,
     Bands,
     Classes,
+    Device,
     Gsd,
     Instances,
     Model,
@@ -55,6 +56,7 @@ def batch(
     simplify: Annotated[float, typer.Option(min=0.0, help="Metres outlines may be off.")] = 0.0,
     regularise: Regularise = 0.0,
     model: Model = "nano",
+    device: Device = None,
     engine: Annotated[EngineName, typer.Option(help="This process, or a Ray cluster.")] = (
         EngineName.HERE
     ),
@@ -80,6 +82,7 @@ def batch(
         folder=output,
         suffixes=_suffixes(suffix or [".tif"]),
         model=model,
+        device=device,
         outputs=config,
         classes=classes is not None,
         stretch=None if stretch is None else Stretch.read(stretch),

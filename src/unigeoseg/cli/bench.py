@@ -3,14 +3,16 @@
 import resource
 import tempfile
 import time
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from unigeoseg.cli import open_bench, suites, training_bench
 from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
+from unigeoseg.cli.options import Device
 from unigeoseg.sample import Split
 
 
@@ -21,6 +23,7 @@ class Dtype(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+_BITS: Mapping[str, Literal[8, 4]] = {"8": 8, "4": 4}
 HeldOutData = Annotated[Path, typer.Option("--data", help="A dataset of `unigeoseg data build`.")]
 HeldOutSplit = Annotated[Split, typer.Option("--split", help="Which images to ask about.")]
 Images = Annotated[
@@ -137,6 +140,11 @@ def speed(
     dtype: Annotated[
         Dtype | None, typer.Option(help="What is computed in; as suits the processor without it.")
     ] = None,
+    bits: Annotated[
+        Literal["8", "4"] | None,
+        typer.Option(help="Of a weight of Base's language model; 4 on CUDA."),
+    ] = None,
+    device: Device = None,
 ) -> None:
     """Time one tile by text, and further prompts on the same tile, stage by stage."""
     import torch
@@ -146,7 +154,11 @@ def speed(
 
     began = time.perf_counter()
     kind = None if dtype is None else getattr(torch, dtype)
-    loaded = random_base(kind) if model == "base" else Segmenter.from_pretrained(model, dtype=kind)
+    small = None if bits is None else _BITS[bits]
+    if model == "base":
+        loaded = random_base(kind, device, small)
+    else:
+        loaded = Segmenter.from_pretrained(model, dtype=kind, device=device, bits=small)
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
     timings = time_tile(loaded, size=size, rounds=rounds)
     typer.echo(table(timings))
@@ -157,7 +169,8 @@ def speed(
             "times as long as the first"
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    typer.echo(f"{loaded.dtype}, {torch.get_num_threads()} threads, peak memory {peak:.1f} GiB")
+    place = f"{loaded.dtype} on {loaded.device}, {torch.get_num_threads()} threads"
+    typer.echo(f"{place}, peak memory {peak:.1f} GiB")
 
 
 @app.command("scene")

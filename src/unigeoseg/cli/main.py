@@ -83,13 +83,14 @@ def doctor() -> None:
     """Say what is installed, what it runs on, and whether the weights load."""
     import torch
 
+    from unigeoseg.model.device import device_of
     from unigeoseg.model.store import weights_directory
     from unigeoseg.segment import Segmenter
 
     for package in ("unigeoseg", "torch", "rasterio", "numpy", "shapely", "pyogrio"):
         typer.echo(f"{package:12}{metadata.version(package)}")
     typer.echo(f"{'python':12}{platform.python_version()} on {platform.platform()}")
-    typer.echo(f"{'device':12}cpu, {torch.get_num_threads()} threads")
+    typer.echo(f"{'device':12}{device_of()}, {torch.get_num_threads()} threads")
     directory = weights_directory("nano")
     began = time.perf_counter()
     Segmenter.from_pretrained("nano")

@@ -20,6 +20,14 @@ class Engine(StrEnum):
 
 
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the network computes: cpu, cuda, cuda:1, mps. Without it what "
+        "UNIGEOSEG_DEVICE in the environment says, else the CPU.",
+        metavar="NAME",
+    ),
+]
 Classes = Annotated[
     str | None, typer.Option(help="Several texts, one map of labels.", metavar="A,B,...")
 ]

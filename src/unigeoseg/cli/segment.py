@@ -14,6 +14,7 @@ from unigeoseg.cli.options import (
     Aoi,
     Bands,
     Classes,
+    Device,
     Gsd,
     Instances,
     Model,
@@ -87,6 +88,7 @@ def segment(
     ] = 0.0,
     regularise: Regularise = 0.0,
     model: Model = "nano",
+    device: Device = None,
     answer: Annotated[
         bool, typer.Option(help="Also say in words what was found; for models that speak.")
     ] = False,
@@ -119,6 +121,7 @@ def segment(
         aoi=aoi,
         answer=answer,
         model=model,
+        device=device,
     )
     job.check()
     with open_shown(scene, bands, stretch, gsd) as opened:
@@ -138,6 +141,7 @@ class _Job:
     aoi: Path | None
     answer: bool
     model: str
+    device: str | None
 
     @property
     def streams(self) -> bool:
@@ -161,7 +165,7 @@ class _Job:
 
         prompts = self.asked.prompts(scene.grid)
         area = None if self.aoi is None else Area.from_file(self.aoi, scene.grid)
-        segmenter = Segmenter.from_pretrained(self.model)
+        segmenter = Segmenter.from_pretrained(self.model, device=self.device)
         if self.streams:
             self._sweep(segmenter, scene, prompts, area)
         else:

@@ -144,7 +144,7 @@ class CausalLanguage(nn.Module):
 
     def _embed_ids(self, ids: Sequence[int]) -> Tensor:
         device = self.head.weight.device
-        return self.embed(torch.tensor([list(ids)], dtype=torch.long, device=device))
+        return self.embed(torch.tensor([list(ids)], dtype=torch.long).to(device))
 
     def settle(self) -> None:
         """Compute what is not stored with the weights: the rotary frequencies.

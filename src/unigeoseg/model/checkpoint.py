@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,11 +32,14 @@ from unigeoseg.model.config import (
     ModelConfig,
     SwinConfig,
 )
+from unigeoseg.model.device import suited_dtype
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
+from unigeoseg.model.quantise import quantise_language
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 FILES = (CONFIG, TOKENIZER, WEIGHTS)
+_CPU = torch.device("cpu")
 _FORMAT = 1
 _INT8_SCALE = ".int8_scale"
 _INT8_KEYS = ("language.tokens.weight",)
@@ -110,16 +113,23 @@ def empty_network(config: ModelConfig, *, device: str = "meta") -> UniGeoSegNetw
 
 
 def load(
-    directory: Path, *, dtype: torch.dtype | None = None
+    directory: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device = _CPU,
+    bits: Literal[8, 4] | None = None,
 ) -> tuple[UniGeoSegNetwork, Processor]:
     """Read a network, in evaluation mode, and its processor.
 
     Args:
         directory: Holds the three files.
         dtype: What the network computes in; without it as `suited_dtype` says.
+        device: Where it computes.
+        bits: As in `quantise_language`; without it the language part is as large as `dtype`.
 
     Raises:
-        MissingExtraError: If the language model needs packages that are not installed.
+        MissingExtraError: If the language model, or `bits`, need packages that are not installed.
+        OptionError: As `quantise_language`.
         CheckpointNotFoundError: If one of the three files is missing.
         CheckpointDamagedError: If a file cannot be read, or its weights do not fit its config.
     """
@@ -127,10 +137,12 @@ def load(
     config = _read_config(directory / CONFIG)
     processor = _read_processor(directory / TOKENIZER, config)
     network = _to_fill(config)
-    weights = _read_weights(directory / WEIGHTS, dtype or suited_dtype(config))
+    weights = _read_weights(directory / WEIGHTS, dtype or suited_dtype(config, device))
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
-    return channels_last(network.eval()), processor
+    if bits is not None:
+        quantise_language(network, bits, device)
+    return channels_last(network.eval().to(device)), processor
 
 
 def _check_whole(directory: Path) -> None:
@@ -152,17 +164,6 @@ def _to_fill(config: ModelConfig) -> UniGeoSegNetwork:
         return empty_network(config)
     with torch.random.fork_rng(devices=[]):
         return UniGeoSegNetwork(config)
-
-
-def suited_dtype(config: ModelConfig) -> torch.dtype:
-    """What a network computes in on this processor: the faster type, if it is large.
-
-    Processors without instructions for bfloat16 imitate it, ten times slower than float32.
-    """
-    able = torch.cpu.get_capabilities()
-    fast = able.get("avx512_bf16") or able.get("amx_bf16")
-    large = isinstance(config.language, CausalLanguageConfig)
-    return torch.bfloat16 if large and fast else torch.float32
 
 
 def _read_config(path: Path) -> ModelConfig:

@@ -173,7 +173,7 @@ def _corners(
     first = torch.arange(batch, device=offset.device).view(-1, 1, 1, 1) * places
     rows, shares, start = [], [], 0
     for level, (height, width) in enumerate(shapes):
-        x, y = (reference_N2 * reference_N2.new_tensor([width, height]) - 0.5).unbind(dim=-1)
+        x, y = reference_N2[:, 0] * width - 0.5, reference_N2[:, 1] * height - 0.5
         columns = _neighbours(x + offset[:, level, 0], width)
         for row, high in _neighbours(y + offset[:, level, 1], height):
             begin, counts = first + start + row * width, high * weight[:, level]

@@ -5,7 +5,7 @@ M coordinate rows, Q queries.
 An image is encoded once; any number of prompts on it are decoded from that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -38,6 +38,12 @@ class PromptInputs:
     task: Tensor
     coordinates: Tensor
     present: Tensor
+
+    def to(self, device: torch.device) -> "PromptInputs":
+        """The same on `device`."""
+        return PromptInputs(
+            **{each.name: getattr(self, each.name).to(device) for each in fields(self)}
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,28 +11,36 @@ from unigeoseg.model.causal import CausalLanguage
 from unigeoseg.model.network import UniGeoSegNetwork
 
 
-def quantise_language(network: UniGeoSegNetwork, bits: Literal[8, 4]) -> UniGeoSegNetwork:
+def quantise_language(
+    network: UniGeoSegNetwork, bits: Literal[8, 4], device: torch.device
+) -> UniGeoSegNetwork:
     """Store the linear layers of the language model in `bits` bits a weight; in place.
 
     On CPUs 8 bits are torch's dynamic int8, whose activations are rounded too. On GPUs both are
-    those of bitsandbytes (int8, NF4), and the network moves to the GPU. Word embeddings and head
-    stay as they are. The network can no longer be trained, nor saved.
+    those of bitsandbytes (int8, NF4), which rounds as the weights move there. Word embeddings and
+    head stay as they are. The network can no longer be trained, nor saved.
+
+    Args:
+        network: On the CPU.
+        bits: Of a weight.
+        device: Where it will compute; it moves there.
 
     Raises:
-        OptionError: If the network has no such language part, or this CPU cannot.
-        MissingExtraError: If a GPU is there and bitsandbytes is not.
+        OptionError: If the network has no such language part, or the device cannot.
+        MissingExtraError: If the device is a GPU and bitsandbytes is not installed.
     """
     if not isinstance(network.language, CausalLanguage):
         raise OptionError(
             f"the language part of {network.config.name} is small and is not quantised; load it "
             "as it is"
         )
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         _replace(network.language.model, bits, _bitsandbytes())
-        return network.to("cuda")
-    if bits == 4:
+        return network.to(device)
+    if bits == 4 or device.type != "cpu":
         raise OptionError(
-            "4 bits a weight need a CUDA GPU, and this machine shows none; ask for 8 bits"
+            f"{bits} bits a weight on {device.type}: 4 need a CUDA GPU, 8 that or the CPU; give "
+            "another device, or leave the bits out"
         )
     _dynamic_int8(network.language)
     return network
@@ -47,7 +55,7 @@ def _dynamic_int8(language: CausalLanguage) -> None:
 
             language.float()
             layers = {nn.Linear}
-            language.model = quantize_dynamic(language.model, layers, torch.qint8)  # type: ignore[no-untyped-call]
+            language.model = quantize_dynamic(language.model, layers, torch.qint8, inplace=True)  # type: ignore[no-untyped-call]
     except (ImportError, RuntimeError) as error:
         raise OptionError(
             f"this build of torch has no dynamic int8 ({error}); load the language part as it is"

@@ -7,7 +7,7 @@ make the batch of one between them.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import numpy as np
@@ -92,13 +92,10 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on `device`; seeds stay, since points are drawn on the CPU."""
-        asked = {
-            each.name: getattr(self.prompts, each.name).to(device) for each in fields(self.prompts)
-        }
         return replace(
             self,
             pixel_values=self.pixel_values.to(device),
-            prompts=PromptInputs(**asked),
+            prompts=self.prompts.to(device),
             truth=self.truth.to(device),
             valid=self.valid.to(device),
             rivals=self.rivals.to(device),

@@ -70,12 +70,13 @@ def choice_loss(network: UniGeoSegNetwork, image: ImageFeatures, batch: Batch) -
             for each, rivals in zip(told, batch.rivals[at].cpu(), strict=True)
         ]
     )
-    regions = Regions.of(labels.to(maps[0].device), torch.zeros(labels.shape), maps)
+    labels = labels.to(maps[0].device)
+    regions = Regions.of(labels, torch.zeros_like(labels, dtype=maps[0].dtype), maps)
     ids, real = batch.prompts.token_ids[at], batch.prompts.attention_mask[at]
     with torch.no_grad():
         text = network.language.read(ids, real)
     logits = network.choice(_as_found(regions, told, batch.seeds[at]), maps[-1], text, real)
-    meant = torch.tensor([each.meant for each in told], device=logits.device)
+    meant = torch.tensor([each.meant for each in told]).to(logits.device)
     return functional.cross_entropy(logits, meant, reduction="sum") / len(found)
 
 

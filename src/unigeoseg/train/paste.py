@@ -126,8 +126,9 @@ def _stretched(cut: CutOut, by: float) -> CutOut:
     """Of another height and the same width."""
     height, width = cut.mask.shape
     size = width, max(1, round(by * height))
+    pixels = cv2.resize(cut.pixels, size).astype(np.uint8)
     mask = cv2.resize(cut.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return CutOut(cv2.resize(cut.pixels, size).astype(np.uint8), mask.astype(np.bool_), cut.category)
+    return CutOut(pixels, mask.astype(np.bool_), cut.category)
 
 
 def _painted(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
