@@ -52,7 +52,7 @@ def test_no_question_gives_its_category_away(category):
 def test_there_is_enough_to_say(category):
     assert 3 <= len(category.singular) <= 6 and 3 <= len(category.plural) <= 6
     assert 3 <= len(category.functions) <= 6 and 3 <= len(category.properties) <= 6
-    assert 6 <= len(category.questions) <= 50
+    assert 6 <= len(category.questions) <= 80
     assert len(category.held_out.names) == 2 and 1 <= len(category.held_out.questions) <= 3
 
 
