@@ -59,7 +59,7 @@ def test_there_is_enough_to_say(category):
 @pytest.mark.parametrize("category", EVERY)
 def test_texts_are_questions_phrases_or_requests(category):
     for text in texts(category):
-        assert text.endswith("?") or text[0].islower() or text.startswith("Identify ")
+        assert text.endswith("?") or text[0].islower() or text.startswith(("Identify ", "Find "))
         assert text[0].islower() == (text[-1].isalpha()), text
     assert category.reason[0].islower() and category.reason[-1] != "."
 
