@@ -16,8 +16,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import SEG_TOKEN, ChatProcessor, for_tokenizer
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
 from unigeoseg.model.device import device_of, suited_dtype
-from unigeoseg.model.network import UniGeoSegNetwork, channels_last
-from unigeoseg.model.quantise import quantise_language
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.segment import Segmenter, Session
 
@@ -108,10 +107,8 @@ def random_base(
     kind = dtype or suited_dtype(config, place)
     for parameter in network.parameters():
         parameter.requires_grad_(False).uniform_(-0.02, 0.02)
-    network = network.to(kind).eval()
-    if bits is not None:
-        quantise_language(network, bits, place)
-    return Segmenter(channels_last(network.to(place)), ChatProcessor(tokenizer, config))
+    network = checkpoint.ready(network.to(kind), place, bits)
+    return Segmenter(network, ChatProcessor(tokenizer, config))
 
 
 def _word_tokenizer() -> Tokenizer:

@@ -140,9 +140,19 @@ def load(
     weights = _read_weights(directory / WEIGHTS, dtype or suited_dtype(config, device))
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
+    return ready(network, device, bits), processor
+
+
+def ready(
+    network: UniGeoSegNetwork, device: torch.device, bits: Literal[8, 4] | None
+) -> UniGeoSegNetwork:
+    """A network of the CPU in evaluation mode on a device, laid out as is fast there; in place.
+
+    Arguments and errors are those of `load`.
+    """
     if bits is not None:
         quantise_language(network, bits, device)
-    return channels_last(network.eval().to(device)), processor
+    return channels_last(network.eval().to(device))
 
 
 def _check_whole(directory: Path) -> None:

@@ -23,7 +23,7 @@ def quantise_language(
     Args:
         network: On the CPU.
         bits: Of a weight.
-        device: Where it will compute; it moves there.
+        device: Where it will compute; it is to be moved there.
 
     Raises:
         OptionError: If the network has no such language part, or the device cannot.
@@ -36,7 +36,7 @@ def quantise_language(
         )
     if device.type == "cuda":
         _replace(network.language.model, bits, _bitsandbytes())
-        return network.to(device)
+        return network
     if bits == 4 or device.type != "cpu":
         raise OptionError(
             f"{bits} bits a weight on {device.type}: 4 need a CUDA GPU, 8 that or the CPU; give "

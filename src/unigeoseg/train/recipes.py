@@ -20,6 +20,7 @@ _WORDS = (
     "language.norm",
     "language.text_layers",
 )
+_STILL = (*_WORDS, "encoder")
 _EARLY = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "encoder.stages.2")
 
 
@@ -61,7 +62,7 @@ class TrainConfig:
     lr: float = 5e-4
     encoder_lr: float = 2e-4
     language_lr: float = 1e-4
-    frozen: tuple[str, ...] = (*_WORDS, "encoder")
+    frozen: tuple[str, ...] = _STILL
     adapters: Adapters | None = None
     schedule: Literal["plateau", "cosine"] = "plateau"
     warmup: float = 0.02
@@ -223,7 +224,7 @@ def ablation() -> TrainConfig:
         recipe,
         model=replace(recipe.model, image_grid=4),
         batch=replace(recipe.batch, sizes=(128,), images=8, prompts=4),
-        frozen=(*_WORDS, "encoder"),
+        frozen=_STILL,
         steps=150,
         average=0.98,
         save_every=150,
@@ -242,7 +243,7 @@ def fine_tune() -> TrainConfig:
     return replace(
         recipe,
         batch=replace(recipe.batch, sizes=(256,), images=4, sources={}, never={}),
-        frozen=(*_WORDS, "encoder"),
+        frozen=_STILL,
         steps=100,
         decay=0.5,
         save_every=25,
