@@ -19,7 +19,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import IGNORED, ChatProcessor
 from unigeoseg.model.config import Mask2FormerConfig, MemoryConfig, SegTokenConfig
 from unigeoseg.model.connector import CompressionConnector
-from unigeoseg.model.deformable import DeformableAttention, sine_positions
+from unigeoseg.model.deformable import DeformableAttention, Grid, sine_positions
 from unigeoseg.model.mask2former import Mask2FormerDecoder
 from unigeoseg.model.memory import PooledKnowledgeMemory
 from unigeoseg.model.network import UniGeoSegNetwork
@@ -45,19 +45,30 @@ def bilinear(maps, x, y):
     return value
 
 
+def grid_of(attention: DeformableAttention) -> Grid:
+    return Grid.of(SHAPES, attention.points, torch.device("cpu"))
+
+
 def test_deformable_attention_is_the_naive_loop():
     torch.manual_seed(0)
     attention = DeformableAttention(Mask2FormerConfig(width=8, heads=2, points=2))
     nn.init.normal_(attention.offset.weight)
     nn.init.normal_(attention.weight.weight)
-    count = sum(height * width for height, width in SHAPES)
-    queries, places, reference = torch.randn(2, 5, 8), torch.randn(2, count, 8), torch.rand(5, 2)
-    expected = torch.zeros(2, 5, 8)
+    reference = [
+        ((column + 0.5) / width, (row + 0.5) / height)
+        for height, width in SHAPES
+        for row in range(height)
+        for column in range(width)
+    ]
+    count = len(reference)
+    queries, places = torch.randn(2, 2, count, 8)
+    expected = torch.zeros(2, count, 8)
     with torch.no_grad():
         values = attention.value(places)
-        offset = attention.offset(queries).view(2, 5, 2, 3, 2, 2)
-        weight = attention.weight(queries).view(2, 5, 2, 6).softmax(-1).view(2, 5, 2, 3, 2)
-        for image, query, head in torch.cartesian_prod(*map(torch.arange, (2, 5, 2))).tolist():
+        offset = attention.offset(queries).view(2, count, 2, 3, 2, 2)
+        weight = attention.weight(queries).view(2, count, 2, 6).softmax(-1)
+        weight = weight.view(2, count, 2, 3, 2)
+        for image, query, head in torch.cartesian_prod(*map(torch.arange, (2, count, 2))).tolist():
             start = 0
             for level, (height, width) in enumerate(SHAPES):
                 part = values[image, start : start + height * width, 4 * head : 4 * head + 4]
@@ -65,20 +76,20 @@ def test_deformable_attention_is_the_naive_loop():
                 start += height * width
                 for point in range(2):
                     away = offset[image, query, head, level, point]
-                    x = (reference[query, 0] + away[0] / width).item()
-                    y = (reference[query, 1] + away[1] / height).item()
+                    x = (reference[query][0] + away[0] / width).item()
+                    y = (reference[query][1] + away[1] / height).item()
                     share = weight[image, query, head, level, point]
                     seen = share * bilinear(maps, x, y)
                     expected[image, query, 4 * head : 4 * head + 4] += seen
         expected = attention.out(expected)
-        found = attention(queries, places, reference, SHAPES)
+        found = attention(queries, places, grid_of(attention))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_deformable_attention_in_half_precision():
     attention = DeformableAttention(Mask2FormerConfig(width=8, heads=2)).bfloat16()
     places = torch.randn(1, 126, 8, dtype=torch.bfloat16)
-    found = attention(places, places, torch.rand(126, 2), SHAPES)
+    found = attention(places, places, grid_of(attention))
     assert found.dtype == torch.bfloat16
     assert found.shape == (1, 126, 8)
 
@@ -87,7 +98,7 @@ def test_deformable_attention_hides_no_nan():
     attention = DeformableAttention(Mask2FormerConfig(width=8, heads=2))
     places = torch.randn(1, 126, 8)
     places[0, 3] = torch.nan
-    found = attention(places, torch.zeros_like(places), torch.rand(126, 2), SHAPES)
+    found = attention(places, torch.zeros_like(places), grid_of(attention))
     assert found[0, 3].isnan().all()
     assert found.isfinite().all(dim=-1).sum() == 125
 

@@ -7,6 +7,7 @@ Source: Zhu et al., Deformable DETR (arXiv 2010.04159); Cheng et al., Mask2Forme
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,98 @@ from unigeoseg.model.positions import sine_positions
 
 _LEVELS = 3  # strides 32, 16 and 8
 _GROUPS = 32
+_BORDER = 3  # zeros along each axis of a level: one place before, two behind
 Shapes = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The places of all levels, as rows of one table, and where each looks if it is not moved.
+
+    In the table each level has a border of zeros, one place before and two behind: what is looked
+    at outside counts as zero, without asking. To sum rows of a table is several times as fast on
+    a CPU as to sample maps. Numbers of a look, L, come level after level, K of each.
+
+    Attributes:
+        x, y: (N, 1, L) float32, in places of each level; 0 is the centre of the first.
+        width, height: (L,) float32, of the level.
+        stride: (L,) float32, rows of the table from a place to the one below it.
+        start: (L,) float32, row of the level's first place.
+        shapes: Height and width of each level.
+    """
+
+    x: Tensor
+    y: Tensor
+    width: Tensor
+    height: Tensor
+    stride: Tensor
+    start: Tensor
+    shapes: Shapes
+
+    @classmethod
+    def of(cls, shapes: Shapes, points: int, device: torch.device) -> "Grid":
+        """The grid of levels of `shapes`, at each of which a place looks at `points` points."""
+        centre, start, before = _centres(shapes), [], 0
+        for height, width in shapes:
+            start.append(before + width + _BORDER + 1)
+            before += (height + _BORDER) * (width + _BORDER)
+        height_L, width_L, start_L = (
+            torch.tensor(numbers, dtype=torch.float32, device=device).repeat_interleave(points)
+            for numbers in (*zip(*shapes, strict=True), start)
+        )
+        x, y = centre.to(device)[:, None, None].unbind(dim=-1)
+        return cls(
+            x=x * width_L - 0.5,
+            y=y * height_L - 0.5,
+            width=width_L,
+            height=height_L,
+            stride=width_L + _BORDER,
+            start=start_L,
+            shapes=shapes,
+        )
+
+    def table(self, places_BNC: Tensor) -> Tensor:
+        """Places (B, N, C) with the borders between them, (B, rows, C)."""
+        sizes = [height * width for height, width in self.shapes]
+        levels = torch.split(places_BNC, sizes, dim=1)
+        border = 0, 0, 1, _BORDER - 1, 1, _BORDER - 1
+        bordered = [
+            functional.pad(level.view(len(level), *shape, -1), border)
+            for level, shape in zip(levels, self.shapes, strict=True)
+        ]
+        return torch.cat([level.flatten(1, 2) for level in bordered], dim=1)
+
+    def corners(self, offset: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The four places round each point that is looked at, and what each counts.
+
+        Args:
+            offset: (B, N, H, L, 2) float, x and y in places of each level.
+            weight: (B, N, H, L) float, of each point.
+
+        Returns:
+            Rows (B*N*H, 4*L) int32 of the table's heads (B*rows*H), and their shares, bilinear.
+        """
+        batch, _, heads = weight.shape[:3]
+        x = torch.minimum((offset[..., 0] + self.x).clamp(min=-1), self.width)
+        y = torch.minimum((offset[..., 1] + self.y).clamp(min=-1), self.height)
+        left, top = x.detach().floor(), y.detach().floor()
+        lower = (y - top) * weight
+        upper = weight - lower
+        lower_right, upper_right = lower * (x - left), upper * (x - left)
+        shares = [upper - upper_right, upper_right, lower - lower_right, lower_right]
+
+        # NaN is no place, and stays in the share
+        first = (torch.addcmul(left, top, self.stride) + self.start).nan_to_num().int()
+        head = torch.arange(heads, dtype=torch.int32, device=first.device)[:, None]
+        image = torch.arange(batch, dtype=torch.int32, device=first.device).view(-1, 1, 1, 1)
+        first = (first + image * self._rows()) * heads + head
+        below = first + self.stride.int() * heads
+        rows = [first, first + heads, below, below + heads]
+        return torch.cat(rows, dim=-1).flatten(0, 2), torch.cat(shares, dim=-1).flatten(0, 2)
+
+    def _rows(self) -> int:
+        """How many the table has for an image."""
+        return sum((height + _BORDER) * (width + _BORDER) for height, width in self.shapes)
 
 
 class DeformableAttention(nn.Module):
@@ -49,31 +141,26 @@ class DeformableAttention(nn.Module):
         nn.init.zeros_(self.weight.weight)
         nn.init.zeros_(self.weight.bias)
 
-    def forward(
-        self, queries_BNC: Tensor, places_BNC: Tensor, reference_N2: Tensor, shapes: Shapes
-    ) -> Tensor:
+    def forward(self, queries_BNC: Tensor, places_BNC: Tensor, grid: "Grid") -> Tensor:
         """Look at the levels.
 
         Args:
             queries_BNC: What asks (B, N, C).
             places_BNC: What is looked at (B, N, C), level after level, row by row.
-            reference_N2: (N, 2) float, x and y in [0, 1] of each asking place.
-            shapes: Height and width of each level.
+            grid: Where the places lie.
 
         Returns:
             (B, N, C).
         """
         batch, count, width = queries_BNC.shape
-        split = (batch, count, self.heads, _LEVELS, self.points)
         # bags on CPUs know no bfloat16
         known = torch.promote_types(queries_BNC.dtype, torch.float32)
-        offset = self.offset(queries_BNC).to(known).view(*split, 2).permute(0, 3, 5, 4, 2, 1)
-        weight = self.weight(queries_BNC).view(*split[:3], -1).softmax(dim=-1).to(known).view(split)
-        rows, shares = _corners(offset, weight.permute(0, 3, 4, 2, 1), reference_N2, shapes)
-        values = self.value(places_BNC).to(known).reshape(-1, width // self.heads)
+        offset = self.offset(queries_BNC).to(known).view(batch, count, self.heads, -1, 2)
+        weight = self.weight(queries_BNC).view(*offset.shape[:-1]).softmax(dim=-1).to(known)
+        rows, shares = grid.corners(offset, weight)
+        values = grid.table(self.value(places_BNC).to(known)).view(-1, width // self.heads)
         looked = functional.embedding_bag(rows, values, mode="sum", per_sample_weights=shares)
-        looked = looked.view(batch, self.heads, count, -1).transpose(1, 2).flatten(2)
-        out: Tensor = self.out(looked.to(queries_BNC.dtype))
+        out: Tensor = self.out(looked.view(batch, count, width).to(queries_BNC.dtype))
         return out
 
 
@@ -89,14 +176,11 @@ class DeformableLayer(nn.Module):
         self.down = nn.Linear(config.pixel_feed_forward, config.width)
         self.output_norm = nn.LayerNorm(config.width)
 
-    def forward(
-        self, places_BNC: Tensor, positions_1NC: Tensor, reference_N2: Tensor, shapes: Shapes
-    ) -> Tensor:
+    def forward(self, places_BNC: Tensor, positions_1NC: Tensor, grid: "Grid") -> Tensor:
         """Refine places (B, N, C); see `DeformableAttention.forward`."""
-        asked = places_BNC + positions_1NC
-        looked = self.attention(asked, places_BNC, reference_N2, shapes)
+        looked = self.attention(places_BNC + positions_1NC, places_BNC, grid)
         places_BNC = self.attention_norm(places_BNC + looked)
-        fed = self.down(functional.relu(self.up(places_BNC)))
+        fed = self.down(functional.relu(self.up(places_BNC), inplace=True))
         out: Tensor = self.output_norm(places_BNC + fed)
         return out
 
@@ -108,6 +192,7 @@ class DeformablePixelDecoder(nn.Module):
         """Read encoder maps of `channels`."""
         super().__init__()
         width = config.width
+        self.points = config.points
         self.project = nn.ModuleList(
             nn.Sequential(nn.Conv2d(inputs, width, 1), nn.GroupNorm(_GROUPS, width))
             for inputs in reversed(channels[1:])
@@ -141,64 +226,13 @@ class DeformablePixelDecoder(nn.Module):
             ],
             dim=1,
         )
-        reference = _centres(shapes, places)
+        grid = Grid.of(shapes, self.points, places.device)
         for layer in self.layers:
-            places = layer(places, positions, reference, shapes)
+            places = layer(places, positions, grid)
         refined = _levels(places, shapes)
         lateral = self.lateral(pyramid[0])
         fine = self.mask(self.smooth(lateral + upsample(refined[-1], lateral)))
         return (fine, *refined)
-
-
-def _corners(
-    offset: Tensor, weight: Tensor, reference_N2: Tensor, shapes: Shapes
-) -> tuple[Tensor, Tensor]:
-    """The four places round each point that is looked at, and what each counts.
-
-    To sum rows of a table is several times as fast on a CPU as to sample maps.
-
-    Args:
-        offset: (B, S, 2, K, H, N) float, x and y in places of each level.
-        weight: (B, S, K, H, N) float, of each point.
-        reference_N2: (N, 2) float, x and y in [0, 1].
-        shapes: Height and width of each level.
-
-    Returns:
-        Rows (B*H*N, 4*S*K) int64 of a table of what is looked at, place by place and head by head,
-        and their shares: bilinear, and 0 outside a level.
-    """
-    batch, *_, heads, count = offset.shape
-    head = torch.arange(heads, device=offset.device)[:, None]
-    places = sum(height * width for height, width in shapes)
-    first = torch.arange(batch, device=offset.device).view(-1, 1, 1, 1) * places
-    rows, shares, start = [], [], 0
-    for level, (height, width) in enumerate(shapes):
-        x, y = reference_N2[:, 0] * width - 0.5, reference_N2[:, 1] * height - 0.5
-        columns = _neighbours(x + offset[:, level, 0], width)
-        for row, high in _neighbours(y + offset[:, level, 1], height):
-            begin, counts = first + start + row * width, high * weight[:, level]
-            for column, wide in columns:
-                rows.append((begin + column) * heads + head)
-                shares.append(wide * counts)
-        start += height * width
-    bags = batch * heads * count, -1
-    return _innermost(rows).reshape(bags), _innermost(shares).reshape(bags)
-
-
-def _neighbours(at: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
-    """The two places beside each coordinate, kept inside 0 to `length` - 1, and their shares."""
-    low = at.floor()
-    found = []
-    for place, share in ((low, low + 1 - at), (low + 1, at - low)):
-        inside = place.clamp(0, length - 1)
-        # NaN is no place, and stays in the share
-        found.append((inside.nan_to_num().long(), share * (inside == place)))
-    return found
-
-
-def _innermost(parts: list[Tensor]) -> Tensor:
-    """Stack many (B, K, H, N) to (B, H, N, parts * K)."""
-    return torch.stack(parts, dim=1).flatten(1, 2).permute(0, 2, 3, 1)
 
 
 def _flat(maps: Tensor) -> Tensor:
@@ -216,12 +250,13 @@ def _levels(places: Tensor, shapes: Shapes) -> list[Tensor]:
     return maps
 
 
-def _centres(shapes: Shapes, like: Tensor) -> Tensor:
+def _centres(shapes: Shapes) -> Tensor:
     """Centre x, y in [0, 1] of each place of each level, (N, 2)."""
     centres = []
     for height, width in shapes:
-        y = (torch.arange(height, device=like.device, dtype=torch.float32) + 0.5) / height
-        x = (torch.arange(width, device=like.device, dtype=torch.float32) + 0.5) / width
+        y, x = (
+            (torch.arange(length, dtype=torch.float32) + 0.5) / length for length in (height, width)
+        )
         grid = torch.stack([x.expand(height, -1), y.unsqueeze(1).expand(-1, width)], dim=-1)
         centres.append(grid.flatten(0, 1))
     return torch.cat(centres)
