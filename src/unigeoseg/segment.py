@@ -27,6 +27,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.causal import of_prompts
 from unigeoseg.model.chat import ChatProcessor
 from unigeoseg.model.device import device_of
+from unigeoseg.model.inference import hasten
 from unigeoseg.model.network import (
     ImageFeatures,
     PromptInputs,
@@ -35,7 +36,6 @@ from unigeoseg.model.network import (
 )
 from unigeoseg.model.processor import Processor
 from unigeoseg.model.store import weights_directory
-from unigeoseg.model.tall import hasten
 from unigeoseg.prompt import Box, Prompt, PromptLike, Task, as_prompt
 from unigeoseg.segmentation import Segmentation
 from unigeoseg.views import View, ViewConfig, plan_views, seen_whole, show, view_of
@@ -77,8 +77,6 @@ class Segmenter:
         self.views = views or (ViewConfig.for_square(side) if side else ViewConfig())
         weight = next(network.parameters())
         self.dtype, self.device = weight.dtype, weight.device
-        hasten(network.language)
-        hasten(network.connector)
         with torch.inference_mode():
             self._start = network.language.start() if self.speaks else None
 
@@ -113,8 +111,9 @@ class Segmenter:
             CheckpointDamagedError: If its files cannot be used.
         """
         place = device_of(device)
-        found = checkpoint.load(weights_directory(name), dtype=dtype, device=place, bits=bits)
-        return cls(*found)
+        directory = weights_directory(name)
+        network, processor = checkpoint.load(directory, dtype=dtype, device=place, bits=bits)
+        return cls(hasten(network), processor)
 
     def __call__(
         self,

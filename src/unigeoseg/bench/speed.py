@@ -16,6 +16,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import SEG_TOKEN, ChatProcessor, for_tokenizer
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
 from unigeoseg.model.device import device_of, suited_dtype
+from unigeoseg.model.inference import hasten
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.segment import Segmenter, Session
@@ -107,7 +108,7 @@ def random_base(
     kind = dtype or suited_dtype(config, place)
     for parameter in network.parameters():
         parameter.requires_grad_(False).uniform_(-0.02, 0.02)
-    network = checkpoint.ready(network.to(kind), place, bits)
+    network = hasten(checkpoint.ready(network.to(kind), place, bits))
     return Segmenter(network, ChatProcessor(tokenizer, config))
 
 

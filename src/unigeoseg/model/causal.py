@@ -143,7 +143,7 @@ class CausalLanguage(nn.Module):
         return self._embed_ids(self.config.prefix).expand(prompts, -1, -1)
 
     def _embed_ids(self, ids: Sequence[int]) -> Tensor:
-        device = self.head.weight.device
+        device = self.model.get_input_embeddings().weight.device
         return self.embed(torch.tensor([list(ids)], dtype=torch.long).to(device))
 
     def settle(self) -> None:
@@ -188,6 +188,8 @@ def _language_model(config: CausalLanguageConfig) -> Any:  # noqa: ANN401  (tran
     except ImportError as error:
         raise MissingExtraError("a language model such as Phi", "base") from error
     settings = AutoConfig.for_model(config.architecture, **config.settings)
+    if settings.hidden_act == "gelu_new":
+        settings.hidden_act = "gelu_pytorch_tanh"  # the same function, in one pass
     return AutoModel.from_config(settings, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
 
 

@@ -50,7 +50,12 @@ T = TypeVar("T")
 
 
 def save(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
-    """Write a network and its processor; files are replaced one by one, each atomically."""
+    """Write a network and its processor; files are replaced one by one, each atomically.
+
+    Raises:
+        OptionError: If the network was made fast for inference, see `inference.hasten`.
+        OutputUnwritableError: If the disk does not take a file; what was there of it stays.
+    """
     state = network.state_dict()
     if not isinstance(network.config.language, CausalLanguageConfig):
         state = _packed(state)
