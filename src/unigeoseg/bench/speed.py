@@ -12,13 +12,14 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 
+from unigeoseg.bench.released_way import ReleasedWay
 from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import SEG_TOKEN, ChatProcessor, for_tokenizer
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
 from unigeoseg.model.device import device_of, suited_dtype
 from unigeoseg.model.inference import hasten
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.prompt import Prompt, Task
+from unigeoseg.prompt import Prompt
 from unigeoseg.segment import Segmenter, Session
 
 FIRST, SECOND, THIRD = "a tile by text", "a second text on it", "a question on it"
@@ -59,24 +60,30 @@ def time_tile(segmenter: Segmenter, *, size: int, rounds: int) -> dict[str, Timi
     return {what: _median(timings[1:]) for what, timings in rounds_of.items()}
 
 
-def time_released_order(segmenter: Segmenter, *, rounds: int) -> float:
-    """Median seconds of a prompt in the released code's order of work, with Base's parts.
+def time_beside_released(segmenter: Segmenter, *, rounds: int) -> list[tuple[float, float]]:
+    """Seconds of a first prompt on a tile, ours and the released way, by turns.
 
-    There the image is encoded twice, and the whole conversation is read for every prompt.
+    Args:
+        segmenter: Of Base's kind.
+        rounds: Turns, after one that warms up.
     """
-    network, side = segmenter.network, segmenter.network.config.image_size
-    pixels = np.zeros((1, 3, side, side), np.uint8)
-    prompts = [Prompt.from_text(_ASKED[THIRD], Task.REASONING)]
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(rounds + 1):
-            began = _now()
-            values = segmenter.processor.pixel_values(pixels).to(segmenter.device, segmenter.dtype)
-            network.encoder(values)
-            asked = segmenter.processor.prompts(prompts, [0], (side, side))
-            network(values, asked.to(segmenter.device))
-            seconds.append(_now() - began)
-    return statistics.median(seconds[1:])
+    config = segmenter.network.config
+    side = config.image_size
+    released = ReleasedWay(config).to(segmenter.device, segmenter.dtype)
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    asked = segmenter.processor.prompts([Prompt.from_text(_ASKED[FIRST])], [0], (side, side))
+    shapes = (1, 3, side, side), (*asked.token_ids.shape, config.language.width)
+    values, text = (torch.randn(shape).to(segmenter.device, segmenter.dtype) for shape in shapes)
+    turns = []
+    for _ in range(rounds + 1):
+        began = _now()
+        with segmenter.open(pixels) as session:
+            session.segment([_ASKED[FIRST]])
+        between = _now()
+        with torch.inference_mode():
+            released(values, text)
+        turns.append((between - began, _now() - between))
+    return turns[1:]
 
 
 def table(timings: dict[str, Timing]) -> str:

@@ -1,19 +1,24 @@
 """unigeoseg bench: run, score and compare systems on suites; scores and times of our own."""
 
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from unigeoseg.cli import open_bench, suites, training_bench
 from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
 from unigeoseg.cli.options import Device
+from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
+
+if TYPE_CHECKING:
+    from unigeoseg.segment import Segmenter
 
 
 class Dtype(StrEnum):
@@ -145,13 +150,21 @@ def speed(
         typer.Option(help="Of a weight of Base's language model; 4 on CUDA."),
     ] = None,
     device: Device = None,
+    released: Annotated[
+        bool,
+        typer.Option(
+            "--released", help="Also time Base by turns with the released code's way; 14 GiB."
+        ),
+    ] = False,
 ) -> None:
     """Time one tile by text, and further prompts on the same tile, stage by stage."""
     import torch
 
-    from unigeoseg.bench.speed import random_base, table, time_released_order, time_tile
+    from unigeoseg.bench.speed import random_base, table, time_tile
     from unigeoseg.segment import Segmenter
 
+    if released and model != "base":
+        raise OptionError("--released compares Base alone; give --model base as well")
     began = time.perf_counter()
     kind = None if dtype is None else getattr(torch, dtype)
     small = None if bits is None else _BITS[bits]
@@ -162,15 +175,21 @@ def speed(
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
     timings = time_tile(loaded, size=size, rounds=rounds)
     typer.echo(table(timings))
-    if loaded.speaks:
-        before, (first, *_) = time_released_order(loaded, rounds=rounds), timings.values()
-        typer.echo(
-            f"in the released order of work {before:.2f} s a prompt, {before / first.total:.2f} "
-            "times as long as the first"
-        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     place = f"{loaded.dtype} on {loaded.device}, {torch.get_num_threads()} threads"
     typer.echo(f"{place}, peak memory {peak:.1f} GiB")
+    if released:
+        _beside_released(loaded, rounds)
+
+
+def _beside_released(loaded: "Segmenter", rounds: int) -> None:
+    from unigeoseg.bench.speed import time_beside_released
+
+    turns = time_beside_released(loaded, rounds=rounds)
+    for ours, theirs in turns:
+        typer.echo(f"ours {ours:.2f} s, the released way {theirs:.2f} s")
+    ratio = statistics.median(theirs / ours for ours, theirs in turns)
+    typer.echo(f"the released way takes {ratio:.2f} times as long (median of {rounds} turns)")
 
 
 @app.command("scene")

@@ -26,7 +26,8 @@ class PackedLinear(nn.Module):
     def __init__(self, plain: nn.Linear) -> None:
         """Take the weights of a plain layer, which may then be forgotten."""
         super().__init__()
-        self.bias = plain.bias
+        # copied, so that what the plain layer took can be used whole for the next one
+        self.bias = None if plain.bias is None else plain.bias.detach().clone()
         # neither parameter nor buffer: its layout is opaque
         self.packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight.detach(), _ROWS)
 
