@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import torch
 from rasterio.windows import Window
 
@@ -151,6 +152,24 @@ def test_two_areas_of_a_scene_agree_exactly(tmp_path):
     for window in (Window(20, 30, 100, 90), Window(77, 61, 150, 120)):
         part = mask_of(path, wish | {"area": Area(window)})
         np.testing.assert_array_equal(part, whole[window.toslices()])
+
+
+def test_the_share_is_of_the_area_itself(tmp_path):
+    area = Area(Window(20, 30, 100, 90), shapely.Polygon([(20, 30), (120, 30), (20, 120)]))
+    with open_scene(mosaic(tmp_path)) as scene:
+        wish = Wish(prompts=[TEXT], paths=[tmp_path / "out.tif"], area=area, **outputs_at(0.0))
+        (found,) = survey(tiny_segmenter(VIEWS), scene, wish)
+    assert found.share == 1
+
+
+def test_an_area_of_a_small_scene_chooses_no_region(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("unigeoseg.segment.meaning_one", lambda *_: asked.append(1) or [])
+    with scene_from_array(np.full((60, 60, 3), 90, np.uint8)) as scene:
+        for area, calls in ((None, 1), (Area(Window(0, 0, 30, 30)), 1)):
+            wish = Wish(prompts=[TEXT], paths=[tmp_path / f"{area is None}.tif"], area=area)
+            survey(tiny_segmenter(VIEWS), scene, wish)
+            assert len(asked) == calls
 
 
 def test_the_stretch_is_kept_in_the_tags_and_read_back(tmp_path):

@@ -156,7 +156,7 @@ class Segmenter:
         return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
 
     def decode(
-        self, features: ImageFeatures, view: View, prompts: Sequence[Prompt], grid: Grid
+        self, features: ImageFeatures, view: View, prompts: Sequence[Prompt], grid: Grid | None
     ) -> SegmentationOutput:
         """What the network says of prompts on an encoded view.
 
@@ -167,12 +167,12 @@ class Segmenter:
             features: Of the view.
             view: The view.
             prompts: What is asked, in pixels of the scene.
-            grid: Of the scene.
+            grid: Of the scene; None where the one that is meant is not chosen.
         """
         with torch.inference_mode():
             inputs = self.inputs(view, prompts)
             output = self.network.decode(features, inputs)
-            whole = (view.window.height, view.window.width) == grid.shape
+            whole = grid is not None and (view.window.height, view.window.width) == grid.shape
             one = meaning_one(inputs, output) if whole else []
             choices = choose(self.network, features, inputs, output, one)
         return replace(output, logits=with_choices(output.logits, choices))
@@ -264,12 +264,13 @@ class Segmenter:
 class Session:
     """One scene under a `Segmenter`; a context manager. Get one with `Segmenter.open`."""
 
-    _KEPT = 32  # encoded views, about 4 MB each at 512 px
-
     def __init__(self, segmenter: Segmenter, scene: SceneLike) -> None:
         """Open `scene`; a `Scene` that is given open stays open afterwards."""
         self._segmenter = segmenter
         self._owned = not isinstance(scene, Scene)
+        # encoded views; at 512 px Nano's take about 4 MB each, and Base's, with what its language
+        # model remembers, about 70
+        self._kept = 2 if segmenter.speaks else 32
         self.scene = _open(scene)
         self._encoded: OrderedDict[View, tuple[ImageFeatures, NDArray[np.bool_]]] = OrderedDict()
 
@@ -415,7 +416,7 @@ class Session:
         segmenter, native = self._segmenter, self.scene.read(view.window)
         features = segmenter.encode(show(native.array, view)[None])
         self._encoded[view] = features, has_data(native.valid)
-        if len(self._encoded) > self._KEPT:
+        if len(self._encoded) > self._kept:
             self._encoded.popitem(last=False)
         return self._encoded[view]
 

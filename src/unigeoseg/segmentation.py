@@ -80,10 +80,11 @@ class Segmentation:
         return [*finder.add(whole, self.mask.astype(np.uint8), self.score), *finder.finish()]
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the mask (.tif) or its regions (.geojson, .json, .gpkg), by suffix.
+        """Write the mask (.tif) or its regions (.geojson, .gpkg, .parquet, .fgb, .shp), by suffix.
 
         Raises:
             OutputFormatError, OutputExistsError, OutputUnwritableError: See `check_output`.
+            MissingExtraError: For .parquet without pyarrow.
         """
         check_output(Path(path), overwrite)
         write(Path(path), [self], self.grid)

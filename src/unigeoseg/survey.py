@@ -4,7 +4,7 @@ What `Segmenter` does for scenes that fit in memory; the scores are the same.
 """
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.choice import Focus
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask import has_data
@@ -102,9 +101,7 @@ def survey(
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
     clock, area = clock or Clock(), wish.area or Area.whole(scene.grid)
-    # in a part of a scene the one that is meant may be another
-    focus = {} if wish.area else segmenter.focus(scene, wish.prompts)
-    eyes = _Eyes(segmenter, wish.prompts, scene.grid, focus, clock)
+    eyes = _Eyes(segmenter, scene, wish, clock)
     name = segmenter.network.config.name
     order = Order(
         paths=wish.paths,
@@ -121,9 +118,8 @@ def survey(
     )
     with rasterio.Env(GDAL_CACHEMAX=_CACHE), open_outputs(order, clock) as outputs:
         sweep.run(eyes.look, outputs.take, clock, progress)
-    pixels = area.window.width * area.window.height
     return [
-        Found(prompt, int(count) / pixels, confidence)
+        Found(prompt, int(count) / max(outputs.seen, 1), confidence)
         for prompt, count, confidence in zip(
             wish.prompts, outputs.pixels, eyes.confidences(), strict=True
         )
@@ -133,17 +129,13 @@ def survey(
 class _Eyes:
     """The network's looks at tiles."""
 
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        prompts: Sequence[Prompt],
-        grid: Grid,
-        focus: Mapping[int, Focus],
-        clock: Clock,
-    ) -> None:
-        self._segmenter, self._prompts, self._grid, self._clock = segmenter, prompts, grid, clock
-        self._focus = focus
-        self._looks: list[list[tuple[float, int]]] = [[] for _ in prompts]
+    def __init__(self, segmenter: Segmenter, scene: Scene, wish: Wish, clock: Clock) -> None:
+        self._segmenter, self._prompts, self._clock = segmenter, wish.prompts, clock
+        self._area = wish.area or Area.whole(scene.grid)
+        # in a part of a scene the one that is meant may be another
+        self._grid = None if wish.area else scene.grid
+        self._focus = {} if wish.area else segmenter.focus(scene, wish.prompts)
+        self._looks: list[list[tuple[float, int]]] = [[] for _ in wish.prompts]
 
     def look(self, window: Window, raster: Raster) -> NDArray[np.float32]:
         """Scores (P, h, w) of a tile."""
@@ -158,8 +150,9 @@ class _Eyes:
             scores, sure = self._segmenter.read(output, view, valid, self._prompts)
         for at, focus in self._focus.items():
             scores[at] = focus.keep(scores[at], window)
+        inside = self._area.mask(window)
         for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
-            looks.append((confidence, int(np.count_nonzero(score > 0.5))))
+            looks.append((confidence, int(np.count_nonzero((score > 0.5) & inside))))
         return np.stack(scores)
 
     def confidences(self) -> list[float]:

@@ -196,6 +196,14 @@ def test_outputs_are_checked_before_any_work(tmp_path):
         check_output(tmp_path / "folder.tif", overwrite=True)
 
 
+def test_columns_that_begin_alike_stay_apart_in_a_shapefile(tmp_path):
+    columns = {"population_2010": 1, "population_2020": 2, "population": 3, "prompt_area": 4}
+    write_vectors(tmp_path / "a.shp", [Feature(shapely.box(0, 0, 9, 9), columns)], GRID)
+    meta, _, _, values = pyogrio.raw.read(tmp_path / "a.shp")
+    row = dict(zip(meta["fields"], (column[0] for column in values), strict=True))
+    assert row == {"population": 1, "populati_1": 2, "populati_2": 3, "prompt_are": 4}
+
+
 def test_writers_know_their_own_suffixes(tmp_path):
     with pytest.raises(OutputFormatError, match=r"\.tif, \.tiff$"):
         write_mask(tmp_path / "mask.gpkg", roof_mask(), GRID)

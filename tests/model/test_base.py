@@ -303,8 +303,11 @@ def test_the_answer_does_not_leak(base):
     torch.testing.assert_close(logits[2], logits[0], atol=1e-5, rtol=0)
 
 
-def test_base_runs_in_half_precision(base):
-    network, processor = base
+@pytest.mark.parametrize("variant", ["released", "paper"])
+def test_base_runs_in_half_precision(base, variant):
+    processor = base[1]
+    torch.manual_seed(0)
+    network = UniGeoSegNetwork(replace(base[0].config, variant=variant)).eval()
     pixels, prompts = torch.randn(1, 3, 64, 64), processor.prompts(PROMPTS, [0] * 4, (64, 64))
     with torch.no_grad():
         single = network(pixels, prompts).logits

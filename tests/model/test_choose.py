@@ -105,3 +105,16 @@ def test_nearness_falls_with_the_distance_from_a_regions_box():
     # half for itself, and a whole one for the one real region that is nearer
     wide = among.unflatten(-1, (3, 4))[0, :2, 2, 1] * 4
     assert wide.tolist() == pytest.approx([0.5, 1.5], abs=0.01)
+
+
+@torch.inference_mode()
+def test_half_precision_chooses_alike(regions):
+    choice, (text, real) = tiny_network().choice, told()
+    single = choice(regions, MAPS[-1], text, real)
+    maps = tuple(level.bfloat16() for level in MAPS)
+    scores = torch.full((2, 16, 16), 0.4)
+    scores[0, 0, 2] = 0.9
+    measured = Regions.of(labels(), scores, maps)
+    half = choice.bfloat16()(measured, maps[-1], text.bfloat16(), real)
+    assert half.dtype == torch.bfloat16
+    assert (half - single)[regions.real].abs().max() < 0.05

@@ -55,6 +55,7 @@ def test_large_networks_compute_in_what_the_device_is_fast_in(monkeypatch):
         assert suited_dtype(large, gpu) == expected
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
         assert suited_dtype(large, torch.device("cpu")) == expected
+        assert suited_dtype(large, torch.device("cpu"), 8) == torch.float32
     assert suited_dtype(large, torch.device("mps")) == torch.float32
     assert suited_dtype(small, gpu) == torch.float32
 

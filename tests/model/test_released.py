@@ -12,7 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import tiny_base
-from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
+from unigeoseg.errors import (
+    CheckpointDamagedError,
+    CheckpointNotFoundError,
+    OutputExistsError,
+)
 from unigeoseg.model import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.released import convert
@@ -86,6 +90,19 @@ def test_convert_parts(network, source, tmp_path, suffix, fused):
     found = again.state_dict()
     assert found.keys() == ours.keys()
     assert all(torch.equal(found[key], ours[key]) for key in ours)
+
+
+def test_convert_replaces_nothing(network, source, tmp_path):
+    state = tiny_base.released_state(network.state_dict(), fused=True)
+    save_file(state, source / "model.safetensors")
+    before = {path.name: path.read_bytes() for path in source.iterdir()}
+    with pytest.raises(OutputExistsError, match="is there and is not empty"):
+        convert(source, source)
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+    (tmp_path / "empty").mkdir()
+    convert(source, tmp_path / "empty")
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == sorted(checkpoint.FILES)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_convert_keeps_half_precision(network, source, tmp_path):

@@ -120,7 +120,7 @@ def test_pull_into_a_directory(base, tmp_path, monkeypatch):
     checkpoint.load(pull("base", Path()))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").touch()
-    with pytest.raises(OutputExistsError, match="not a whole model"):
+    with pytest.raises(OutputExistsError, match="is there and is not empty"):
         pull("base", tmp_path / "taken")
 
 

@@ -112,7 +112,7 @@ def random_base(
     tokenizer = _word_tokenizer()
     config = for_tokenizer(ModelConfig.base(), tokenizer)
     network = checkpoint.empty_network(config, device="cpu")
-    kind = dtype or suited_dtype(config, place)
+    kind = dtype or suited_dtype(config, place, bits)
     for parameter in network.parameters():
         parameter.requires_grad_(False).uniform_(-0.02, 0.02)
     network = hasten(checkpoint.ready(network.to(kind), place, bits))

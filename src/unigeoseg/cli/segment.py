@@ -157,6 +157,10 @@ class _Job:
                 "--aoi, --min-area, --simplify, --regularise and --no-instances go with texts "
                 "without --answer; leave them out"
             )
+        if self.asked.classes is not None and self.answer:
+            raise OptionError(
+                "--classes makes one map of labels and has no words to say; leave --answer out"
+            )
 
     def run(self, scene: "Scene") -> None:
         """Segment, write and say what was found."""

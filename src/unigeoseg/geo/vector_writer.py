@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -162,11 +162,15 @@ def _flatgeobuf(path: Path, crs: CRS | None) -> Iterator[Add]:
 
 @contextmanager
 def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
-    """A Shapefile: names of columns and texts are cut to what it holds."""
+    """A Shapefile: names of columns and texts are cut to what it holds; names stay apart."""
+    short: dict[str, str] = {}
 
     def fitted(properties: Mapping[str, Value]) -> dict[str, Value]:
+        for name in properties:
+            if name not in short:
+                short[name] = _short_name(name, set(short.values()))
         return {
-            name[:_SHAPEFILE_NAME]: value[:_SHAPEFILE_TEXT] if isinstance(value, str) else value
+            short[name]: value[:_SHAPEFILE_TEXT] if isinstance(value, str) else value
             for name, value in properties.items()
         }
 
@@ -174,6 +178,15 @@ def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
         yield lambda features: add(
             [Feature(each.geometry, fitted(each.properties)) for each in features]
         )
+
+
+def _short_name(name: str, taken: Container[str]) -> str:
+    """A column's name as a Shapefile holds it, with a number where another begins alike."""
+    short, number = name[:_SHAPEFILE_NAME], 1
+    while short in taken:
+        end = f"_{number}"
+        short, number = name[: _SHAPEFILE_NAME - len(end)] + end, number + 1
+    return short
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from torch import Tensor
 from unigeoseg.errors import (
     CheckpointDamagedError,
     CheckpointNotFoundError,
+    OutputExistsError,
     OutputUnwritableError,
 )
 from unigeoseg.model.causal import CausalLanguage
@@ -75,6 +76,48 @@ def write(
         temporary.write_text(tokenizer.to_str(pretty=False))
     with _replacing(directory / WEIGHTS) as temporary:
         save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+
+
+def check_free(target: Path) -> None:
+    """Check that a model can be made at `target`.
+
+    Raises:
+        OutputExistsError: If something is there.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise OutputExistsError(
+            f"{target} is there and is not empty: remove it or name another directory"
+        )
+
+
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """A directory beside `target` to write, which takes its place when it is whole.
+
+    Raises:
+        OutputExistsError: If something is there.
+        OutputUnwritableError: If the disk does not take it.
+    """
+    check_free(target)
+    target = target.resolve()
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove(partial)  # of a process that was killed
+        partial.mkdir()
+        yield partial
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except (OSError, SafetensorError) as error:
+        raise OutputUnwritableError(f"{target} cannot be written: {error}") from error
+    finally:
+        _remove(partial)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -142,7 +185,8 @@ def load(
     config = _read_config(directory / CONFIG)
     processor = _read_processor(directory / TOKENIZER, config)
     network = _to_fill(config)
-    weights = _read_weights(directory / WEIGHTS, dtype or suited_dtype(config, device))
+    kind = dtype or suited_dtype(config, device, bits)
+    weights = _read_weights(directory / WEIGHTS, kind)
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
     return ready(network, device, bits), processor

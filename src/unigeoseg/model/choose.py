@@ -71,8 +71,8 @@ class Regions:
             dim=-1,
         )
         real = area > 0
-        look = torch.cat([_mean_over(share, level) for level in (maps[0], maps[-1])], dim=-1)
-        return cls(shape * real[..., None], look, real)
+        looks = [_mean_over(share, level.to(share)) for level in (maps[0], maps[-1])]
+        return cls(shape * real[..., None], torch.cat(looks, dim=-1), real)
 
 
 def _centres(count: int, like: Tensor) -> Tensor:
@@ -144,9 +144,12 @@ class RegionChoice(nn.Module):
         """
         words = self.words(text_PLD) + self.kind[0]
         scene = self._scene(coarse_PChw, words, real_PL)
-        near = nearness(regions, self.landmark(scene).sigmoid())
-        tokens = self.shape(torch.cat([regions.shape, _standing(regions), near], dim=-1))
-        tokens = tokens + self.look(regions.look) + self.place(_waves(regions.shape[..., :2]))
+        # what is measured is exact in float32, whatever the network computes in
+        near = nearness(regions, self.landmark(scene).sigmoid().to(regions.shape))
+        numbers = torch.cat([regions.shape, _standing(regions), near], dim=-1)
+        waves = _waves(regions.shape[..., :2])
+        tokens = self.shape(numbers.to(words)) + self.look(regions.look.to(words))
+        tokens = tokens + self.place(waves.to(words))
         memory = torch.cat([words, scene], dim=1)
         unreal = functional.pad(~real_PL, (0, _SCENE**2), value=False)
         compared = self.layers(
@@ -161,7 +164,8 @@ class RegionChoice(nn.Module):
     def _scene(self, coarse_PChw: Tensor, words: Tensor, real_PL: Tensor) -> Tensor:
         """The scene as tokens (P, S, D) that have heard the words (P, L, D)."""
         cells = functional.adaptive_avg_pool2d(coarse_PChw, _SCENE).flatten(2).transpose(1, 2)
-        scene: Tensor = self.scene(cells) + self.place(_waves(_scene_places(cells)))
+        waves = _waves(_scene_places(cells.float()))
+        scene: Tensor = self.scene(cells) + self.place(waves.to(cells))
         asked = self.told_norm(scene)
         told, _ = self.told(asked, words, words, key_padding_mask=~real_PL, need_weights=False)
         heard: Tensor = scene + told + self.kind[1]

@@ -1,6 +1,7 @@
 """Where a network computes, and in what."""
 
 import os
+from typing import Literal
 
 import torch
 
@@ -41,12 +42,17 @@ def device_of(name: str | None = None) -> torch.device:
     return device
 
 
-def suited_dtype(config: ModelConfig, device: torch.device) -> torch.dtype:
+def suited_dtype(
+    config: ModelConfig, device: torch.device, bits: Literal[8, 4] | None = None
+) -> torch.dtype:
     """What a network computes in on a device: the faster type, if it is large.
 
-    Processors without instructions for bfloat16 imitate it, ten times slower than float32.
+    Processors without instructions for bfloat16 imitate it, ten times slower than float32; and on
+    processors a language part in `bits` bits a weight takes and gives float32.
     """
     if not isinstance(config.language, CausalLanguageConfig):
+        return torch.float32
+    if bits is not None and device.type == "cpu":
         return torch.float32
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)

@@ -38,7 +38,7 @@ class InteractiveEnhance(nn.Module):
         Rows are averaged after projection, so their order does not matter and any number fits.
         """
         weight = present_PM.unsqueeze(-1).to(text_PLD.dtype)
-        rows = self.project(coordinates_PMC) * weight
+        rows = self.project(coordinates_PMC.to(text_PLD)) * weight
         pooled = rows.sum(dim=1) / weight.sum(dim=1).clamp(min=1)
         joined: Tensor = self.join(
             torch.cat([text_PLD, pooled.unsqueeze(1).expand_as(text_PLD)], dim=-1)

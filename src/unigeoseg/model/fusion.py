@@ -200,5 +200,5 @@ class PromptFusion(nn.Module):
         if not self.prompt_maps:
             return maps
         drawn = draw_prompts(*coordinates, maps.shape[-2], maps.shape[-1])
-        added: Tensor = self.draw[level](drawn)
+        added: Tensor = self.draw[level](drawn.to(maps))
         return maps + added

@@ -46,7 +46,7 @@ def convert(source: Path, target: Path) -> DoorReport:
         source: Holds config.json, the tokenizer as tokenizer.json or as the files that
             `transformers` makes one of, and the weights as model.safetensors or
             pytorch_model.bin, whole or in parts with an index.
-        target: Directory to write, made if it is missing.
+        target: Directory to make; it appears when it is whole.
 
     Returns:
         What became of each released key.
@@ -56,7 +56,10 @@ def convert(source: Path, target: Path) -> DoorReport:
         CheckpointNotFoundError: If a file is missing.
         CheckpointDamagedError: If a file cannot be read, a weight is missing, comes twice or has
             another shape, or the tokenizer is of another model.
+        OutputExistsError: If there is something at `target`.
+        OutputUnwritableError: If the disk does not take it.
     """
+    checkpoint.check_free(target)
     settings = _json(source / "config.json")
     tokenizer = _tokenizer(source)
     files = weight_files(source)
@@ -64,7 +67,8 @@ def convert(source: Path, target: Path) -> DoorReport:
     config = for_tokenizer(config_of(shapes, settings), tokenizer)
     processor = ChatProcessor(tokenizer, config)
     state, became = rename_all(_weights(files), config, str(source))
-    checkpoint.write(target, config, processor.tokenizer, state)
+    with checkpoint.making(target) as partial:
+        checkpoint.write(partial, config, processor.tokenizer, state)
     return became
 
 

@@ -4,7 +4,6 @@ Models of the hub are kept below HF_HOME, converted, as `unigeoseg/<owner>--<nam
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from importlib import resources
 from os import PathLike
@@ -13,7 +12,6 @@ from re import ASCII, fullmatch
 from shlex import quote
 
 import torch
-from safetensors import SafetensorError
 
 from unigeoseg import hub
 from unigeoseg.errors import (
@@ -22,7 +20,6 @@ from unigeoseg.errors import (
     HubError,
     HubNotFoundError,
     HubUnreachableError,
-    OutputExistsError,
     OutputUnwritableError,
 )
 from unigeoseg.model import checkpoint, released
@@ -95,7 +92,7 @@ def pull(name: str, target: Path | None = None) -> Path:
     if found and _is_complete(found):
         return found
     if target:
-        _check_free(target)
+        checkpoint.check_free(target)
     try:
         return _pull(repo_id, target)
     except HubUnreachableError as error:
@@ -105,7 +102,7 @@ def pull(name: str, target: Path | None = None) -> Path:
 def _pull(repo_id: str, target: Path | None) -> Path:
     source = hub.fetch(repo_id, kind="model", patterns=_SETTINGS)
     target = target or _place(repo_id) / source.name
-    _check_free(target)
+    checkpoint.check_free(target)
     ours = "format" in _config(source)
     choices = [checkpoint.FILES] if ours else released.weight_choices(source)
     files = _fetch_first(repo_id, source.name, choices)
@@ -113,7 +110,7 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     hub.check_space(target, size, f"the model made of {repo_id}")
     hub.steps.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
     make = _copy if ours else released.convert
-    _install(target, _place(repo_id), lambda partial: make(source, partial))
+    _install(target, _place(repo_id), lambda target: make(source, target))
     return target
 
 
@@ -131,36 +128,24 @@ def _fetch_first(repo_id: str, commit: str, choices: Iterable[tuple[str, ...]]) 
     raise problem
 
 
-def _install(target: Path, place: Path, write: Callable[[Path], object]) -> None:
-    """Write a model beside `target` and move it there when it is whole; one at a time."""
+def _install(target: Path, place: Path, make: Callable[[Path], object]) -> None:
+    """Make a model at `target`; one at a time."""
     from filelock import FileLock
 
-    partial = target.with_name(f".{target.name}.partial")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(place / ".lock"):
-            if _is_complete(target):  # another process was faster
-                return
-            _remove(partial)  # of a process that was killed
-            try:
-                write(partial)
-                partial.rename(target)
-            finally:
-                _remove(partial)
-    except (OSError, SafetensorError) as error:
+            if not _is_complete(target):  # another process may have been faster
+                make(target)
+    except OSError as error:
         raise OutputUnwritableError(f"{target} cannot be written: {error}") from error
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.mkdir()
-    checkpoint.copy(source, target)
-    checkpoint.load(target, dtype=torch.bfloat16)  # refuses what is not a model, before it is kept
-
-
-def _remove(directory: Path) -> None:
-    if directory.exists():
-        shutil.rmtree(directory)
+    with checkpoint.making(target) as partial:
+        checkpoint.copy(source, partial)
+        # refuses what is not a model, before it is kept
+        checkpoint.load(partial, dtype=torch.bfloat16)
 
 
 def _config(source: Path) -> dict[str, object]:
@@ -187,13 +172,6 @@ def _place(repo_id: str) -> Path:
 
 def _is_complete(directory: Path) -> bool:
     return all((directory / name).is_file() for name in checkpoint.FILES)
-
-
-def _check_free(target: Path) -> None:
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise OutputExistsError(
-            f"{target} is there and is not a whole model: remove it or name another directory"
-        )
 
 
 def _is_hub_id(name: str) -> bool:

@@ -39,7 +39,7 @@ class WindowAttention(nn.Module):
             blocked: (n, 1, N, N) float to add to the attention, or None where nothing is.
 
         Returns:
-            (B * n, N, C) float.
+            (B * n, N, C) float, still to go through `out`: not before what was padded is cut off.
         """
         count, places, width = windows.shape
         query, key, value = (
@@ -52,8 +52,7 @@ class WindowAttention(nn.Module):
             images = count // len(blocked)
             bias = (bias + blocked).expand(images, -1, -1, -1, -1).flatten(0, 1)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        out: Tensor = self.out(mixed.transpose(1, 2).reshape(count, places, width))
-        return out
+        return mixed.transpose(1, 2).reshape(count, places, width)
 
 
 class SwinBlock(nn.Module):
@@ -91,7 +90,8 @@ class SwinBlock(nn.Module):
         maps = mixed.reshape(batch, rows * side, columns * side, channels)
         if shift:
             maps = torch.roll(maps, (shift, shift), dims=(1, 2))
-        return maps[:, :height, :width]
+        out: Tensor = self.attention.out(maps[:, :height, :width])
+        return out
 
     def _dropped(self, branch: Tensor) -> Tensor:
         """Stochastic depth: in training, leave the branch out for some images."""

@@ -88,7 +88,7 @@ class Outputs:
 
     Attributes:
         pixels: How many pixels each label has so far, from label 1.
-        regions: How many features so far.
+        seen: How many pixels of the area so far.
     """
 
     def __init__(
@@ -99,6 +99,7 @@ class Outputs:
         outlines: "_Outlines | None",
     ) -> None:
         self.pixels = np.zeros(len(order.describe), np.int64)
+        self.seen = 0
         self._area, self._config, self._clock = order.area, order.config, clock
         self._masks, self._outlines = masks, outlines
 
@@ -111,7 +112,9 @@ class Outputs:
         with self._clock("write"):
             best = scores.max(axis=0)
             labels = np.where(best > self._config.threshold, scores.argmax(axis=0) + 1, 0)
-            labels = np.where(self._area.mask(window), labels, 0).astype(np.uint8)
+            inside = self._area.mask(window)
+            labels = np.where(inside, labels, 0).astype(np.uint8)
+            self.seen += int(np.count_nonzero(inside))
             self.pixels += np.bincount(labels.ravel(), minlength=len(self.pixels) + 1)[1:]
             left, top = self._area.window.col_off, self._area.window.row_off
             place = Window(window.col_off - left, window.row_off - top, window.width, window.height)
