@@ -14,7 +14,7 @@ import unigeoseg
 ROOT = Path(unigeoseg.__file__).parent
 LAYERS = (
     *("errors hub geo prompt sample data model views choice segmentation stream".split()),
-    *("segment survey batch bench train serve cli".split()),
+    *("segment survey batch bench train cli".split()),
 )
 PUBLIC = {
     "Box",

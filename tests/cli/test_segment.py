@@ -138,6 +138,7 @@ def test_options_that_do_not_go_together(monkeypatch, model, big, tmp_path, caps
         (["--classes", "roof,,road"], "give different names"),
         (["--classes", "roof,roof"], "give different names"),
         (["--point", "5,5", "--simplify", "2"], "go with texts"),
+        (["--classes", "roof,road", "--answer"], "has no words to say"),
         (["--prompts", places, "--point", "5,5"], "both --prompts and coordinates"),
         (["roof", "--gsd", "0.1"], "is not enlarged"),
         (["roof", "--gsd", "nan"], "is not enlarged"),
