@@ -3,10 +3,12 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,15 @@ from rasterio.crs import CRS
 from shapely import box
 
 import scenes
-from networks import save_tiny
+from networks import save_tiny, tiny_network, tiny_processor
 from unigeoseg.batch import (
+    BEGUN,
     DONE,
     FAILED,
     MANIFEST,
     OFF,
     Batch,
+    Entry,
     here,
     on_ray,
     read_manifest,
@@ -34,6 +38,7 @@ from unigeoseg.errors import AreaError, CheckpointNotFoundError, OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vector import Feature
 from unigeoseg.geo.vector_writer import write_vectors
+from unigeoseg.model import checkpoint
 from unigeoseg.prompt import Prompt
 
 GRID = Grid(80, 60, scenes.UTM50, CRS.from_epsg(32650))
@@ -97,10 +102,86 @@ def test_a_line_cut_short_is_as_if_it_were_not_there(folder, model):
     run(job(folder, model), all_scenes(folder)[:1], here(silent))
     manifest = folder / "out" / MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-20])
-    assert list(read_manifest(manifest)) == []
+    assert [each.state for each in read_manifest(manifest)] == [BEGUN]
     (entry,) = run(job(folder, model), all_scenes(folder)[:1], here(silent))
     assert entry.state == DONE
-    assert [each.scene for each in read_manifest(manifest)] == [entry.scene]
+    assert [each.state for each in read_manifest(manifest)] == [BEGUN, BEGUN, DONE]
+
+
+def test_a_line_cut_inside_a_character_is_as_if_it_were_not_there(folder, model):
+    (folder / "scenes" / "0.tif").rename(folder / "scenes" / "\u98db.tif")
+    asked = scenes_of([str(folder / "scenes" / "\u98db.tif")])
+    run(job(folder, model), asked, here(silent))
+    manifest = folder / "out" / MANIFEST
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[: whole.rindex("\u98db".encode()) + 2])
+    assert [entry.state for entry in read_manifest(manifest)] == [BEGUN]
+    (entry,) = run(job(folder, model), asked, here(silent))
+    assert entry.state == DONE
+
+
+def test_other_weights_of_the_same_name_are_another_question(folder, model, tmp_path):
+    best = shutil.copytree(model, tmp_path / "best")
+    (scene,) = all_scenes(folder)[:1]
+    run(job(folder, best), [scene], here(silent))
+    done: list[Path] = []
+    for file in best.iterdir():  # the same, brought anew
+        os.utime(file, (0, 0))
+    run(job(folder, best), [scene], here(done.append))
+    assert not done
+    checkpoint.save(best, tiny_network(seed=1), tiny_processor())
+    run(job(folder, best), [scene], here(done.append))
+    assert done == [scene]
+
+
+def outlines(folder: Path, model: Path, suffix: str = ".geojson", text: str = "the roof") -> Batch:
+    """Results beside the scenes."""
+    prompts = [Prompt.from_text(text)]
+    return Batch(prompts=prompts, folder=folder / "scenes", suffixes=[suffix], model=str(model))
+
+
+@pytest.mark.parametrize(("suffix", "own"), [(".geojson", "0.geojson"), (".shp", "0.prj")])
+def test_a_file_that_is_not_the_run_s_is_not_replaced(folder, model, suffix, own):
+    mine = folder / "scenes" / own
+    mine.write_text("mine")
+    entries = run(outlines(folder, model, suffix), all_scenes(folder), here(silent))
+    assert [entry.state for entry in entries] == [FAILED, FAILED, DONE, DONE]
+    assert f"{mine} is there" in entries[0].error and "another folder" in entries[0].error
+    run(outlines(folder, model, suffix), all_scenes(folder), here(silent))
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    entries = run(outlines(folder, model, suffix), all_scenes(folder), here(silent))
+    assert entries[0].state == DONE
+    entries = run(outlines(folder, model, suffix, "water"), all_scenes(folder), here(silent))
+    assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
+
+
+def test_what_a_failed_scene_left_to_the_user_is_not_replaced(folder, model):
+    run(outlines(folder, model), all_scenes(folder), here(silent))
+    mine = folder / "scenes" / "1.geojson"
+    mine.write_text("by other means")
+    entries = run(outlines(folder, model), all_scenes(folder), here(silent))
+    assert entries[1].state == FAILED and f"{mine} is there" in entries[1].error
+    assert mine.read_text() == "by other means"
+
+
+def test_a_run_killed_before_its_line_knows_its_files_again(folder, model):
+    """Also through a question with other files: those of the first stay its own."""
+
+    def killed(batch: Batch, asked: Iterator[Path]) -> Iterator[Entry]:
+        batch.do(batch.segmenter(), next(asked))
+        raise KeyboardInterrupt("killed")
+        yield
+
+    first, other = outlines(folder, model), outlines(folder, model, ".gpkg")
+    for batch in (first, other):
+        with pytest.raises(KeyboardInterrupt, match="killed"):
+            run(batch, all_scenes(folder), killed)
+    assert (folder / "scenes" / "0.geojson").exists() and (folder / "scenes" / "0.gpkg").exists()
+    for batch in (other, first):
+        assert run(batch, all_scenes(folder)[:1], here(silent))[0].state == DONE
+    (last,) = {entry.scene: entry for entry in read_manifest(folder / "scenes" / MANIFEST)}.values()
+    assert (last.outputs, last.others) == (["0.geojson"], ["0.gpkg"])
 
 
 def test_a_killed_run_goes_on_and_leaves_no_half_files(folder, model):
@@ -158,8 +239,12 @@ def test_over_ray_it_is_the_same(folder, model):
     entries = run(job(folder, model), all_scenes(folder), on_ray(2))
     assert not ray.is_initialized()
     assert [entry.state for entry in entries] == [DONE, FAILED, DONE, DONE]
-    lines = (folder / "out" / MANIFEST).read_text().splitlines()
-    assert sorted(json.loads(line)["scene"] for line in lines) == list(map(str, all_scenes(folder)))
+    lines = [json.loads(line) for line in (folder / "out" / MANIFEST).read_text().splitlines()]
+    ended = sorted(line["scene"] for line in lines if line["state"] != BEGUN)
+    assert ended == list(map(str, all_scenes(folder)))
+    # a worker has one scene at a time, the others are not begun
+    states = [line["state"] for line in lines]
+    assert states[:2] == [BEGUN, BEGUN] and states[2] != BEGUN and states[3] == BEGUN
 
 
 def test_without_a_cluster_at_its_address_it_is_one_line(folder, model, monkeypatch):
@@ -174,8 +259,9 @@ def test_without_a_cluster_at_its_address_it_is_one_line(folder, model, monkeypa
 def test_over_ray_a_model_that_is_not_there_is_said_as_it_is(folder, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(CheckpointNotFoundError):
-        run(job(folder, tmp_path / "nowhere"), all_scenes(folder), on_ray(1))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointNotFoundError, match=r"has no config\.json"):
+        run(job(folder, tmp_path / "empty"), all_scenes(folder), on_ray(1))
 
 
 def test_an_area_and_a_gsd_are_the_same_for_all(folder, model):
@@ -202,12 +288,12 @@ def test_an_area_and_a_gsd_are_the_same_for_all(folder, model):
 
 
 def test_a_disk_that_is_full_for_one_scene_leaves_the_others(folder, model):
-    """The second scene's mask fits nowhere; its half files go, and the third is done."""
+    """The third scene's outlines fit nowhere; its half files go, and the fourth is done."""
     small = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def filling(scene: Path) -> None:
         full = scene.name == "2.tif"
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000 if full else small[0], small[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000 if full else small[0], small[1]))
 
     try:
         entries = run(job(folder, model), all_scenes(folder), here(filling))

@@ -1,7 +1,8 @@
 """Many scenes: each is done once, whatever happens in between, and no failure stops the others.
 
-The folder of results holds `manifest.jsonl`: a line per scene that is done or has failed, added
-when its files are whole. A run that is started again goes on with what has no line of success.
+The folder of results holds `manifest.jsonl`: a line for each scene that is begun, and one when its
+files are whole or it has failed. A run that is started again goes on with what has no line of
+success. Only files that the manifest names are replaced.
 """
 
 import glob
@@ -10,16 +11,20 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from unigeoseg.data.cluster import cluster
+from unigeoseg.data.files import sha256
 from unigeoseg.errors import AreaOutsideError, OptionError, UniGeoSegError
 from unigeoseg.geo.files import check_output, leftovers
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.vector_reader import check_vectors
+from unigeoseg.model import checkpoint
+from unigeoseg.model.store import weights_directory
 from unigeoseg.prompt import Prompt
 from unigeoseg.segment import Segmenter
 from unigeoseg.stream.area import Area
@@ -28,7 +33,9 @@ from unigeoseg.stream.sweep import Progress
 from unigeoseg.survey import Wish, survey
 
 MANIFEST = "manifest.jsonl"
-DONE, FAILED, OFF = "done", "failed", "off"
+BEGUN, DONE, FAILED, OFF = "begun", "done", "failed", "off"
+
+_SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg")  # what is written with a .shp
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +44,21 @@ class Entry:
 
     Attributes:
         scene: Its path.
-        state: "done", "failed", or "off" if it has no part of the area.
-        question: What was asked, and how; another question is other work.
+        state: "begun", "done", "failed", or "off" if it has no part of the area.
+        question: What was asked, and how, as `run` notes it at the end; another question is other
+            work.
         outputs: Names of its files in the folder of results.
+        others: Names of further files there that are of this scene: of other questions, or, if it
+            is begun, those that it may have when the run is killed.
         shares: For each prompt, its share of the scene's pixels.
         error: One line, if it is not done.
     """
 
     scene: str
     state: str
-    question: str
+    question: str = ""
     outputs: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     error: str = ""
 
@@ -82,15 +93,20 @@ class Batch:
     gsd_m: float | None = None
     aoi: Path | None = None
 
-    @property
     def question(self) -> str:
-        """All that results depend on, beside the scene."""
+        """All that results depend on, beside the scene; the weights are read for it.
+
+        Raises:
+            CheckpointNotFoundError, HubError: As `Segmenter.from_pretrained`.
+            DataError: If a file of the model cannot be read.
+        """
         texts = [(prompt.task.value, prompt.text) for prompt in self.prompts]
         crs = None if self.outputs.crs is None else self.outputs.crs.to_string()
         shape = (self.outputs.min_area_m2, self.outputs.simplify_m, self.outputs.regularise_m)
         shown = None if self.stretch is None else self.stretch.text()
         area = None if self.aoi is None else hashlib.sha256(self.aoi.read_bytes()).hexdigest()
-        parts = [texts, list(self.suffixes), self.model, crs, self.outputs.threshold, *shape]
+        model = [self.model, _weights(self.model)]
+        parts = [texts, list(self.suffixes), *model, crs, self.outputs.threshold, *shape]
         seen = [self.outputs.instances, self.classes, shown, self.bands, self.gsd_m, area]
         return json.dumps([*parts, *seen], ensure_ascii=False)
 
@@ -103,7 +119,10 @@ class Batch:
         return [self.folder / f"{scene.stem}{suffix}" for suffix in self.suffixes]
 
     def do(self, segmenter: Segmenter, scene: Path, progress: Progress | None = None) -> Entry:
-        """Segment one scene; a failure of the scene, or of its files, is an entry too."""
+        """Segment one scene; a failure of the scene, or of its files, is an entry too.
+
+        Its files are replaced if they are there; `run` sees to it that they may be.
+        """
         paths = self.paths(scene)
         for stale in leftovers(paths[0]):
             stale.unlink()
@@ -120,15 +139,15 @@ class Batch:
                 )
                 found = survey(segmenter, opened, wish, progress=progress)
         except AreaOutsideError as error:
-            return Entry(str(scene), OFF, self.question, error=str(error))
+            return Entry(str(scene), OFF, error=str(error))
         except UniGeoSegError as error:
-            return Entry(str(scene), FAILED, self.question, error=str(error))
+            return Entry(str(scene), FAILED, error=str(error))
         names, shares = [path.name for path in paths], [round(each.share, 6) for each in found]
-        return Entry(str(scene), DONE, self.question, names, shares)
+        return Entry(str(scene), DONE, outputs=names, shares=shares)
 
 
-Engine = Callable[[Batch, Sequence[Path]], Iterator[Entry]]
-"""Does scenes in any order and gives their entries."""
+Engine = Callable[[Batch, Iterator[Path]], Iterator[Entry]]
+"""Does scenes in any order and gives their entries; takes a scene when it can begin with it."""
 
 
 def scenes_of(patterns: Iterable[str]) -> list[Path]:
@@ -153,6 +172,8 @@ def scenes_of(patterns: Iterable[str]) -> list[Path]:
 def run(batch: Batch, scenes: Sequence[Path], engine: Engine) -> list[Entry]:
     """Do the scenes that are not done yet, and keep the manifest.
 
+    A scene fails if a file is where a result of it would be that the manifest does not name.
+
     Args:
         batch: What is asked.
         scenes: As `scenes_of` gives them.
@@ -164,6 +185,7 @@ def run(batch: Batch, scenes: Sequence[Path], engine: Engine) -> list[Entry]:
     Raises:
         OptionError: If a result would replace its scene.
         AreaError: If the file of the area is not there.
+        CheckpointNotFoundError, HubError, DataError: As `Batch.question`.
     """
     if batch.aoi:
         check_vectors(batch.aoi)
@@ -171,13 +193,10 @@ def run(batch: Batch, scenes: Sequence[Path], engine: Engine) -> list[Entry]:
         if scene.resolve() in [path.resolve() for path in batch.paths(scene)]:
             raise OptionError(f"{scene} would be replaced by its result; give another folder")
     batch.folder.mkdir(parents=True, exist_ok=True)
-    manifest = batch.folder / MANIFEST
-    last = {entry.scene: entry for entry in read_manifest(manifest)}
-    waiting = [scene for scene in scenes if not _is_done(batch, last.get(str(scene)))]
-    for entry in engine(batch, waiting):
-        _append(manifest, entry)
-        last[entry.scene] = entry
-    return [last[str(scene)] for scene in scenes]
+    manifest = _Manifest(batch)
+    for entry in engine(batch, manifest.begin(scenes)):
+        manifest.end(entry)
+    return [manifest.last[str(scene)] for scene in scenes]
 
 
 def here(progress: Callable[[Path], Progress | None]) -> Engine:
@@ -187,10 +206,10 @@ def here(progress: Callable[[Path], Progress | None]) -> Engine:
         progress: Gives, for each scene, what counts its tiles.
     """
 
-    def engine(batch: Batch, scenes: Sequence[Path]) -> Iterator[Entry]:
-        segmenter = batch.segmenter() if scenes else None
+    def engine(batch: Batch, scenes: Iterator[Path]) -> Iterator[Entry]:
+        segmenter: Segmenter | None = None
         for scene in scenes:
-            assert segmenter is not None, "loaded when there is a scene"
+            segmenter = segmenter or batch.segmenter()
             yield batch.do(segmenter, scene, progress(scene))
 
     return engine
@@ -199,7 +218,8 @@ def here(progress: Callable[[Path], Progress | None]) -> Engine:
 def on_ray(workers: int) -> Engine:
     """Over a Ray cluster, or processes of this machine where there is none.
 
-    Every worker loads the model once; scenes and folders must be at the same paths for all.
+    Every worker loads the model once; scenes, folders and the model must be at the same paths for
+    all, and where the run is started.
 
     Args:
         workers: How many.
@@ -209,7 +229,7 @@ def on_ray(workers: int) -> Engine:
         OptionError: From the engine, as `data.cluster.cluster`.
     """
 
-    def engine(batch: Batch, scenes: Sequence[Path]) -> Iterator[Entry]:
+    def engine(batch: Batch, scenes: Iterator[Path]) -> Iterator[Entry]:
         class Worker:
             segmenter: Segmenter | None = None
 
@@ -218,15 +238,20 @@ def on_ray(workers: int) -> Engine:
                 self.segmenter = self.segmenter or batch.segmenter()
                 return batch.do(self.segmenter, scene)
 
-        count = min(workers, len(scenes))
-        if not count:
+        first = list(islice(scenes, workers))
+        if not first:
             return
-        with cluster(count) as ray:
+        with cluster(len(first)) as ray:
             from ray.util import ActorPool
 
-            pool: Any = ActorPool([ray.remote(Worker).remote() for _ in range(count)])
-            asked = list(scenes)
-            yield from pool.map_unordered(lambda worker, scene: worker.do.remote(scene), asked)
+            pool: Any = ActorPool([ray.remote(Worker).remote() for _ in first])
+            for scene in first:
+                pool.submit(lambda worker, scene: worker.do.remote(scene), scene)
+            while pool.has_next():
+                yield pool.get_next_unordered()
+                # not all at once, as map_unordered would: a scene that waits is not begun
+                for scene in islice(scenes, 1):
+                    pool.submit(lambda worker, scene: worker.do.remote(scene), scene)
 
     return engine
 
@@ -235,20 +260,93 @@ def read_manifest(path: Path) -> Iterator[Entry]:
     """The entries of a manifest; a last line that was cut short is as if it were not there."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_bytes().split(b"\n"):  # a cut can be inside a character, too
         try:
             yield Entry(**json.loads(line))
         except (ValueError, TypeError):
             continue
 
 
-def _is_done(batch: Batch, entry: Entry | None) -> bool:
-    return (
-        entry is not None
-        and entry.state != FAILED
-        and entry.question == batch.question
-        and all((batch.folder / name).exists() for name in entry.outputs)
-    )
+class _Manifest:
+    """What became of the scenes of a folder, and what a run adds to it.
+
+    Attributes:
+        last: The last entry of each scene, by its path.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch, self._question = batch, batch.question()
+        self._path = batch.folder / MANIFEST
+        self.last = {entry.scene: entry for entry in read_manifest(self._path)}
+
+    def begin(self, scenes: Iterable[Path]) -> Iterator[Path]:
+        """Those that are to be done, each noted as begun when it is taken.
+
+        So a run that is killed before a scene has ended knows the files again as its own.
+        """
+        for scene in scenes:
+            if self._is_done(scene):
+                continue
+            ours, paths = self._ours(scene), self._batch.paths(scene)
+            strange = [
+                part
+                for path in paths
+                if path.name not in ours
+                for part in _parts(path)
+                if part.exists()
+            ]
+            if strange:
+                self.end(Entry(str(scene), FAILED, error=self._refusal(strange[0], scene)))
+                continue
+            names = sorted(ours | {path.name for path in paths})
+            self._add(Entry(str(scene), BEGUN, others=names))
+            yield scene
+
+    def end(self, entry: Entry) -> None:
+        """Add what became of a scene."""
+        ours = self._ours(Path(entry.scene)).difference(entry.outputs)
+        there = sorted(name for name in ours if (self._batch.folder / name).exists())
+        self._add(replace(entry, question=self._question, others=there))
+
+    def _add(self, entry: Entry) -> None:
+        _append(self._path, entry)
+        self.last[entry.scene] = entry
+
+    def _is_done(self, scene: Path) -> bool:
+        entry = self.last.get(str(scene))
+        return (
+            entry is not None
+            and entry.state in (DONE, OFF)
+            and entry.question == self._question
+            and all((self._batch.folder / name).exists() for name in entry.outputs)
+        )
+
+    def _ours(self, scene: Path) -> set[str]:
+        """Names of files that are results of a scene, and may be replaced."""
+        entry = self.last.get(str(scene))
+        return set() if entry is None else {*entry.outputs, *entry.others}
+
+    def _refusal(self, path: Path, scene: Path) -> str:
+        return (
+            f"{path} is there and {self._path} does not name it as a result of {scene}; give "
+            "another folder, name the scene as in the run before, or remove the file"
+        )
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that a result is written to."""
+    beside = _SHAPEFILE if path.suffix.lower() == ".shp" else ()
+    return [path, *(path.with_suffix(suffix) for suffix in beside)]
+
+
+def _weights(model: str) -> str:
+    """Hexadecimal digits of what a model's files hold, the same wherever and whenever they lie.
+
+    A file that is not there is left for the loading of the model to tell of.
+    """
+    files = [weights_directory(model) / name for name in checkpoint.FILES]
+    held = [sha256(path) if path.is_file() else "" for path in files]
+    return hashlib.sha256(" ".join(held).encode()).hexdigest()[:16]
 
 
 def _append(path: Path, entry: Entry) -> None:

@@ -1,6 +1,5 @@
 """unigeoseg batch: one question to many scenes."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from unigeoseg.cli.options import (
     Bands,
     Classes,
     Device,
+    Engine,
     Gsd,
     Instances,
     Model,
@@ -24,13 +24,6 @@ from unigeoseg.cli.options import (
 from unigeoseg.cli.prompts import Asked, parse_bands
 from unigeoseg.cli.segment import named_crs
 from unigeoseg.errors import OptionError
-
-
-class EngineName(StrEnum):
-    """What does the scenes."""
-
-    HERE = "here"
-    RAY = "ray"
 
 
 def batch(
@@ -57,9 +50,7 @@ def batch(
     regularise: Regularise = 0.0,
     model: Model = "nano",
     device: Device = None,
-    engine: Annotated[EngineName, typer.Option(help="This process, or a Ray cluster.")] = (
-        EngineName.HERE
-    ),
+    engine: Annotated[Engine, typer.Option(help="This process, or a Ray cluster.")] = Engine.LOCAL,
     workers: Annotated[int, typer.Option(min=1, help="Of the engine ray.")] = 2,
 ) -> None:
     """Segment many scenes by text; start it again and it goes on where it stopped."""
@@ -93,7 +84,7 @@ def batch(
     paths = scenes_of([scenes])
     with progress("tiles") as bar:
         chosen = here(lambda scene: counter(bar, scene.name))
-        entries = run(job, paths, on_ray(workers) if engine is EngineName.RAY else chosen)
+        entries = run(job, paths, on_ray(workers) if engine is Engine.RAY else chosen)
     failed = [entry for entry in entries if entry.state == FAILED]
     for entry in failed:
         say(f"failed: {entry.scene}: {entry.error}")
