@@ -24,6 +24,7 @@ from unigeoseg.train.batches import BatchMaker  # noqa: E402
 from unigeoseg.train.lessons import Lessons  # noqa: E402
 from unigeoseg.train.losses import Lesson  # noqa: E402
 from unigeoseg.train.recipes import TrainConfig, base_tiny, nano  # noqa: E402
+from unigeoseg.train.validation import Validation  # noqa: E402
 
 PROMPTS = [
     Prompt.from_text("the largest house"),
@@ -65,6 +66,15 @@ def compare_losses(config: TrainConfig, processor: object, lessons: Lessons) -> 
         torch.testing.assert_close(told, dict(here(batch)), rtol=1e-3, atol=1e-4)
 
 
+def compare_validation(config: TrainConfig, processor: object, lessons: Lessons) -> None:
+    watch = Validation(BatchMaker(lessons, processor, config.batch, steps=2, seed=0), 2)
+    here = watch(network(config))
+    with Device():
+        there = watch(network(config).to(DEVICE))
+    assert there.keys() == here.keys()
+    np.testing.assert_allclose(list(there.values()), list(here.values()), atol=2e-2)
+
+
 def main() -> None:
     base, small = base_tiny(tiny_base.config()), replace(nano(), model=tiny_config())
     batch = replace(small.batch, sizes=(64,), images=4, prompts=4, sources={}, never={}, pasted=0)
@@ -78,6 +88,7 @@ def main() -> None:
         for config, processor in both:
             compare_masks(config, processor)
             compare_losses(config, processor, lessons)
+            compare_validation(config, processor, lessons)
     sys.stdout.write("all as on the CPU\n")
 
 

@@ -20,9 +20,10 @@ from unigeoseg.train.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.batches import BatchConfig, BatchMaker, asks_of
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, rate_at, train
+from unigeoseg.train.losses import only_choice
 from unigeoseg.train.recipes import TrainConfig, nano, paper
 from unigeoseg.train.record import Record, read
-from unigeoseg.train.settings import changed
+from unigeoseg.train.settings import changed, plain
 from unigeoseg.train.validation import Validation
 
 BATCH = only(
@@ -114,8 +115,54 @@ def test_a_state_of_another_configuration_is_refused(lessons, tmp_path: Path):
     )
 
     stranger = Trainer(UniGeoSegNetwork(other.model), tiny_processor(), other)
-    with pytest.raises(CheckpointError, match="another configuration"):
+    with pytest.raises(CheckpointError, match=r"another configuration: model\.memory\.slots was 4"):
         stranger.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lr": 1e-3}, r"lr was 0\.003 and is 0\.001 now; give what .* with --start .*model"),
+        ({"batch": replace(BATCH, images=3)}, r"batch\.images was 2 and is 3 now"),
+        ({"batch": replace(BATCH, sources={"a": 1.0})}, r"sources\.a was 'not there' and is 1\.0"),
+        ({"loss": only_choice}, "loss was 'cell_loss' and is 'only_choice' now"),
+    ],
+)
+def test_a_setting_that_differs_is_named(lessons, tmp_path: Path, change, said):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path)
+    other = Trainer(tiny_network(), tiny_processor(), replace(CONFIG, **change))
+    with pytest.raises(CheckpointError, match=f"belongs to another configuration: .*{said}"):
+        other.resume(tmp_path)
+
+
+def test_a_run_goes_on_for_longer_and_is_looked_at_more_often(lessons, tmp_path: Path):
+    trainer, maker = make(lessons)
+    trainer.train_step(maker.batch(0))
+    trainer.save(tmp_path)
+    changes = {"steps": 50, "save_every": 5, "validate_every": 5, "validation_batches": 1}
+    longer, _ = make(lessons, replace(CONFIG, **changes))
+    longer.resume(tmp_path)
+    assert longer.step == 1
+
+
+def test_a_state_that_tells_no_configuration_is_taken(lessons, tmp_path: Path, caplog):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["configuration"]
+    torch.save(state, tmp_path / "state.pt")
+    make(lessons)[0].resume(tmp_path)
+    assert "does not say its configuration" in caplog.text
+
+
+def test_a_loss_that_is_an_object_is_told_without_its_place_in_memory():
+    class Loss:
+        def __call__(self, network, batch):
+            raise NotImplementedError
+
+    one, other = (plain(replace(CONFIG, loss=Loss())) for _ in range(2))
+    assert one == other and one["loss"].endswith("Loss")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(lessons):
@@ -200,6 +247,15 @@ def test_validation_tells_tasks_and_families_apart(lessons):
     low, high = sorted((scores["family/box"], scores["family/point"]))
     assert low < scores["interactive"] < high
     assert scores["mean"] == pytest.approx(sum(scores[task] for task in Task) / 3)
+
+
+def test_validation_wakes_nothing_that_is_frozen(lessons):
+    trainer, maker = make(lessons, replace(CONFIG, average=0.0))
+    assert trainer.average is trainer.network
+    before = [part.training for part in trainer.network.modules()]
+    assert {trainer.network.encoder.training, trainer.network.training} == {False, True}
+    Validation(maker, 1)(trainer.average)
+    assert [part.training for part in trainer.network.modules()] == before
 
 
 def test_a_record_says_how_many_prompts_were_seen(lessons, tmp_path: Path):
@@ -350,6 +406,16 @@ def test_settings_are_changed_by_name():
         ("rate=1", "names 'rate', which is not there"),
         ("batch.images.more=1", "here are no settings"),
         ("steps=many", "is a str, expected a int such as 40"),
+        ("schedule=cosin", "schedule is 'cosin', expected one of 'plateau', 'cosine'"),
+        ("parallel=dat", "parallel is 'dat', expected one of 'none', 'data'"),
+        ("model.variant=x", "variant is 'x', expected one of 'paper', 'released'"),
+        ("model.enhance.branches=x", "branches is 'x', expected one of 'task'"),
+        ("steps=0", "steps is 0, expected 1 or more"),
+        ("save_every=0", "save_every is 0, expected 1 or more"),
+        ("validate_every=0", "validate_every is 0, expected 1 or more"),
+        ("validation_batches=-1", "validation_batches is -1, expected 0 or more"),
+        ("batch.images=0", "images is 0, expected 1 or more"),
+        ("batch.prompts=0", "prompts is 0, expected 1 or more"),
     ],
 )
 def test_settings_that_are_none_are_refused(setting, said):

@@ -17,7 +17,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="nano, fine-tune, smoke, ablation, paper, dior-excluded; or NAME/ABLATION."
+            help="nano, choice, fine-tune, smoke, ablation, paper, dior-excluded; or NAME/ABLATION."
         ),
     ] = "nano",
     *,
@@ -40,11 +40,13 @@ def train(
     """Train a model; stopped by Ctrl-C or a signal, it keeps its state. See docs/training.md."""
     from unigeoseg.model.store import weights_directory
     from unigeoseg.train.ablations import recipe_of
-    from unigeoseg.train.run import run_in_processes
+    from unigeoseg.train.run import check_start, run_in_processes
     from unigeoseg.train.settings import changed
 
     config = changed(recipe_of(recipe), settings or ())
     place = None if start is None else weights_directory(start)
+    if place:
+        check_start(place, config.model, recipe_of(recipe.partition("/")[0]).model)
     if processes == 1:
         _run(config, data, output, start=place, resume=resume)
     else:

@@ -73,12 +73,14 @@ def training(
 ) -> None:
     """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
     from unigeoseg.model.store import weights_directory
-    from unigeoseg.train.run import beginning
+    from unigeoseg.train.run import beginning, check_start
     from unigeoseg.train.settings import changed
     from unigeoseg.train.throughput import RECIPE, compare, table
 
     recipe = changed(RECIPE, settings or ())
     place = None if start is None else weights_directory(start)
+    if place:
+        check_start(place, recipe.model, RECIPE.model)
     with tempfile.TemporaryDirectory() as cache, progress("steps") as bar:
         found = compare(
             recipe,

@@ -25,6 +25,7 @@ from unigeoseg.train.augment import augment_pixels
 from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.paste import RareObjects
 from unigeoseg.train.schedule import EVEN, Mix, TaskSampler, pts
+from unigeoseg.train.settings import check_least
 from unigeoseg.train.teacher import FAMILIES, Teacher
 
 MEANT, OTHER_KINDS = 1, 128  # numbers of regions in `Batch.rivals`
@@ -49,6 +50,9 @@ class BatchConfig:
         stored: Share of views that show a whole patch upright, with the instructions that others
             than this program wrote for it, where there are any.
         pasted: Share of the other views into which rare objects are pasted; see `train.paste`.
+
+    Raises:
+        OptionError: If there are no images or no prompts.
     """
 
     sizes: tuple[int, ...] = (256,)
@@ -62,6 +66,9 @@ class BatchConfig:
     focus: float = 0.5
     stored: float = 0.5
     pasted: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "images", "prompts")
 
 
 @dataclass(frozen=True, slots=True)

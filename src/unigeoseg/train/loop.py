@@ -4,7 +4,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -27,6 +27,7 @@ from unigeoseg.train.parallel import runner_of
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.recompute import recompute_layers
 from unigeoseg.train.record import PROMPTS, Record
+from unigeoseg.train.settings import by_name, plain
 from unigeoseg.train.stopping import stopping
 from unigeoseg.train.validation import Validation
 
@@ -113,6 +114,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "processes": self.runner.part[1],
+            "configuration": plain(self.config),
         }
         averaged = self.average is not self.network
         if averaged:
@@ -141,7 +143,7 @@ class Trainer:
 
         Raises:
             CheckpointError: If the state is damaged, of another number of processes, or belongs to
-                another network.
+                another configuration; what says only how long or how often may differ.
         """
         state = _state(directory / STATE)
         wrote, here = state.get("processes", 1), self.runner.part[1]
@@ -150,6 +152,7 @@ class Trainer:
                 f"{directory / STATE} was written by a run of {wrote} processes, expected {here}: "
                 f"go on with --processes {wrote}"
             )
+        _check_same(directory, state.get("configuration"), self.config)
         try:
             self.runner.restore(directory, state, self.lesson, self.optimizer)
             if self.average is not self.network:
@@ -159,6 +162,29 @@ class Trainer:
             raise CheckpointError(
                 f"{directory / STATE} belongs to another configuration: {error}"
             ) from error
+
+
+_MAY_DIFFER = {"steps", "save_every", "validate_every", "validation_batches"}
+"""Settings that say only how long or how often."""
+
+
+def _check_same(directory: Path, before: Mapping[str, Any] | None, config: TrainConfig) -> None:
+    """Refuse to go on with another configuration: the state would bring back parts of the old."""
+    if before is None:
+        log.warning("%s does not say its configuration, so none is compared", directory / STATE)
+        return
+    then, now = by_name(before), by_name(plain(config))
+    for name in {**then, **now}:
+        was, here = (values.get(name, _ABSENT) for values in (then, now))
+        if was != here and name not in _MAY_DIFFER:
+            raise CheckpointError(
+                f"{directory / STATE} belongs to another configuration: {name} was {was!r} and is "
+                f"{here!r} now; give what was given then, or begin in another folder with --start "
+                f"{directory / 'model'}"
+            )
+
+
+_ABSENT = "not there"
 
 
 def _state(path: Path) -> dict[str, Any]:
@@ -298,7 +324,7 @@ def _freeze(network: UniGeoSegNetwork, names: Iterable[str]) -> None:
 
 
 def _groups(network: UniGeoSegNetwork, config: TrainConfig) -> list[dict[str, object]]:
-    """Parameters by learning rate; norms, biases and embeddings are not decayed."""
+    """Parameters by learning rate; those of one dimension, norms and biases, are not decayed."""
     rates = {"encoder": config.encoder_lr, "language": config.language_lr}
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -13,6 +13,7 @@ from unigeoseg.train.lora import Adapters
 from unigeoseg.train.losses import BaseLoss, Loss, cell_loss, only_choice
 from unigeoseg.train.parallel import Parallel
 from unigeoseg.train.schedule import constant, pts
+from unigeoseg.train.settings import check_choices, check_least
 
 _WORDS = (
     "language.tokens",
@@ -53,6 +54,9 @@ class TrainConfig:
         save_every: Steps between checkpoints.
         validate_every: Steps between validations.
         validation_batches: Batches of val groups that a validation takes; 0 for none.
+
+    Raises:
+        OptionError: If a count is too small, or a setting has none of the values it can have.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig.nano)
@@ -77,6 +81,11 @@ class TrainConfig:
     save_every: int = 100
     validate_every: int = 200
     validation_batches: int = 6
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_least(self, 1, "steps", "save_every", "validate_every")
+        check_least(self, 0, "validation_batches")
 
 
 _NANO_SOURCES = {

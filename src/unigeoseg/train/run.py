@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from unigeoseg.errors import OutputExistsError
+from unigeoseg.data.files import read_json
+from unigeoseg.errors import OptionError, OutputExistsError
 from unigeoseg.model import checkpoint
-from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.model.config import CausalLanguageConfig, ConfidenceConfig, ModelConfig
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.prompt import Task
@@ -21,6 +22,7 @@ from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import STATE, Trainer, train
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.schedule import constant
+from unigeoseg.train.settings import by_name, plain
 from unigeoseg.train.stopping import stopping
 from unigeoseg.train.team import Team
 from unigeoseg.train.validation import Validation
@@ -49,11 +51,14 @@ def run(
         resume: Go on from the state in `output`.
 
     Raises:
+        OptionError: If the recipe needs a start and none is named, or validates what no process
+            holds whole.
         OutputExistsError: If there is a state and it is not to be resumed.
         DataError: If a dataset is not whole, or a task of the recipe is missing from all.
         CheckpointError: If `output` holds a state of another configuration.
         OutputUnwritableError: If the disk has no room.
     """
+    _check(config, start)
     lessons = _lessons(config, data, output, resume=resume)
     network, processor = beginning(config, start)
     config = replace(config, model=network.config)
@@ -97,12 +102,13 @@ def run_in_processes(
         resume: Of `run`.
 
     Raises:
-        OptionError: If the batch cannot be shared by so many, or a process died.
+        OptionError: If the batch cannot be shared by so many, a process died, or as `run`.
         MissingExtraError: If `accelerate` is not installed.
         UniGeoSegError: As `run`.
     """
     if config.parallel == "none":
         config = replace(config, parallel="data")
+    _check(config, start)
     # decoded patches are written once, and damage is found, before there is a process to stop
     _lessons(config, data, output, resume=resume)
     asked = partial(work, start=start, resume=resume)
@@ -115,6 +121,47 @@ def run_in_processes(
 
 
 _LOOK_SECONDS = 0.5
+
+
+def _check(config: TrainConfig, start: Path | None) -> None:
+    """Refuse, before anything is loaded, what would fail after much work, or wait for ever."""
+    if config.parallel == "fsdp" and config.validation_batches:
+        raise OptionError(
+            f"parallel is 'fsdp' and validation_batches {config.validation_batches}: validation "
+            "runs in the main process, which does not hold all weights; set validation_batches to 0"
+        )
+    if start is None and isinstance(config.model.language, CausalLanguageConfig):
+        raise OptionError(
+            f"the recipe trains {config.model.name}, for which there are no pretrained parts to "
+            "begin with; name a model with --start: `base`, once `unigeoseg pull base` was run, or "
+            "a directory with what `train.initial.base_from_language` gives"
+        )
+
+
+def check_start(start: Path, model: ModelConfig, usual: ModelConfig) -> None:
+    """Check that a start has what was changed in a recipe's network, since the start's counts.
+
+    Args:
+        start: Model directory to start from.
+        model: The network that was asked for.
+        usual: The one of the recipe, which the start may differ from.
+
+    Raises:
+        OptionError: If the start has another value of a setting that was changed.
+        DataError: If its configuration cannot be read.
+    """
+    usually, wanted = by_name(plain(usual)), by_name(plain(model))
+    asked = {name: value for name, value in wanted.items() if value != usually.get(name)}
+    if not asked:
+        return
+    there = by_name(read_json(start / checkpoint.CONFIG))
+    for name, value in asked.items():
+        if there.get(name) != value:
+            raise OptionError(
+                f"model.{name} is to be {value!r}, but of the model in {start}, which would be "
+                f"trained as it is, it is {there.get(name)!r}: leave --start out, or ask for the "
+                "same, or start from a model that was made so"
+            )
 
 
 def _lessons(

@@ -1,9 +1,11 @@
-"""Single settings of a recipe, changed by name: `lr=1e-4`, `batch.images=4`."""
+"""Single settings of a recipe by name, `lr=1e-4`, `batch.images=4`: changed, checked, told."""
 
 import ast
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from functools import partial
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from unigeoseg.errors import OptionError
 
@@ -19,7 +21,8 @@ def changed(config: T, settings: Iterable[str]) -> T:
             it; a text needs no quotes.
 
     Raises:
-        OptionError: If there is no such setting, or the value is of another kind.
+        OptionError: If there is no such setting, or the value is of another kind or none of those
+            that it can have.
     """
     for setting in settings:
         name, equals, value = setting.partition("=")
@@ -39,7 +42,9 @@ def _set(config: T, names: list[str], value: str, setting: str) -> T:
         )
     current = getattr(config, first)
     new = _set(current, rest, value, setting) if rest else _read(value, current, setting)
-    return replace(config, **{first: new})  # type: ignore[type-var]
+    made = replace(config, **{first: new})  # type: ignore[type-var]
+    check_choices(made)
+    return made
 
 
 def _read(value: str, current: object, setting: str) -> Any:  # noqa: ANN401 - of any setting
@@ -57,3 +62,51 @@ def _read(value: str, current: object, setting: str) -> Any:  # noqa: ANN401 - o
             f"{type(current).__name__} such as {current!r}"
         )
     return read
+
+
+def check_choices(config: object) -> None:
+    """Check the settings of a dataclass that have one of a few values.
+
+    Raises:
+        OptionError: If one has another.
+    """
+    for each in fields(config):  # type: ignore[arg-type]
+        value, allowed = getattr(config, each.name), get_args(each.type)
+        if get_origin(each.type) is Literal and value not in allowed:
+            raise OptionError(
+                f"{each.name} is {value!r}, expected one of {', '.join(map(repr, allowed))}"
+            )
+
+
+def check_least(config: object, least: int, *names: str) -> None:
+    """Check the settings of these names, which are numbers.
+
+    Raises:
+        OptionError: If one is below `least`.
+    """
+    for name in names:
+        if (value := getattr(config, name)) < least:
+            raise OptionError(f"{name} is {value}, expected {least} or more")
+
+
+def plain(config: object) -> dict[str, Any]:
+    """A dataclass as it comes back from JSON: tuples are lists, functions their names."""
+    told: dict[str, Any] = json.loads(json.dumps(asdict(config), default=_named))  # type: ignore[call-overload]
+    return told
+
+
+def by_name(told: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The single values of what `plain` tells, by their names with dots between parts."""
+    values: dict[str, Any] = {}
+    for name, value in told.items():
+        inner = isinstance(value, Mapping)
+        values |= by_name(value, f"{prefix}{name}.") if inner else {prefix + name: value}
+    return values
+
+
+def _named(part: object) -> object:
+    """A function of a recipe as JSON: its name, and what it is given."""
+    if isinstance(part, partial):
+        return [_named(part.func), part.args, part.keywords]
+    # what has no name of its own goes by its kind: where it is in memory differs from run to run
+    return getattr(part, "__qualname__", type(part).__qualname__)

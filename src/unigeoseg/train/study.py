@@ -7,11 +7,10 @@ in what they have in common, so rows are compared seed by seed. A row that chang
 
 import csv
 import io
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from unigeoseg.train.lessons import Lessons
 from unigeoseg.train.loop import Trainer, ahead
 from unigeoseg.train.recipes import TrainConfig
 from unigeoseg.train.run import validation
+from unigeoseg.train.settings import plain
 
 BASELINE = "full"
 ROWS = (BASELINE, *"no-tate no-lkm neither all-referring all-reasoning even no-maps".split())
@@ -131,7 +131,7 @@ class Study:
         """Say what the results are made of, or check that it is the same."""
         place = self.output / MADE_OF
         data = key_of([Dataset.open(path) for path in self.data])
-        said = json.loads(json.dumps({"data": data, "recipe": asdict(self.recipe)}, default=_named))
+        said = {"data": data, "recipe": plain(self.recipe)}
         if not place.exists():
             write_json(place, said)
             return
@@ -211,13 +211,6 @@ def _check(recipe: TrainConfig, rows: Sequence[str], seeds: int, workers: int) -
         raise OptionError(f"seeds and workers must be >= 1, got {seeds} and {workers}")
     if recipe.validation_batches < 1:
         raise OptionError("validation_batches is 0, so nothing would be scored; set 1 or more")
-
-
-def _named(part: object) -> object:
-    """A function of a recipe as JSON: its name, and what it is given."""
-    if isinstance(part, partial):
-        return [_named(part.func), part.args, part.keywords]
-    return getattr(part, "__qualname__", None) or str(part)
 
 
 def read_results(path: Path) -> list[Score]:

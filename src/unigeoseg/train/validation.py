@@ -5,7 +5,8 @@ scenes as a user's model sees them.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -35,27 +36,41 @@ class Validation:
     def __call__(self, network: UniGeoSegNetwork) -> dict[str, float]:
         """Mean IoU of each task, of the tasks as "mean", and of each family as "family/box" ...
 
-        The network's mode is kept.
+        It runs where the network is; the mode of each of its parts is kept.
         """
-        was_training = network.training
-        network.eval()
+        device = next(network.parameters()).device
         tasks: defaultdict[str, list[float]] = defaultdict(list)
         families: defaultdict[str, list[float]] = defaultdict(list)
-        for step in self._steps:
-            batch = self._maker.batch(step)
-            image = network.encode(batch.pixel_values)
-            output = network.decode(image, batch.prompts)
-            which = meaning_one(batch.prompts, output)
-            choices = choose(network, image, batch.prompts, output, which)
-            logits = with_choices(output.logits, choices)
-            found = iou(logits, batch.truth, batch.valid).tolist()
-            asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
-            for task, family, score in asked:
-                tasks[_TASKS[task]].append(score)
-                families[f"family/{family}"].append(score)
-        network.train(was_training)
+        with _as_in_use(network):
+            for step in self._steps:
+                batch = self._maker.batch(step).to(device)
+                image = network.encode(batch.pixel_values)
+                output = network.decode(image, batch.prompts)
+                which = meaning_one(batch.prompts, output)
+                choices = choose(network, image, batch.prompts, output, which)
+                logits = with_choices(output.logits, choices)
+                found = iou(logits, batch.truth, batch.valid).tolist()
+                asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
+                for task, family, score in asked:
+                    tasks[_TASKS[task]].append(score)
+                    families[f"family/{family}"].append(score)
         means = _means(tasks)
         return means | {"mean": sum(means.values()) / len(means)} | _means(families)
+
+
+@contextmanager
+def _as_in_use(network: UniGeoSegNetwork) -> Iterator[None]:
+    """Evaluation mode for a while; afterwards each part has its own mode again.
+
+    `network.train()` would wake parts that a training has frozen.
+    """
+    modes = [(part, part.training) for part in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def _means(scores: Mapping[str, list[float]]) -> dict[str, float]:
