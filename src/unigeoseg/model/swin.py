@@ -22,37 +22,43 @@ _BLOCKED = -100.0  # added to the attention between regions that the cyclic shif
 class WindowAttention(nn.Module):
     """Self-attention inside windows, with a learned bias per relative position."""
 
-    def __init__(self, width: int, heads: int, side: int) -> None:
-        """Attend over `width` channels in windows of `side` x `side`."""
+    def __init__(self, width: int, heads: int, side: int, shift: int) -> None:
+        """Attend over `width` channels in windows of `side` x `side`, moved by `shift` places."""
         super().__init__()
-        self.heads, self.side = heads, side
+        self.heads, self.side, self.shift = heads, side, shift
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.bias_table = nn.Parameter(torch.zeros((2 * side - 1) ** 2, heads))
         nn.init.trunc_normal_(self.bias_table, std=0.02)
 
-    def forward(self, windows: Tensor, blocked: Tensor | None) -> Tensor:
-        """Mix the places of each window.
-
-        Args:
-            windows: (B * n, N, C) float.
-            blocked: (n, 1, N, N) float to add to the attention, or None where nothing is.
-
-        Returns:
-            (B * n, N, C) float, still to go through `out`: not before what was padded is cut off.
-        """
-        count, places, width = windows.shape
-        query, key, value = (
-            self.qkv(windows).view(count, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        )
-        index = _relative_index(self.side).to(self.bias_table.device)
-        # attention copies a bias that does not lie row by row, for every window
-        bias = self.bias_table[index].permute(2, 0, 1).contiguous().unsqueeze(0)
-        if blocked is not None:
-            images = count // len(blocked)
-            bias = (bias + blocked).expand(images, -1, -1, -1, -1).flatten(0, 1)
+    def forward(self, maps_BhwC: Tensor) -> Tensor:
+        """Mix the places of each window, (B, h, w, C) to (B, h, w, C)."""
+        batch, height, width, channels = maps_BhwC.shape
+        device = maps_BhwC.device
+        taken, back = (each.to(device) for each in _order(height, width, self.side, self.shift))
+        # one place of zeros more, for what windows hold beyond the map
+        places = functional.pad(maps_BhwC.flatten(1, 2), (0, 0, 0, 1))
+        windows = self.qkv(places).index_select(1, taken)
+        query, key, value = windows.view(
+            -1, self.side**2, 3, self.heads, channels // self.heads
+        ).permute(2, 0, 3, 1, 4)
+        bias = self._bias(height, width, batch)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return mixed.transpose(1, 2).reshape(count, places, width)
+        mixed = mixed.transpose(1, 2).reshape(batch, -1, channels).index_select(1, back)
+        out: Tensor = self.out(mixed).view(maps_BhwC.shape)
+        return out
+
+    def _bias(self, height: int, width: int, batch: int) -> Tensor:
+        """What to add to the attention, (1 or B * n, heads, N, N)."""
+        table = self.bias_table
+        index = _relative_index(self.side).to(table.device)
+        # attention copies a bias that does not lie row by row, for every window
+        bias = table[index].permute(2, 0, 1).contiguous().unsqueeze(0)
+        if not self.shift:
+            return bias
+        rows, columns = -(-height // self.side), -(-width // self.side)
+        bias = bias + _shift_mask(rows, columns, self.side, self.shift).to(table)
+        return bias.expand(batch, -1, -1, -1, -1).flatten(0, 1)
 
 
 class SwinBlock(nn.Module):
@@ -61,36 +67,19 @@ class SwinBlock(nn.Module):
     def __init__(self, width: int, heads: int, side: int, *, shift: int, drop: float) -> None:
         """Build a block whose windows are moved by `shift` places, dropped with chance `drop`."""
         super().__init__()
-        self.side, self.shift, self.drop = side, shift, drop
+        self.drop = drop
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = WindowAttention(width, heads, side)
+        self.attention = WindowAttention(width, heads, side, shift)
         self.feed_norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
     def forward(self, maps_BhwC: Tensor) -> Tensor:
         """Map (B, h, w, C) to (B, h, w, C)."""
-        maps_BhwC = maps_BhwC + self._dropped(self._attend(self.attention_norm(maps_BhwC)))
+        mixed = self.attention(self.attention_norm(maps_BhwC))
+        maps_BhwC = maps_BhwC + self._dropped(mixed)
         fed = self.down(functional.gelu(self.up(self.feed_norm(maps_BhwC))))
         out: Tensor = maps_BhwC + self._dropped(fed)
-        return out
-
-    def _attend(self, maps: Tensor) -> Tensor:
-        batch, height, width, channels = maps.shape
-        side, shift = self.side, self.shift
-        maps = functional.pad(maps, (0, 0, 0, -width % side, 0, -height % side))
-        rows, columns = maps.shape[1] // side, maps.shape[2] // side
-        blocked = None
-        if shift:
-            maps = torch.roll(maps, (-shift, -shift), dims=(1, 2))
-            blocked = _shift_mask(rows, columns, side, shift).to(maps)
-        windows = maps.view(batch, rows, side, columns, side, channels).transpose(2, 3)
-        mixed = self.attention(windows.reshape(-1, side * side, channels), blocked)
-        mixed = mixed.view(batch, rows, columns, side, side, channels).transpose(2, 3)
-        maps = mixed.reshape(batch, rows * side, columns * side, channels)
-        if shift:
-            maps = torch.roll(maps, (shift, shift), dims=(1, 2))
-        out: Tensor = self.attention.out(maps[:, :height, :width])
         return out
 
     def _dropped(self, branch: Tensor) -> Tensor:
@@ -170,6 +159,24 @@ def _relative_index(side: int) -> Tensor:
         place = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij"))
         apart = place.flatten(1)[:, :, None] - place.flatten(1)[:, None, :] + side - 1
         return apart[0] * (2 * side - 1) + apart[1]
+
+
+@lru_cache(maxsize=32)
+def _order(height: int, width: int, side: int, shift: int) -> tuple[Tensor, Tensor]:
+    """Places of a map in the order of its windows, after a cyclic shift, and the way back.
+
+    Returns:
+        (n * N,) int64, row by row the place of each window's places, h * w for one beyond the map;
+        and (h * w,) int64, where each place is among them.
+    """
+    with torch.device("cpu"):
+        beyond = height * width
+        place = torch.arange(beyond).view(height, width)
+        place = functional.pad(place, (0, -width % side, 0, -height % side), value=beyond)
+        place = torch.roll(place, (-shift, -shift), dims=(0, 1))
+        rows, columns = place.shape[0] // side, place.shape[1] // side
+        taken = place.view(rows, side, columns, side).transpose(1, 2).flatten()
+        return taken, taken.argsort()[:beyond]
 
 
 @lru_cache(maxsize=32)
