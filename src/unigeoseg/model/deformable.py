@@ -71,14 +71,9 @@ class Grid:
 
     def table(self, places_BNC: Tensor) -> Tensor:
         """Places (B, N, C) with the borders between them, (B, rows, C)."""
-        sizes = [height * width for height, width in self.shapes]
-        levels = torch.split(places_BNC, sizes, dim=1)
-        border = 0, 0, 1, _BORDER - 1, 1, _BORDER - 1
-        bordered = [
-            functional.pad(level.view(len(level), *shape, -1), border)
-            for level, shape in zip(levels, self.shapes, strict=True)
-        ]
-        return torch.cat([level.flatten(1, 2) for level in bordered], dim=1)
+        border = 1, _BORDER - 1, 1, _BORDER - 1
+        bordered = [functional.pad(level, border) for level in _levels(places_BNC, self.shapes)]
+        return torch.cat([_flat(level) for level in bordered], dim=1)
 
     def corners(self, offset: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """The four places round each point that is looked at, and what each counts.
@@ -241,13 +236,12 @@ def _flat(maps: Tensor) -> Tensor:
 
 
 def _levels(places: Tensor, shapes: Shapes) -> list[Tensor]:
-    """The maps (B, C, h, w) that places (B, N, C) of all levels are made of."""
-    maps, start = [], 0
-    for height, width in shapes:
-        part = places[:, start : start + height * width].transpose(1, 2)
-        maps.append(part.reshape(len(part), -1, height, width))
-        start += height * width
-    return maps
+    """The maps (B, C, h, w), laid out channels last, of places (B, N, C) of all levels."""
+    parts = torch.split(places, [height * width for height, width in shapes], dim=1)
+    return [
+        part.view(len(part), *shape, -1).permute(0, 3, 1, 2)
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
 
 
 def _centres(shapes: Shapes) -> Tensor:
