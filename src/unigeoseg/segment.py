@@ -96,6 +96,9 @@ class Segmenter:
     ) -> "Segmenter":
         """Load "nano", "base" once it was pulled, a model directory, or "owner/name" on the hub.
 
+        Its network is made fast for inference and can be neither trained nor saved; what
+        `unigeoseg.model.checkpoint.load` gives can.
+
         Args:
             name: Which model.
             dtype: What the network computes in; without it float32, or bfloat16 for large
