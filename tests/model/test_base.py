@@ -19,7 +19,7 @@ from unigeoseg.model import checkpoint
 from unigeoseg.model.chat import IGNORED, ChatProcessor
 from unigeoseg.model.config import Mask2FormerConfig, MemoryConfig, SegTokenConfig
 from unigeoseg.model.connector import CompressionConnector
-from unigeoseg.model.deformable import DeformableAttention, Grid, sine_positions
+from unigeoseg.model.deformable import DeformableAttention, LookTable, sine_positions
 from unigeoseg.model.mask2former import Mask2FormerDecoder
 from unigeoseg.model.memory import PooledKnowledgeMemory
 from unigeoseg.model.network import UniGeoSegNetwork
@@ -45,8 +45,8 @@ def bilinear(maps, x, y):
     return value
 
 
-def grid_of(attention: DeformableAttention) -> Grid:
-    return Grid.of(SHAPES, attention.points, torch.device("cpu"))
+def table_of(attention: DeformableAttention) -> LookTable:
+    return LookTable.of(SHAPES, attention.points, torch.device("cpu"))
 
 
 def test_deformable_attention_is_the_naive_loop():
@@ -82,14 +82,14 @@ def test_deformable_attention_is_the_naive_loop():
                     seen = share * bilinear(maps, x, y)
                     expected[image, query, 4 * head : 4 * head + 4] += seen
         expected = attention.out(expected)
-        found = attention(queries, places, grid_of(attention))
+        found = attention(queries, places, table_of(attention))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_deformable_attention_in_half_precision():
     attention = DeformableAttention(Mask2FormerConfig(width=8, heads=2)).bfloat16()
     places = torch.randn(1, 126, 8, dtype=torch.bfloat16)
-    found = attention(places, places, grid_of(attention))
+    found = attention(places, places, table_of(attention))
     assert found.dtype == torch.bfloat16
     assert found.shape == (1, 126, 8)
 
@@ -98,7 +98,7 @@ def test_deformable_attention_hides_no_nan():
     attention = DeformableAttention(Mask2FormerConfig(width=8, heads=2))
     places = torch.randn(1, 126, 8)
     places[0, 3] = torch.nan
-    found = attention(places, torch.zeros_like(places), grid_of(attention))
+    found = attention(places, torch.zeros_like(places), table_of(attention))
     assert found[0, 3].isnan().all()
     assert found.isfinite().all(dim=-1).sum() == 125
 

@@ -8,6 +8,7 @@ Source: Zhu et al., Deformable DETR (arXiv 2010.04159); Cheng et al., Mask2Forme
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ Shapes = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class LookTable:
     """The places of all levels, as rows of one table, and where each looks if it is not moved.
 
     In the table each level has a border of zeros, one place before and two behind: what is looked
@@ -48,12 +49,12 @@ class Grid:
     shapes: Shapes
 
     @classmethod
-    def of(cls, shapes: Shapes, points: int, device: torch.device) -> "Grid":
-        """The grid of levels of `shapes`, at each of which a place looks at `points` points."""
-        centre, start, before = _centres(shapes), [], 0
-        for height, width in shapes:
-            start.append(before + width + _BORDER + 1)
-            before += (height + _BORDER) * (width + _BORDER)
+    def of(cls, shapes: Shapes, points: int, device: torch.device) -> "LookTable":
+        """The table of levels of `shapes`, at each of which a place looks at `points` points."""
+        centre, before = _centres(shapes), accumulate([0, *_rows(shapes)[:-1]])
+        start = [
+            rows + width + _BORDER + 1 for rows, (_, width) in zip(before, shapes, strict=True)
+        ]
         height_L, width_L, start_L = (
             torch.tensor(numbers, dtype=torch.float32, device=device).repeat_interleave(points)
             for numbers in (*zip(*shapes, strict=True), start)
@@ -69,7 +70,7 @@ class Grid:
             shapes=shapes,
         )
 
-    def table(self, places_BNC: Tensor) -> Tensor:
+    def fill(self, places_BNC: Tensor) -> Tensor:
         """Places (B, N, C) with the borders between them, (B, rows, C)."""
         border = 1, _BORDER - 1, 1, _BORDER - 1
         bordered = [functional.pad(level, border) for level in _levels(places_BNC, self.shapes)]
@@ -98,14 +99,10 @@ class Grid:
         first = (torch.addcmul(left, top, self.stride) + self.start).nan_to_num().int()
         head = torch.arange(heads, dtype=torch.int32, device=first.device)[:, None]
         image = torch.arange(batch, dtype=torch.int32, device=first.device).view(-1, 1, 1, 1)
-        first = (first + image * self._rows()) * heads + head
+        first = (first + image * sum(_rows(self.shapes))) * heads + head
         below = first + self.stride.int() * heads
         rows = [first, first + heads, below, below + heads]
         return torch.cat(rows, dim=-1).flatten(0, 2), torch.cat(shares, dim=-1).flatten(0, 2)
-
-    def _rows(self) -> int:
-        """How many the table has for an image."""
-        return sum((height + _BORDER) * (width + _BORDER) for height, width in self.shapes)
 
 
 class DeformableAttention(nn.Module):
@@ -136,13 +133,13 @@ class DeformableAttention(nn.Module):
         nn.init.zeros_(self.weight.weight)
         nn.init.zeros_(self.weight.bias)
 
-    def forward(self, queries_BNC: Tensor, places_BNC: Tensor, grid: "Grid") -> Tensor:
+    def forward(self, queries_BNC: Tensor, places_BNC: Tensor, table: "LookTable") -> Tensor:
         """Look at the levels.
 
         Args:
             queries_BNC: What asks (B, N, C).
             places_BNC: What is looked at (B, N, C), level after level, row by row.
-            grid: Where the places lie.
+            table: Of all levels.
 
         Returns:
             (B, N, C).
@@ -152,8 +149,8 @@ class DeformableAttention(nn.Module):
         known = torch.promote_types(queries_BNC.dtype, torch.float32)
         offset = self.offset(queries_BNC).to(known).view(batch, count, self.heads, -1, 2)
         weight = self.weight(queries_BNC).view(*offset.shape[:-1]).softmax(dim=-1).to(known)
-        rows, shares = grid.corners(offset, weight)
-        values = grid.table(self.value(places_BNC).to(known)).view(-1, width // self.heads)
+        rows, shares = table.corners(offset, weight)
+        values = table.fill(self.value(places_BNC).to(known)).view(-1, width // self.heads)
         looked = functional.embedding_bag(rows, values, mode="sum", per_sample_weights=shares)
         out: Tensor = self.out(looked.view(batch, count, width).to(queries_BNC.dtype))
         return out
@@ -171,9 +168,9 @@ class DeformableLayer(nn.Module):
         self.down = nn.Linear(config.pixel_feed_forward, config.width)
         self.output_norm = nn.LayerNorm(config.width)
 
-    def forward(self, places_BNC: Tensor, positions_1NC: Tensor, grid: "Grid") -> Tensor:
+    def forward(self, places_BNC: Tensor, positions_1NC: Tensor, table: "LookTable") -> Tensor:
         """Refine places (B, N, C); see `DeformableAttention.forward`."""
-        looked = self.attention(places_BNC + positions_1NC, places_BNC, grid)
+        looked = self.attention(places_BNC + positions_1NC, places_BNC, table)
         places_BNC = self.attention_norm(places_BNC + looked)
         fed = self.down(functional.relu(self.up(places_BNC), inplace=True))
         out: Tensor = self.output_norm(places_BNC + fed)
@@ -221,13 +218,18 @@ class DeformablePixelDecoder(nn.Module):
             ],
             dim=1,
         )
-        grid = Grid.of(shapes, self.points, places.device)
+        table = LookTable.of(shapes, self.points, places.device)
         for layer in self.layers:
-            places = layer(places, positions, grid)
+            places = layer(places, positions, table)
         refined = _levels(places, shapes)
         lateral = self.lateral(pyramid[0])
         fine = self.mask(self.smooth(lateral + upsample(refined[-1], lateral)))
         return (fine, *refined)
+
+
+def _rows(shapes: Shapes) -> list[int]:
+    """How many rows the table has for each level of an image."""
+    return [(height + _BORDER) * (width + _BORDER) for height, width in shapes]
 
 
 def _flat(maps: Tensor) -> Tensor:

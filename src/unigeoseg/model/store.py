@@ -5,6 +5,7 @@ Models of the hub are kept below HF_HOME, converted, as `unigeoseg/<owner>--<nam
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -110,7 +111,7 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     hub.check_space(target, size, f"the model made of {repo_id}")
     hub.steps.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
     make = _copy if ours else released.convert
-    _install(target, _place(repo_id), lambda target: make(source, target))
+    _install(target, _place(repo_id), partial(make, source))
     return target
 
 

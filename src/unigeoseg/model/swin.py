@@ -174,9 +174,15 @@ def _order(height: int, width: int, side: int, shift: int) -> tuple[Tensor, Tens
         place = torch.arange(beyond).view(height, width)
         place = functional.pad(place, (0, -width % side, 0, -height % side), value=beyond)
         place = torch.roll(place, (-shift, -shift), dims=(0, 1))
-        rows, columns = place.shape[0] // side, place.shape[1] // side
-        taken = place.view(rows, side, columns, side).transpose(1, 2).flatten()
+        taken = _windows(place, side).flatten()
         return taken, taken.argsort()[:beyond]
+
+
+def _windows(places: Tensor, side: int) -> Tensor:
+    """The windows of what is given place by place (h, w), multiples of `side`: (n, N)."""
+    height, width = places.shape
+    split = places.view(height // side, side, width // side, side)
+    return split.transpose(1, 2).reshape(-1, side * side)
 
 
 @lru_cache(maxsize=32)
@@ -189,7 +195,7 @@ def _shift_mask(rows: int, columns: int, side: int, shift: int) -> Tensor:
     with torch.device("cpu"):
         region_y, region_x = (_regions(count * side, side, shift) for count in (rows, columns))
         region = region_y[:, None] * 3 + region_x[None, :]
-        windows = region.view(rows, side, columns, side).transpose(1, 2).reshape(-1, side * side)
+        windows = _windows(region, side)
         apart = windows[:, None, :, None] != windows[:, None, None, :]
         return apart.float() * _BLOCKED
 
