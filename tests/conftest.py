@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-import torch
-
 import builds
+import pytest
 import scenes
+import torch
 from hub_server import Hub, serving
-from unigeoseg.data.dataset import Dataset
+
+from unigeoseg.data.store.dataset import Dataset
 
 # The networks here are tiny: threads would only wait for each other.
 torch.set_num_threads(1)

@@ -1,21 +1,40 @@
-"""The architecture, as a test: who may import whom, public names, cost of the import."""
+"""The architecture, as a test: who may import whom, sizes of rooms, public names, import cost."""
 
 import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from places import TESTS
 
 import unigeoseg
 
 ROOT = Path(unigeoseg.__file__).parent
 LAYERS = (
-    *("errors hub geo prompt sample data model views choice segmentation stream".split()),
-    *("segment survey batch bench train cli".split()),
+    ("errors",),
+    ("runtime",),
+    ("geo",),
+    ("prompt",),
+    ("sample",),
+    ("report",),
+    ("data", "model"),
+    ("predict",),
+    ("evaluate", "train"),
+    ("profiling", "parity"),
+    ("cli",),
 )
+"""Rooms of one layer do not know each other; each may import what stands before it."""
+DATA = (
+    *("ledger taxonomy sources patches programs candidates instructions vlm".split()),
+    *("store build inspect exchange".split()),
+)
+"""Rooms of the data engine in the order in which they may import each other."""
+FILES_OF_A_FOLDER = 16
 PUBLIC = {
     "Box",
     "Grid",
@@ -30,8 +49,21 @@ PUBLIC = {
 }
 
 
+def module_name(path: Path) -> str:
+    """The dotted name of a module, without the package's; a package by its own name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def files() -> list[Path]:
+    return [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+MODULES = {module_name(path): path for path in files()}
+
+
 def imported(path: Path) -> Iterator[str]:
-    """Absolute names of the modules that a file imports, anywhere in it."""
+    """Absolute names that a file imports, anywhere in it: in functions and for types, too."""
     package = ["unigeoseg", *path.relative_to(ROOT).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -39,62 +71,111 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*above, *(node.module or "").split(".")]).strip(".")
-            # "from unigeoseg import x" may import a layer by its name.
-            yield from (
-                (f"{module}.{alias.name}" for alias in node.names)
-                if module == "unigeoseg"
-                else [module]
-            )
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def layer_of(path: Path) -> str:
-    return path.relative_to(ROOT).with_suffix("").parts[0]
+def own_imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports, by their names without the package's."""
+    found = set()
+    for name in imported(path):
+        package, _, module = name.partition(".")
+        if package == "unigeoseg":
+            found.add(module if module in MODULES else module.rpartition(".")[0])
+    return found & MODULES.keys()
 
 
-def files() -> list[Path]:
-    return [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+IMPORTS = {name: own_imports(path) for name, path in MODULES.items()}
 
 
-def package_imports() -> set[tuple[str, str]]:
-    """Pairs of layers, importer before imported."""
+def room_of(module: str) -> str:
+    return module.split(".")[0]
+
+
+def libraries(room: str) -> set[str]:
     return {
-        (layer_of(path), name.split(".")[1])
-        for path in files()
+        name.split(".")[0]
+        for module, path in MODULES.items()
+        if room_of(module) == room
         for name in imported(path)
-        if name.startswith("unigeoseg.")
-    }
-
-
-def libraries(layer: str) -> set[str]:
-    return {
-        name.split(".")[0] for path in files() if layer_of(path) == layer for name in imported(path)
     }
 
 
 def test_every_module_belongs_to_a_layer():
-    assert {layer_of(path) for path in files()} <= set(LAYERS) | {"__main__"}
+    assert set(map(room_of, MODULES)) == {room for layer in LAYERS for room in layer}
 
 
-def test_imports_point_left():
-    order = {layer: at for at, layer in enumerate(LAYERS)} | {"__main__": len(LAYERS)}
-    upward = sorted(
-        (importer, name)
-        for importer, name in package_imports()
-        if name in order and order[name] > order[importer]
-    )
+def test_imports_point_down():
+    height = {room: at for at, layer in enumerate(LAYERS) for room in layer}
+    upward = [
+        (importer, module)
+        for importer, modules in IMPORTS.items()
+        for module in modules
+        if room_of(importer) != room_of(module)
+        and height[room_of(importer)] <= height[room_of(module)]
+    ]
     assert not upward
 
 
-def test_data_and_model_do_not_know_each_other():
-    assert not {("data", "model"), ("model", "data")} & package_imports()
+def test_rooms_of_the_data_engine_import_in_their_order():
+    height = {room: at for at, room in enumerate(DATA)}
+    upward = [
+        (importer, module)
+        for importer, modules in IMPORTS.items()
+        for module in modules
+        if importer.startswith("data.")
+        and module.startswith("data.")
+        and height[importer.split(".")[1]] < height[module.split(".")[1]]
+    ]
+    assert not upward
 
 
-def test_each_layer_keeps_to_its_libraries():
-    assert not {"torch", "numpy", "rasterio"} & libraries("hub")
+def test_no_module_imports_itself_through_others():
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_no_two_folders_import_each_other():
+    folders = {module: module.rpartition(".")[0] for module in MODULES}
+    pairs = {
+        (folders[importer], folders[module])
+        for importer, modules in IMPORTS.items()
+        for module in modules
+        if not ROOT.joinpath(*module.split(".")).is_dir()
+    }
+    # a folder's own modules and those of folders inside it are told apart by the circle test
+    mutual = {
+        pair for pair in pairs if pair[::-1] in pairs and not pair[0].startswith((pair[1], "."))
+    }
+    assert not {pair for pair in mutual if not pair[1].startswith(pair[0])}
+
+
+def test_each_room_keeps_to_its_libraries():
+    assert not {"torch", "numpy", "rasterio"} & libraries("runtime")
     assert "torch" not in libraries("geo")
     assert "torch" not in libraries("data")
-    assert "torch" not in libraries("stream")
+    assert "torch" not in libraries("report")
     assert "rasterio" not in libraries("model")
+
+
+@pytest.mark.parametrize("root", [ROOT, TESTS], ids=["package", "tests"])
+def test_folders_are_small(root):
+    counts = Counter(path.parent for path in root.rglob("*.py"))
+    assert not {path: count for path, count in counts.items() if count > FILES_OF_A_FOLDER}
+
+
+def test_tests_mirror_the_package():
+    """`tests/a/test_b.py`, or `test_b_topic.py`, tests `unigeoseg/a/b.py` or the package `a/b`."""
+    strays = []
+    for path in TESTS.rglob("test_*.py"):
+        folder = ROOT / path.parent.relative_to(TESTS)
+        words = path.stem.removeprefix("test_").split("_")
+        names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+        known = any((folder / f"{name}.py").exists() or (folder / name).is_dir() for name in names)
+        if not known and path.parent.name != "end_to_end" and path.name != "test_layers.py":
+            strays.append(path.relative_to(TESTS).as_posix())
+    assert not strays
 
 
 def test_public_names():
@@ -117,6 +198,14 @@ def test_import_is_light():
         f"unigeoseg.Prompt, unigeoseg.Sample; assert not {prompt}, {prompt}"
     )
     _run(code)
+
+
+def test_a_dataset_is_read_without_the_builder():
+    _run(
+        "import sys, unigeoseg.data.store.dataset;"
+        "built = [m for m in sys.modules if m.startswith('unigeoseg.data.build')];"
+        "assert not built, built"
+    )
 
 
 def test_loading_nano_imports_no_compiler():

@@ -1,8 +1,8 @@
 import pytest
+import scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
-import scenes
 from unigeoseg.errors import (
     EmptyInstructionError,
     NoGeoreferenceError,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from unigeoseg.errors import DataError, PromptError
-from unigeoseg.geo.mask import encode
+from unigeoseg.geo.masks import encode
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.sample import Sample
 

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from unigeoseg.data.merge import choose
-from unigeoseg.data.parquet import Row, TableWriter
-from unigeoseg.data.plan import Options
-from unigeoseg.data.rows import IMAGES, TRIPLETS
-from unigeoseg.data.unit import IMAGE_GROUP, TRIPLET_GROUP
+from unigeoseg.data.build.merge import choose
+from unigeoseg.data.build.plan import Options
+from unigeoseg.data.store.parquet import Row, TableWriter
+from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLET_GROUP, TRIPLETS
 
 _PER_IMAGE = 8
 

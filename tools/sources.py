@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unigeoseg.data.catalog import as_markdown
+from unigeoseg.data.sources.catalog import as_markdown
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "sources.md"
 MARK = "<!-- written by tools/sources.py from the catalogue -->\n"

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from unigeoseg.errors import UniGeoSegError
     from unigeoseg.geo.grid import Grid
     from unigeoseg.geo.raster import Raster
+    from unigeoseg.predict.segmenter import Segmenter
     from unigeoseg.prompt import Box, Point, Prompt, Task
     from unigeoseg.sample import Sample
-    from unigeoseg.segment import Segmenter
 
 __version__ = "0.1.0"
 
@@ -37,7 +37,7 @@ _HOME = {
     "Prompt": "unigeoseg.prompt",
     "Raster": "unigeoseg.geo.raster",
     "Sample": "unigeoseg.sample",
-    "Segmenter": "unigeoseg.segment",
+    "Segmenter": "unigeoseg.predict.segmenter",
     "Task": "unigeoseg.prompt",
     "UniGeoSegError": "unigeoseg.errors",
 }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.errors import DataError
-from unigeoseg.geo.mask import Rle, decode
+from unigeoseg.geo.masks import Rle, decode
 from unigeoseg.prompt import Box, Point, Prompt, Task
 
 Split = Literal["train", "val", "test"]

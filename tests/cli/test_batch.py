@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import scenes
 from networks import save_tiny
-from unigeoseg.batch import MANIFEST
+
 from unigeoseg.cli import main
+from unigeoseg.predict.batch import MANIFEST
 
 
 def batch(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

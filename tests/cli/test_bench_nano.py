@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-
 from command_line import typed
 from networks import save_tiny
-from unigeoseg.model import checkpoint
+
 from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.model.io import checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,15 @@ import json
 import sys
 from pathlib import Path
 
+import builds
 import cv2
 import numpy as np
 import pytest
-
-import builds
 from talker import Asked, Say, completion, talking
-from unigeoseg.bench.predictors import predictor
+
 from unigeoseg.cli import main
-from unigeoseg.data.dataset import Dataset
+from unigeoseg.data.store.dataset import Dataset
+from unigeoseg.evaluate.systems.predictors import predictor
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

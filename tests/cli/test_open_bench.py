@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 import builds
+import pytest
 from command_line import typed
-from unigeoseg.bench.open_index import read_index
-from unigeoseg.bench.review.verdicts import Verdict, Verdicts
+
+from unigeoseg.evaluate.open_bench.index import read_index
+from unigeoseg.evaluate.open_bench.review.verdicts import Verdict, Verdicts
 
 
 @pytest.mark.slow

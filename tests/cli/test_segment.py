@@ -9,11 +9,11 @@ import pyogrio
 import pytest
 import rasterio
 import rasterio.shutil
-from rasterio.crs import CRS
-
 import scenes
 from networks import save_tiny
 from range_server import serving
+from rasterio.crs import CRS
+
 from unigeoseg.cli import main
 
 

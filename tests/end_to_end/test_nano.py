@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from unigeoseg.model.store import weights_directory
+from unigeoseg.model.io.store import weights_directory
+from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.prompt import Box, Point
-from unigeoseg.segment import Segmenter
 
 
 @pytest.fixture(scope="module")

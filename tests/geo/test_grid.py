@@ -2,13 +2,13 @@ import math
 import pickle
 
 import pytest
+import scenes
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-import scenes
 from unigeoseg.errors import (
     EmptyRasterError,
     GridMismatchError,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+import scenes
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-import scenes
 from unigeoseg.errors import (
     BandsError,
     EmptyRasterError,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import scenes
 from range_server import serving
+
 from unigeoseg.errors import (
     BandsError,
     GridMismatchError,

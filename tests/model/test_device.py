@@ -2,18 +2,18 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-import torch
-
 import tiny_base
+import torch
 from networks import save_tiny, tiny_config
+from places import TESTS
+
 from unigeoseg.errors import OptionError
 from unigeoseg.model.device import VARIABLE, device_of, suited_dtype
-from unigeoseg.segment import Segmenter
+from unigeoseg.predict.segmenter import Segmenter
 
-CHECKS = Path(__file__).with_name("on_a_device.py")
+CHECKS = TESTS / "support" / "models" / "on_a_device.py"
 
 
 def test_the_cpu_unless_something_else_is_asked_for(monkeypatch):

@@ -4,17 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from networks import save_tiny, tiny_config, tiny_processor
+
 from unigeoseg.cli import main
 from unigeoseg.errors import OptionError
-from unigeoseg.model import checkpoint
 from unigeoseg.model.config import ModelConfig
+from unigeoseg.model.io import checkpoint
+from unigeoseg.model.io.store import weights_directory
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.model.store import weights_directory
-from unigeoseg.train.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.recipes import RECIPES, nano, smoke
 from unigeoseg.train.run import check_start, run, run_in_processes
+from unigeoseg.train.study.ablations import ABLATIONS, recipe_of
 
 NOTHING = Path("no-such-data")
 

@@ -54,10 +54,10 @@ def batch(
     workers: Annotated[int, typer.Option(min=1, help="Of the engine ray.")] = 2,
 ) -> None:
     """Segment many scenes by text; start it again and it goes on where it stopped."""
-    from unigeoseg.batch import FAILED, OFF, Batch, here, on_ray, run, scenes_of
     from unigeoseg.geo.grid import Grid
     from unigeoseg.geo.stretch import Stretch
-    from unigeoseg.stream.outputs import OutputConfig
+    from unigeoseg.predict.batch import FAILED, OFF, Batch, here, on_ray, run, scenes_of
+    from unigeoseg.predict.outputs import OutputConfig
 
     asked = Asked(text=text, classes=classes, task=task)
     config = OutputConfig(
@@ -98,7 +98,7 @@ def batch(
 
 def _suffixes(names: list[str]) -> list[str]:
     """Suffixes with their dot, each once."""
-    from unigeoseg.geo.files import MASK_SUFFIXES, VECTOR_SUFFIXES
+    from unigeoseg.geo.formats import MASK_SUFFIXES, VECTOR_SUFFIXES
 
     found = [name if name.startswith(".") else f".{name}" for name in names]
     known = MASK_SUFFIXES + VECTOR_SUFFIXES

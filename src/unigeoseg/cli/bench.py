@@ -18,7 +18,7 @@ from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
-    from unigeoseg.segment import Segmenter
+    from unigeoseg.predict.segmenter import Segmenter
 
 
 class Dtype(StrEnum):
@@ -56,12 +56,12 @@ def nano(
     ] = None,
 ) -> None:
     """Rebuild a model's test table from its weights; exit code 1 if answers are missing."""
-    from unigeoseg.bench.document import markdown
-    from unigeoseg.bench.held_out import held_out
-    from unigeoseg.bench.held_out_tables import ANSWERS, measure, sections, write
-    from unigeoseg.bench.pictures import draw_pictures
-    from unigeoseg.bench.predictions import PredictionFile
-    from unigeoseg.data.files import whole_directory
+    from unigeoseg.evaluate.predictions import PredictionFile
+    from unigeoseg.evaluate.reports.held_out_tables import ANSWERS, measure, sections, write
+    from unigeoseg.evaluate.reports.pictures import draw_pictures
+    from unigeoseg.evaluate.suites.held_out import held_out
+    from unigeoseg.report.document import markdown
+    from unigeoseg.runtime.atomic import whole_directory
 
     layout = held_out(data, split, images)
     temporary = whole_directory(output) if output else tempfile.TemporaryDirectory()
@@ -92,11 +92,11 @@ def pictures(
     rows: Annotated[int, typer.Option(min=1, help="How many good and how many bad ones.")] = 4,
 ) -> None:
     """Draw answers of `bench nano` by chance, good beside bad; exit code 1 if some are missing."""
-    from unigeoseg.bench.held_out import held_out
-    from unigeoseg.bench.pictures import draw_pictures
-    from unigeoseg.bench.predictions import PredictionFile
-    from unigeoseg.bench.score import score
-    from unigeoseg.bench.tables import problem_lines
+    from unigeoseg.evaluate.predictions import PredictionFile
+    from unigeoseg.evaluate.reports.pictures import draw_pictures
+    from unigeoseg.evaluate.reports.tables import problem_lines
+    from unigeoseg.evaluate.score import score
+    from unigeoseg.evaluate.suites.held_out import held_out
 
     layout, answers = held_out(data, split, images), PredictionFile.open(predictions)
     outcome = score(layout, answers)
@@ -119,12 +119,12 @@ def calibrate(
     images: Images = None,
 ) -> None:
     """Fit a model's confidence to the IoU of its masks, and write the model with it."""
-    from unigeoseg.bench.confidence import calibrate as fitted
-    from unigeoseg.bench.confidence import table
-    from unigeoseg.bench.document import table_markdown
-    from unigeoseg.bench.held_out import held_out
-    from unigeoseg.bench.tables import problem_lines
-    from unigeoseg.data.files import whole_directory
+    from unigeoseg.evaluate.confidence import calibrate as fitted
+    from unigeoseg.evaluate.confidence import table
+    from unigeoseg.evaluate.reports.tables import problem_lines
+    from unigeoseg.evaluate.suites.held_out import held_out
+    from unigeoseg.report.document import table_markdown
+    from unigeoseg.runtime.atomic import whole_directory
 
     layout = held_out(data, split, images)
     with whole_directory(output) as place, progress("samples") as bar:
@@ -160,8 +160,8 @@ def speed(
     """Time one tile by text, and further prompts on the same tile, stage by stage."""
     import torch
 
-    from unigeoseg.bench.speed import random_base, table, time_tile
-    from unigeoseg.segment import Segmenter
+    from unigeoseg.predict.segmenter import Segmenter
+    from unigeoseg.profiling.tile import random_base, table, time_tile
 
     if released and model != "base":
         raise OptionError("--released compares Base alone; give --model base as well")
@@ -183,7 +183,7 @@ def speed(
 
 
 def _beside_released(loaded: "Segmenter", rounds: int) -> None:
-    from unigeoseg.bench.speed import time_beside_released
+    from unigeoseg.profiling.tile import time_beside_released
 
     turns = time_beside_released(loaded, rounds=rounds)
     for ours, theirs in turns:
@@ -202,20 +202,20 @@ def scene(
     as_json: Annotated[bool, typer.Option("--json", help="Print numbers alone.")] = False,
 ) -> None:
     """Time a whole scene by text, stage by stage, with its peak memory."""
-    from unigeoseg.bench import scene as bench
-    from unigeoseg.segment import Segmenter
+    from unigeoseg.predict.segmenter import Segmenter
+    from unigeoseg.profiling import scene
 
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
             path = Path(folder) / "scene.tif"
-            bench.synthetic(path, mpx)
+            scene.synthetic(path, mpx)
         segmenter = Segmenter.from_pretrained(model)
         with progress("tiles") as bar:
-            timing = bench.time_scene(segmenter, path, text, counter(bar))
+            timing = scene.time_scene(segmenter, path, text, counter(bar))
     if as_json:
-        typer.echo(bench.as_json(timing))
+        typer.echo(scene.as_json(timing))
     else:
-        typer.echo(bench.table(timing))
+        typer.echo(scene.table(timing))
         typer.echo(f"{timing.megapixels:.0f} Mpx, peak memory {timing.peak_mib:.0f} MiB")
 
 
@@ -232,7 +232,7 @@ def memory(
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
 ) -> None:
     """Peak memory over the size of scenes, each in a process of its own."""
-    from unigeoseg.bench.scene import curve_table, draw_curve, memory_curve
+    from unigeoseg.profiling.scene import curve_table, draw_curve, memory_curve
 
     with tempfile.TemporaryDirectory() as folder:
         sizes = mpx or [10, 100, 1000]
@@ -249,7 +249,7 @@ def curves(
     output: Annotated[Path, typer.Option("-o", "--output", help="The image, a .png.")],
 ) -> None:
     """Draw learning curves: the parts of the loss, and gIoU per task on val views."""
-    from unigeoseg.train.curves import Curves, draw
+    from unigeoseg.train.study.curves import Curves, draw
 
     draw([Curves.of(run) for run in runs], output)
     say(f"wrote {output}")
@@ -264,7 +264,7 @@ def parity(
     ] = None,
 ) -> None:
     """Compare Base with tensors recorded of the released code; exit code 1 above tolerance."""
-    from unigeoseg.bench.parity import parity as compare
+    from unigeoseg.parity.compare import parity as compare
 
     report = compare(goldens, weights)
     typer.echo(report.table())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from unigeoseg.hub import steps
+from unigeoseg.runtime.hub import steps
 
 MODEL_HELP = "nano, base, a model directory, or owner/name on the Hugging Face hub."
 

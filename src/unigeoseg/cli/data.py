@@ -16,7 +16,7 @@ from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
-    from unigeoseg.data.inputs import Place
+    from unigeoseg.data.build.inputs import Place
 
 app = typer.Typer(
     help="Make image-mask-instruction triplets of labelled imagery, and look at them.",
@@ -99,10 +99,10 @@ def build(
     ] = False,
 ) -> None:
     """Build a dataset, or go on where a build was stopped; the bytes are the same."""
-    from unigeoseg.data.loader import Loader
-    from unigeoseg.data.pipeline import build as build_dataset
-    from unigeoseg.data.plan import Options
-    from unigeoseg.data.unit import Job
+    from unigeoseg.data.build.pipeline import build as build_dataset
+    from unigeoseg.data.build.plan import Options
+    from unigeoseg.data.build.tools import Loader
+    from unigeoseg.data.build.unit import Job
 
     began = time.perf_counter()
     options = Options(
@@ -154,7 +154,7 @@ def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer t
 def _masks(name: str, pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - a BoxSegmenter
     import torch
 
-    from unigeoseg.bench.predictors import predictor
+    from unigeoseg.evaluate.systems.predictors import predictor
     from unigeoseg.prompt import Prompt
 
     torch.set_num_threads(1)  # workers share the cores, and sums keep one order
@@ -177,8 +177,8 @@ def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
 
 def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]":
     """Rows, where they are named, and directories of what is on the command line."""
-    from unigeoseg.data.catalog import by_name
-    from unigeoseg.data.folders import sets_in
+    from unigeoseg.data.sources.catalog import by_name
+    from unigeoseg.data.sources.folders import sets_in
 
     found: list[Place] = []
     for text in named or []:
@@ -210,8 +210,8 @@ def sources() -> None:
     """List the sources of the catalogue with their licences, and the readers for own data."""
     from typing import get_args
 
-    from unigeoseg.data.catalog import COLUMNS, table
-    from unigeoseg.data.source import ReaderName
+    from unigeoseg.data.sources.catalog import COLUMNS, table
+    from unigeoseg.data.sources.source import ReaderName
 
     rows = [COLUMNS, *table()]
     widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
@@ -229,14 +229,14 @@ def stats(
     plot: Annotated[Path | None, typer.Option(help="Draw distributions to this PNG.")] = None,
 ) -> None:
     """Count triplets, words, categories and mask sizes per subset."""
-    from unigeoseg.data import stats as counting
-    from unigeoseg.data.dataset import Dataset
+    from unigeoseg.data.inspect import stats
+    from unigeoseg.data.store.dataset import Dataset
 
     opened = Dataset.open(dataset)
     if plot:
-        counting.draw(opened, plot)
+        stats.draw(opened, plot)
         say(f"wrote {plot}")
-    typer.echo(counting.as_text(counting.table(opened)))
+    typer.echo(stats.as_text(stats.table(opened)))
 
 
 @app.command("show")
@@ -252,8 +252,8 @@ def show(
     ] = None,
 ) -> None:
     """Draw random samples: image, outline, instruction, answer."""
-    from unigeoseg.data.dataset import Dataset
-    from unigeoseg.data.show import draw
+    from unigeoseg.data.inspect.show import draw
+    from unigeoseg.data.store.dataset import Dataset
 
     draw(Dataset.open(dataset), output, count=count, seed=seed, families=family or ())
     say(f"wrote {output}")
@@ -262,8 +262,8 @@ def show(
 @app.command("verify")
 def verify(dataset: Built) -> None:
     """Check hashes, ids, licences, splits, masks and programs; exit code 1 if one fails."""
-    from unigeoseg.data.dataset import Dataset
-    from unigeoseg.data.verify import verify as check
+    from unigeoseg.data.inspect.verify import verify as check
+    from unigeoseg.data.store.dataset import Dataset
 
     report = check(Dataset.unchecked(dataset))
     for kind, count in sorted(report.checked.items()):
@@ -283,9 +283,9 @@ def export(
     split: Annotated[Split, typer.Option(help="Split of a benchmark.")] = "test",
 ) -> None:
     """Write a dataset in the layout of a benchmark, of Hugging Face, or of WebDataset."""
-    from unigeoseg.data.benchmark import export_benchmark
-    from unigeoseg.data.dataset import Dataset
-    from unigeoseg.data.export import EXPORTS
+    from unigeoseg.data.exchange.benchmark import export_benchmark
+    from unigeoseg.data.exchange.export import EXPORTS
+    from unigeoseg.data.store.dataset import Dataset
 
     opened = Dataset.open(dataset)
     if layout is Format.BENCHMARK:
@@ -303,7 +303,7 @@ def import_(
     licence: Annotated[str, typer.Option(help="Of its images and masks.")],
 ) -> None:
     """Turn a benchmark in the released layout into a dataset."""
-    from unigeoseg.data.importing import import_benchmark
+    from unigeoseg.data.exchange.importing import import_benchmark
 
     imported = import_benchmark(benchmark, output, licence)
     say(f"{imported.summary['triplets']:,} triplets in {output}")
@@ -319,9 +319,9 @@ def bench(
     stride: Stride = 256,
 ) -> None:
     """Time one process from decoded patches to files, by stage, with the offline judge."""
-    from unigeoseg.data.loader import offline_stages
-    from unigeoseg.data.plan import Options
-    from unigeoseg.data.speed import measure
+    from unigeoseg.data.build.plan import Options
+    from unigeoseg.data.build.tools import offline_stages
+    from unigeoseg.profiling.engine import measure
 
     options = Options(size=size, stride=stride)
     stages = offline_stages(options.seed)

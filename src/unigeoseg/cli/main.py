@@ -13,10 +13,10 @@ import typer
 from unigeoseg.cli import bench, data
 from unigeoseg.cli.batch import batch
 from unigeoseg.cli.console import say, say_steps
-from unigeoseg.cli.process import tune
 from unigeoseg.cli.segment import segment
 from unigeoseg.cli.train import train
 from unigeoseg.errors import UniGeoSegError
+from unigeoseg.runtime.malloc import tune
 
 app = typer.Typer(
     name="unigeoseg",
@@ -51,7 +51,7 @@ def convert(
     target: Annotated[Path, typer.Argument(help="Directory to write.")],
 ) -> None:
     """Turn a released checkpoint into a model directory of ours; every key is accounted for."""
-    from unigeoseg.model.released import convert as convert_released
+    from unigeoseg.model.io.convert import convert as convert_released
 
     report = convert_released(source, target)
     typer.echo(
@@ -73,7 +73,7 @@ def pull(
     ] = None,
 ) -> None:
     """Fetch a published model, verify it and convert it; see docs/base.md."""
-    from unigeoseg.model.store import pull as pull_model
+    from unigeoseg.model.io.store import pull as pull_model
 
     say(f"{name} is in {pull_model(name, output)}")
 
@@ -84,8 +84,8 @@ def doctor() -> None:
     import torch
 
     from unigeoseg.model.device import device_of
-    from unigeoseg.model.store import weights_directory
-    from unigeoseg.segment import Segmenter
+    from unigeoseg.model.io.store import weights_directory
+    from unigeoseg.predict.segmenter import Segmenter
 
     for package in ("unigeoseg", "torch", "rasterio", "numpy", "shapely", "pyogrio"):
         typer.echo(f"{package:12}{metadata.version(package)}")

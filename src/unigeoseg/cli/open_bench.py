@@ -29,10 +29,10 @@ def select(
     total: Annotated[int, typer.Option(min=1, help="How many samples.")] = 1000,
 ) -> None:
     """Choose samples of a dataset, balanced, of images that no training saw."""
-    from unigeoseg.bench.open_index import entries, write_index
-    from unigeoseg.bench.selection import select as choose
-    from unigeoseg.bench.selection import trained_on
-    from unigeoseg.data.dataset import Dataset
+    from unigeoseg.data.store.dataset import Dataset
+    from unigeoseg.evaluate.open_bench.index import entries, write_index
+    from unigeoseg.evaluate.open_bench.selection import select as choose
+    from unigeoseg.evaluate.open_bench.selection import trained_on
 
     opened = Dataset.open(dataset)
     chosen = choose(opened, trained_on(data), total=total)
@@ -50,8 +50,8 @@ def rebuild(
     index: IndexOption = None,
 ) -> None:
     """Cut the images of GeoSeg-Bench-Open again from their sources."""
-    from unigeoseg.bench.open_index import read_index
-    from unigeoseg.bench.open_index import rebuild as build
+    from unigeoseg.evaluate.open_bench.index import read_index
+    from unigeoseg.evaluate.open_bench.index import rebuild as build
 
     with progress("images") as bar:
         dataset = build(read_index(index), data, output, counter(bar))
@@ -68,9 +68,9 @@ def review(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine; 0 any.")] = 8765,
 ) -> None:
     """Serve a page on which one reviewer judges samples by keys; stop it with Ctrl-C."""
-    from unigeoseg.bench.opening import open_suite
-    from unigeoseg.bench.review.server import Review, serve
-    from unigeoseg.bench.review.verdicts import Verdicts
+    from unigeoseg.evaluate.open_bench.review.server import Review, serve
+    from unigeoseg.evaluate.open_bench.review.verdicts import Verdicts
+    from unigeoseg.evaluate.suites.opening import open_suite
 
     pass_ = Review(open_suite(suite, data), Verdicts(verdicts), reviewer)
     with serve(pass_, port, lambda url: say(f"open {url}")) as server:
@@ -86,8 +86,8 @@ def agreement(
     ],
 ) -> None:
     """Say how two reviewers agree: Cohen's kappa, and the reasons for rejections."""
-    from unigeoseg.bench.review.verdicts import Verdicts
-    from unigeoseg.bench.review.verdicts import agreement as agree
+    from unigeoseg.evaluate.open_bench.review.verdicts import Verdicts
+    from unigeoseg.evaluate.open_bench.review.verdicts import agreement as agree
 
     found = agree(Verdicts(verdicts).all())
     one, other = found.reviewers
@@ -108,8 +108,8 @@ def enter(
     """Keep the samples of an index that two reviewers accepted, in the words they agreed on."""
     from dataclasses import replace
 
-    from unigeoseg.bench.open_index import read_index, write_index
-    from unigeoseg.bench.review.verdicts import Verdicts, accepted
+    from unigeoseg.evaluate.open_bench.index import read_index, write_index
+    from unigeoseg.evaluate.open_bench.review.verdicts import Verdicts, accepted
 
     given = Verdicts(verdicts).all()
     kept = (

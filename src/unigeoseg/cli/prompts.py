@@ -10,7 +10,7 @@ from unigeoseg.geo.grid import Grid, parse_crs
 from unigeoseg.prompt import Box, Point, Prompt, Task
 
 if TYPE_CHECKING:
-    from unigeoseg.geo.vector import Value
+    from unigeoseg.geo.vectors.features import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Asked:
         Raises:
             PromptError: If there are other coordinates too, or they cannot be used.
         """
-        from unigeoseg.stream.places import read_places
+        from unigeoseg.predict.prompt_files import read_places
 
         if self.points or self.not_points or self.boxes:
             raise PromptError("both --prompts and coordinates were given: give one of them")

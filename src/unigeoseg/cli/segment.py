@@ -29,11 +29,11 @@ from unigeoseg.errors import OptionError, OutputExistsError
 if TYPE_CHECKING:
     from rasterio.crs import CRS
 
+    from unigeoseg.geo.area import Area
     from unigeoseg.geo.raster import Scene
+    from unigeoseg.predict.outputs import OutputConfig
+    from unigeoseg.predict.segmenter import Segmenter
     from unigeoseg.prompt import Prompt
-    from unigeoseg.segment import Segmenter
-    from unigeoseg.stream.area import Area
-    from unigeoseg.stream.outputs import OutputConfig
 
 
 def segment(
@@ -95,7 +95,7 @@ def segment(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment a scene by text, points or boxes; the results lie where the scene lies."""
-    from unigeoseg.stream.outputs import OutputConfig
+    from unigeoseg.predict.outputs import OutputConfig
 
     began = time.perf_counter()
     job = _Job(
@@ -164,8 +164,8 @@ class _Job:
 
     def run(self, scene: "Scene") -> None:
         """Segment, write and say what was found."""
-        from unigeoseg.segment import Segmenter
-        from unigeoseg.stream.area import Area
+        from unigeoseg.geo.area import Area
+        from unigeoseg.predict.segmenter import Segmenter
 
         prompts = self.asked.prompts(scene.grid)
         area = None if self.aoi is None else Area.from_file(self.aoi, scene.grid)
@@ -182,7 +182,7 @@ class _Job:
         prompts: "Sequence[Prompt]",
         area: "Area | None",
     ) -> None:
-        from unigeoseg.survey import Wish, survey
+        from unigeoseg.predict.scene_to_files import Wish, survey
 
         wish = Wish(
             prompts=prompts,
@@ -197,7 +197,7 @@ class _Job:
             say(f"{each.prompt.text} {each.share:.1%}, confidence {each.confidence:.2f}")
 
     def _look(self, segmenter: "Segmenter", scene: "Scene", prompts: "Sequence[Prompt]") -> None:
-        from unigeoseg.segmentation import write
+        from unigeoseg.predict.result import write
 
         with progress("prompts") as bar, segmenter.open(scene) as session:
             if self.asked.drawn:
@@ -219,7 +219,7 @@ class _Job:
 
 def checked_outputs(scene: str, output: Sequence[Path], *, overwrite: bool) -> list[Path]:
     """The files to write, when all can be and none is the scene."""
-    from unigeoseg.geo.files import check_output
+    from unigeoseg.geo.formats import check_output
 
     if not output:
         raise OptionError("no output was named: give -o mask.tif, -o out.geojson or -o out.gpkg")

@@ -11,9 +11,9 @@ from unigeoseg.cli.console import counter, progress, say
 from unigeoseg.cli.options import Engine
 
 if TYPE_CHECKING:
-    from unigeoseg.bench.metrics import Metric
-    from unigeoseg.bench.predictions import PredictionFile
-    from unigeoseg.bench.score import Outcome
+    from unigeoseg.evaluate.metrics import Metric
+    from unigeoseg.evaluate.predictions import PredictionFile
+    from unigeoseg.evaluate.score import Outcome
 
 SYSTEM_HELP = (
     "nano, base, a model directory, owner/name; fill-box, grab-cut, region-grow; sam:DIR, "
@@ -63,7 +63,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def suites() -> None:
     """List the suites with their protocols."""
-    from unigeoseg.bench.suites import SUITES
+    from unigeoseg.evaluate.suites.catalog import SUITES
 
     for each in SUITES.values():
         typer.echo(f"{each.name:18}{each.title}: {each.protocol}")
@@ -86,9 +86,9 @@ def run(
     ] = False,
 ) -> None:
     """Predict every sample of a suite, or go on where a run was stopped."""
-    from unigeoseg.bench.opening import open_suite
-    from unigeoseg.bench.run import Run
-    from unigeoseg.bench.run import run as run_suite
+    from unigeoseg.evaluate.run import Run
+    from unigeoseg.evaluate.run import run as run_suite
+    from unigeoseg.evaluate.suites.opening import open_suite
 
     layout = open_suite(suite, data)
     about = Run(layout.suite.name, model, answer)
@@ -119,8 +119,8 @@ def score(
     allow_partial: Partial = False,
 ) -> None:
     """Score any system's predictions; exit code 1, and no score, if something is wrong."""
-    from unigeoseg.bench.score import as_json as values
-    from unigeoseg.bench.tables import overall_text, problem_lines
+    from unigeoseg.evaluate.reports.tables import overall_text, problem_lines
+    from unigeoseg.evaluate.score import as_json as values
 
     metrics = _metrics(metric)
     scoring = Scoring(suite, data, mode, family)
@@ -146,10 +146,10 @@ def report(
     allow_partial: Partial = False,
 ) -> None:
     """Write a report: tables beside published ones, bars, calibration, failures, pictures."""
-    from unigeoseg.bench.document import write_report
-    from unigeoseg.bench.report import sections
-    from unigeoseg.bench.run import read_card
-    from unigeoseg.bench.tables import problem_lines
+    from unigeoseg.evaluate.reports.report import sections
+    from unigeoseg.evaluate.reports.tables import problem_lines
+    from unigeoseg.evaluate.run import read_card
+    from unigeoseg.report.document import write_report
 
     scoring = Scoring(suite, data, mode, family)
     outcome = scoring(predictions)
@@ -175,9 +175,9 @@ def compare(
     allow_partial: Partial = False,
 ) -> None:
     """Compare two systems sample by sample, with intervals of their difference."""
-    from unigeoseg.bench import paired
-    from unigeoseg.bench.document import table_markdown
-    from unigeoseg.bench.tables import PARTIAL, problem_lines
+    from unigeoseg.evaluate import paired
+    from unigeoseg.evaluate.reports.tables import PARTIAL, problem_lines
+    from unigeoseg.report.document import table_markdown
 
     metrics = _metrics(metric)
     scoring = Scoring(suite, data, mode, family)
@@ -198,20 +198,20 @@ class Scoring:
         self, suite: str, data: Path | None, mode: ModeName, families: list[str] | None
     ) -> None:
         """Open the suite."""
-        from unigeoseg.bench.opening import open_suite
+        from unigeoseg.evaluate.suites.opening import open_suite
 
         self.layout = open_suite(suite, data)
         self._mode, self._families = mode, families or ()
 
     def file(self, path: Path) -> "PredictionFile":
         """A file of predictions."""
-        from unigeoseg.bench.predictions import PredictionFile
+        from unigeoseg.evaluate.predictions import PredictionFile
 
         return PredictionFile.open(path)
 
     def __call__(self, path: Path) -> "Outcome":
         """Score a file."""
-        from unigeoseg.bench.score import score as score_file
+        from unigeoseg.evaluate.score import score as score_file
 
         with progress("samples") as bar:
             update = counter(bar)
@@ -225,7 +225,7 @@ class Scoring:
 
 
 def _metrics(names: list[str] | None) -> "tuple[Metric, ...]":
-    from unigeoseg.bench.metrics import DEFAULT, metric
+    from unigeoseg.evaluate.metrics import DEFAULT, metric
 
     return tuple(map(metric, names)) if names else DEFAULT
 

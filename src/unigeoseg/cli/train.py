@@ -10,7 +10,7 @@ import typer
 from unigeoseg.cli.console import say
 
 if TYPE_CHECKING:
-    from unigeoseg.train.recipes import TrainConfig
+    from unigeoseg.train.config import TrainConfig
 
 
 def train(
@@ -38,10 +38,10 @@ def train(
     ] = 1,
 ) -> None:
     """Train a model; stopped by Ctrl-C or a signal, it keeps its state. See docs/training.md."""
-    from unigeoseg.model.store import weights_directory
-    from unigeoseg.train.ablations import recipe_of
+    from unigeoseg.model.io.store import weights_directory
+    from unigeoseg.train.overrides import changed
     from unigeoseg.train.run import check_start, run_in_processes
-    from unigeoseg.train.settings import changed
+    from unigeoseg.train.study.ablations import recipe_of
 
     config = changed(recipe_of(recipe), settings or ())
     place = None if start is None else weights_directory(start)

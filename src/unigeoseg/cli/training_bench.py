@@ -36,12 +36,12 @@ def ablations(
     ] = None,
 ) -> None:
     """Train the rows of the paper's ablations shortly, and compare them seed by seed."""
-    from unigeoseg.bench.document import table_markdown
-    from unigeoseg.data.files import write_bytes
-    from unigeoseg.train.ablations import recipe_of
-    from unigeoseg.train.settings import changed
-    from unigeoseg.train.study import BASELINE, ROWS, Study
-    from unigeoseg.train.study_table import table
+    from unigeoseg.report.document import table_markdown
+    from unigeoseg.runtime.atomic import write_bytes
+    from unigeoseg.train.overrides import changed
+    from unigeoseg.train.study.ablations import recipe_of
+    from unigeoseg.train.study.study import BASELINE, ROWS, Study
+    from unigeoseg.train.study.table import table
 
     recipe = changed(recipe_of("ablation"), settings or ())
     study = Study(recipe=recipe, data=tuple(data), output=output)
@@ -72,10 +72,10 @@ def training(
     ] = None,
 ) -> None:
     """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
-    from unigeoseg.model.store import weights_directory
+    from unigeoseg.model.io.store import weights_directory
+    from unigeoseg.profiling.training import RECIPE, compare, table
+    from unigeoseg.train.overrides import changed
     from unigeoseg.train.run import beginning, check_start
-    from unigeoseg.train.settings import changed
-    from unigeoseg.train.throughput import RECIPE, compare, table
 
     recipe = changed(RECIPE, settings or ())
     place = None if start is None else weights_directory(start)

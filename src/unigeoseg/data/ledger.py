@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from unigeoseg.data.patch import Patch
 from unigeoseg.errors import DataError
 
 
@@ -36,14 +35,6 @@ Measured = tuple[float | None, float | None]
 
 RejectionHandler = Callable[[Rejection], None]
 """Takes note of a rejection; stages call it and go on."""
-
-
-def in_patch(
-    patch: Patch, stage: str, rule: str, what: str, measured: Measured = (None, None)
-) -> Rejection:
-    """A rejection in one patch; its place goes with `what`, since regions are counted per patch."""
-    detail = f"{what} in the patch at x {patch.x}, y {patch.y}"
-    return Rejection(stage, rule, patch.source, patch.key, detail, *measured)
 
 
 class StrictError(DataError):

@@ -13,9 +13,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from unigeoseg.geo.files import MASK_SUFFIXES, check_suffix, whole_file
+from unigeoseg.geo.formats import MASK_SUFFIXES, check_suffix, whole_file
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.vector import check_size
+from unigeoseg.geo.vectors.features import check_size
 
 _TILE = 512
 _PACKING = {"compress": "deflate", "zlevel": 1, "tiled": True, "blockxsize": _TILE}

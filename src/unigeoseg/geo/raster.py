@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.errors import EmptyRasterError, GridMismatchError
-from unigeoseg.geo.array import ArrayReader
+from unigeoseg.geo.array_reader import ArrayReader
 from unigeoseg.geo.bands import Bands
+from unigeoseg.geo.dataset_reader import Reader, open_source
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.source import Reader, open_source
 from unigeoseg.geo.stretch import Stretch
-from unigeoseg.geo.tile import plan_tiles
+from unigeoseg.geo.tiling import plan_tiles
 
 _LOOK = 1024
 """Longest side, in pixels, of the decimated read that the stretch is taken from."""

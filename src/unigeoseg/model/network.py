@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unigeoseg.model import parts
-from unigeoseg.model.causal import Context, of_prompts
-from unigeoseg.model.choose import Regions
+from unigeoseg.model import build
+from unigeoseg.model.base.causal_lm import Context, of_prompts
 from unigeoseg.model.config import ModelConfig
+from unigeoseg.model.nano.region_choice import Regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +118,17 @@ class UniGeoSegNetwork(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.encoder = parts.encoder(config)
-        self.connector = parts.connector(config)
-        self.pixels = parts.pixels(config)
-        self.language = parts.language(config)
-        self.enhance = parts.enhance(config)
-        self.memory = parts.memory(config)
-        self.target = parts.target(config)
-        self.one = parts.one(config)
-        self.choice = parts.choice(config)
-        self.fusion = parts.fusion(config)
-        self.decoder = parts.decoder(config)
+        self.encoder = build.encoder(config)
+        self.connector = build.connector(config)
+        self.pixels = build.pixels(config)
+        self.language = build.language(config)
+        self.enhance = build.enhance(config)
+        self.memory = build.memory(config)
+        self.target = build.target(config)
+        self.one = build.one(config)
+        self.choice = build.choice(config)
+        self.fusion = build.fusion(config)
+        self.decoder = build.decoder(config)
 
     def encode(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode normalised images (B, 3, H, W), H and W multiples of 32, once for all prompts."""

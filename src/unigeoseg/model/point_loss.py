@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unigeoseg.model.chat import IGNORED
+from unigeoseg.model.base.chat import IGNORED
 
 Draw = Callable[[int, int], Tensor]
 """Uniform points (P, K, 2), x before y, in [0, 1], for given P and K."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from unigeoseg.errors import PromptError
 from unigeoseg.model.config import ModelConfig
-from unigeoseg.model.enhance import COORDINATES, INTERACTIVE, REASONING, REFERRING
 from unigeoseg.model.network import PromptInputs
+from unigeoseg.model.tate import COORDINATES, INTERACTIVE, REASONING, REFERRING
 from unigeoseg.prompt import Prompt, Task
 
 TASK_IDS = {

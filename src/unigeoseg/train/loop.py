@@ -16,20 +16,20 @@ from zipfile import is_zipfile
 import torch
 
 from unigeoseg.errors import CheckpointError, OptionError, OutputUnwritableError
-from unigeoseg.model import checkpoint
+from unigeoseg.model.io import checkpoint
 from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
-from unigeoseg.train.batches import Batch, BatchMaker
-from unigeoseg.train.lora import add_adapters, merged
-from unigeoseg.train.losses import Lesson
-from unigeoseg.train.parallel import runner_of
-from unigeoseg.train.recipes import TrainConfig
-from unigeoseg.train.recompute import recompute_layers
-from unigeoseg.train.record import PROMPTS, Record
-from unigeoseg.train.settings import by_name, plain
-from unigeoseg.train.stopping import stopping
-from unigeoseg.train.validation import Validation
+from unigeoseg.train.config import TrainConfig
+from unigeoseg.train.input.batch import Batch, BatchMaker
+from unigeoseg.train.metrics_log import PROMPTS, Record
+from unigeoseg.train.objective.losses import Lesson
+from unigeoseg.train.objective.validation import Validation
+from unigeoseg.train.overrides import by_name, plain
+from unigeoseg.train.scale.activation_checkpoint import recompute_layers
+from unigeoseg.train.scale.distributed import runner_of
+from unigeoseg.train.scale.lora import add_adapters, merged
+from unigeoseg.train.signals import stopping
 
 log = logging.getLogger(__name__)
 

@@ -1,91 +1,18 @@
 """Runs as functions: a recipe returns everything a training needs to know."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
-from unigeoseg.data.kinds import never_shown
+from unigeoseg.data.instructions.whole_category import never_shown
 from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.point_loss import PointLossConfig
 from unigeoseg.prompt import Task
-from unigeoseg.train.batches import BatchConfig
-from unigeoseg.train.lora import Adapters
-from unigeoseg.train.losses import BaseLoss, Loss, cell_loss, only_choice
-from unigeoseg.train.parallel import Parallel
-from unigeoseg.train.schedule import constant, pts
-from unigeoseg.train.settings import check_choices, check_least
+from unigeoseg.train.config import TEXT_AND_ENCODER, WORDS, TrainConfig
+from unigeoseg.train.input.batch import BatchConfig
+from unigeoseg.train.input.task_schedule import constant, pts
+from unigeoseg.train.objective.losses import BaseLoss, only_choice
 
-_WORDS = (
-    "language.tokens",
-    "language.positions",
-    "language.norm",
-    "language.text_layers",
-)
-_STILL = (*_WORDS, "encoder")
 _EARLY = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "encoder.stages.2")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """One training run.
-
-    Attributes:
-        model: The network.
-        batch: What a step is made of, in all processes together.
-        loss: What is minimised.
-        steps: Optimiser steps.
-        lr: Learning rate of new parts.
-        encoder_lr: Of the pretrained encoder.
-        language_lr: Of the language part.
-        frozen: Parts that stay as they are, by their names in the network. Nano's text layers and
-            words are, which keeps the meaning of words that training never shows.
-        adapters: Train these in the language part, and nothing else there; None trains its weights.
-        schedule: How the rate goes after its rise; see `train.loop.rate_at`.
-        warmup: Share of steps over which the rate rises.
-        decay: Share of steps, at the end, over which a plateau falls to zero.
-        weight_decay: AdamW's.
-        clip: Largest norm of the gradient.
-        average: Decay of the moving average of the weights, which is what is kept; 0 keeps the
-            weights themselves.
-        half: Compute what is safe in bfloat16; weights stay float32.
-        recompute: Compute each layer a second time going back, to hold less in memory.
-        parallel: How several processes share the work.
-        seed: Of initialisation, data order and augmentation.
-        save_every: Steps between checkpoints.
-        validate_every: Steps between validations.
-        validation_batches: Batches of val groups that a validation takes; 0 for none.
-
-    Raises:
-        OptionError: If a count is too small, or a setting has none of the values it can have.
-    """
-
-    model: ModelConfig = field(default_factory=ModelConfig.nano)
-    batch: BatchConfig
-    loss: Loss = cell_loss
-    steps: int
-    lr: float = 5e-4
-    encoder_lr: float = 2e-4
-    language_lr: float = 1e-4
-    frozen: tuple[str, ...] = _STILL
-    adapters: Adapters | None = None
-    schedule: Literal["plateau", "cosine"] = "plateau"
-    warmup: float = 0.02
-    decay: float = 0.3
-    weight_decay: float = 0.02
-    clip: float = 1.0
-    average: float = 0.998
-    half: bool = False
-    recompute: bool = False
-    parallel: Parallel = "none"
-    seed: int = 0
-    save_every: int = 100
-    validate_every: int = 200
-    validation_batches: int = 6
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-        check_least(self, 1, "steps", "save_every", "validate_every")
-        check_least(self, 0, "validation_batches")
 
 
 _NANO_SOURCES = {
@@ -134,7 +61,7 @@ def nano() -> TrainConfig:
         ),
         steps=2400,
         encoder_lr=1.5e-4,
-        frozen=(*_WORDS, *_EARLY),
+        frozen=(*WORDS, *_EARLY),
     )
 
 
@@ -233,7 +160,7 @@ def ablation() -> TrainConfig:
         recipe,
         model=replace(recipe.model, image_grid=4),
         batch=replace(recipe.batch, sizes=(128,), images=8, prompts=4),
-        frozen=_STILL,
+        frozen=TEXT_AND_ENCODER,
         steps=150,
         average=0.98,
         save_every=150,
@@ -252,7 +179,7 @@ def fine_tune() -> TrainConfig:
     return replace(
         recipe,
         batch=replace(recipe.batch, sizes=(256,), images=4, sources={}, never={}),
-        frozen=_STILL,
+        frozen=TEXT_AND_ENCODER,
         steps=100,
         decay=0.5,
         save_every=25,

@@ -8,24 +8,24 @@ from pathlib import Path
 
 import torch
 
-from unigeoseg.data.files import read_json
 from unigeoseg.errors import OptionError, OutputExistsError
-from unigeoseg.model import checkpoint
 from unigeoseg.model.config import CausalLanguageConfig, ConfidenceConfig, ModelConfig
+from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.prompt import Task
+from unigeoseg.runtime.atomic import read_json
 from unigeoseg.sample import Split
-from unigeoseg.train.batches import BatchMaker, asks_of
-from unigeoseg.train.initial import nano_from_pretrained
-from unigeoseg.train.lessons import Lessons
+from unigeoseg.train.config import TrainConfig
+from unigeoseg.train.input.batch import BatchMaker, asks_of
+from unigeoseg.train.input.task_schedule import constant
+from unigeoseg.train.input.training_set import Lessons
 from unigeoseg.train.loop import STATE, Trainer, train
-from unigeoseg.train.recipes import TrainConfig
-from unigeoseg.train.schedule import constant
-from unigeoseg.train.settings import by_name, plain
-from unigeoseg.train.stopping import stopping
-from unigeoseg.train.team import Team
-from unigeoseg.train.validation import Validation
+from unigeoseg.train.objective.validation import Validation
+from unigeoseg.train.overrides import by_name, plain
+from unigeoseg.train.pretrained_init import nano_from_pretrained
+from unigeoseg.train.scale.launcher import Team
+from unigeoseg.train.signals import stopping
 
 
 def run(

@@ -1,0 +1,133 @@
+"""The inputs of a build, before anything is decoded: which can be read, and what they hold."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unigeoseg.data.sources.catalog import CATALOG
+from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.sources.readers import Item, open_source, recognise
+from unigeoseg.data.sources.readers.reading import without_place
+from unigeoseg.data.sources.readers.walk import paths_below
+from unigeoseg.data.sources.source import Source
+from unigeoseg.errors import DataError, OptionError
+
+Place = tuple[Source | None, Path]
+"""A row and the directory of its files; None where the directory says itself what it is."""
+
+_LABELS = frozenset((".csv", ".geojson", ".json", ".p", ".txt", ".xml"))
+_LABEL_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A source that can be read.
+
+    Attributes:
+        source: Its row.
+        directory: Where its files are.
+        items: Its images.
+    """
+
+    source: Source
+    directory: Path
+    items: tuple[Item, ...]
+
+    @property
+    def digests(self) -> dict[str, str | int]:
+        """What two builds of the same input have in common.
+
+        The number of items, a digest of the row, and one of the files: of all that are not hidden
+        names and sizes, of labels and texts up to 1 MiB the content too. The content of larger
+        files is not read: that would take as long as the build, and their times differ in a copy.
+        """
+        row = hashlib.sha256(repr(self.source).encode()).hexdigest()
+        return {"items": len(self.items), "row": row, "files": _digest(self.directory)}
+
+
+def open_inputs(places: Iterable[Place], reject: RejectionHandler) -> list[Input]:
+    """The sources that can be read, by name.
+
+    Args:
+        places: Where they are.
+        reject: Takes note of those that cannot be read.
+
+    Raises:
+        DataError: If none can be read.
+        OptionError: If two have one name, or one has a name of the catalogue and another licence.
+    """
+    found, reasons = [], []
+    for source, given in places:
+        directory = Path(os.path.abspath(given))  # links keep the names that they were given by
+        try:
+            found.append(_opened(source, directory))
+        except DataError as error:
+            reasons.append(_named(error, directory))
+            reject(unreadable(source.name if source else directory.name, "", error, directory))
+    if not found:
+        raise DataError(
+            f"nothing can be read: {reasons[0]}"
+            if reasons
+            else "no image was found; give directories of labelled imagery"
+        )
+    _check_names([each.source for each in found])
+    return sorted(found, key=lambda each: each.source.name)
+
+
+def unreadable(name: str, key: str, error: Exception, directory: Path) -> Rejection:
+    """A source, or an image of it, that its labels' index makes unreadable.
+
+    The directory is named by its last part, so that the ledger is the same on every machine.
+    """
+    detail = without_place(_named(error, directory), directory, directory.name)
+    return Rejection("read", "unreadable_source", name, key, detail)
+
+
+def _named(error: Exception, directory: Path) -> str:
+    """What an error says, with the directory in it."""
+    said = str(error)
+    return said if str(directory) in said else f"{directory}: {said}"
+
+
+def _opened(source: Source | None, directory: Path) -> Input:
+    try:
+        if not directory.is_dir():
+            raise DataError(f"{directory} is not a directory; give the folder of a source")
+        row = source or recognise(directory)
+        return Input(row, directory, tuple(open_source(row, directory, _noted_later).items))
+    except OSError as error:
+        raise DataError(f"{directory} cannot be read: {error}") from error
+
+
+def _noted_later(_: Rejection) -> None:
+    """Classes that nobody knows are noted by the first unit of a source."""
+
+
+def _check_names(sources: Sequence[Source]) -> None:
+    names = [source.name for source in sources]
+    for source in sources:
+        if names.count(source.name) > 1:
+            raise OptionError(f"two sources are called {source.name!r}; rename one of them")
+        known = CATALOG.get(source.name, source)
+        if source.licence != known.licence:
+            raise OptionError(
+                f"{source.name} states the licence {source.licence!r}, the catalogue's "
+                f"{source.name} {known.licence!r}; give it another name, or the catalogue's licence"
+            )
+
+
+def _digest(directory: Path) -> str:
+    """SHA-256 of what `Input.digests` says of the files below a directory."""
+    digest = hashlib.sha256()
+    for name in paths_below(directory):
+        path = directory / name
+        try:
+            size = path.stat().st_size
+            small = size <= _LABEL_BYTES and path.suffix.lower() in _LABELS
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if small else ""
+        except OSError as error:
+            size, content = -1, type(error).__name__  # a link that leads nowhere, say
+        digest.update(f"{name}\0{size}\0{content}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

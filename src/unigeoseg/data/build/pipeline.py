@@ -1,0 +1,104 @@
+"""Labelled imagery in, a dataset out (paper section 2): the whole way, in order.
+
+read -> patches -> boxes -> candidates -> rules -> judge -> instructions -> cross-scores, unit by
+unit (`unit`, `stages`), by one process, several, or a cluster (`engine`); then, over all units,
+splits, near-duplicates and leaks, caps, shards (`merge`).
+
+A build may be killed at any time and started again: whole units stay, everything else is done
+anew, and the files are the same bytes in the end.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import unigeoseg
+from unigeoseg.data.store.dataset import SUMMARY, Dataset
+from unigeoseg.runtime.workers import Engine, check, run
+from unigeoseg.runtime.atomic import alone_in, sha256, write_json
+from unigeoseg.data.build.inputs import Place
+from unigeoseg.data.build.merge import choose, write_shards
+from unigeoseg.data.build.plan import BuildPlan, make_plan
+from unigeoseg.data.store.schema import VERSION
+from unigeoseg.data.build.unit import WORK, Job, release
+
+Progress = Callable[[int, int, int], None]
+"""Called with the units done, all units, and the triplets written since the start."""
+
+
+def build(
+    job: Job,
+    places: Iterable[Place],
+    *,
+    engine: Engine = "local",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Build a dataset, or go on with one; a finished one is opened as it is.
+
+    Args:
+        job: Where to, with what options, and by which tools.
+        places: Row and directory of each source.
+        engine: Who does the units; see `engine.run`.
+        workers: How many at a time.
+        progress: Called when a unit is done.
+
+    Raises:
+        DataError: If no source can be read, or, with `job.strict`, one or an image cannot.
+        OptionError: If the directory holds another build, or one is at work in it.
+        OutputError: If something cannot be written.
+    """
+    check(engine, workers)
+    plan = make_plan(places, job.options, strict=job.strict)
+    if not plan.is_in(job.out):
+        job.check()
+    with alone_in(job.out):
+        plan.claim(job.out)
+        if not (job.out / SUMMARY).exists():
+            _do_units(job, plan, engine, workers, progress)
+            _finish(job.out, plan)
+        shutil.rmtree(job.out / WORK, ignore_errors=True)
+        return Dataset.open(job.out)
+
+
+def _do_units(
+    job: Job, plan: BuildPlan, engine: Engine, workers: int, progress: Progress | None
+) -> None:
+    work = job.out / WORK
+    for left in work.glob(".*"):
+        shutil.rmtree(left)
+    todo = [unit for unit in plan.units if not (work / unit.name).exists()]
+    done, triplets = len(plan.units) - len(todo), 0
+    try:
+        for count in run(job, todo, engine=engine, workers=workers):
+            done, triplets = done + 1, triplets + count
+            if progress:
+                progress(done, len(plan.units), triplets)
+    finally:
+        release()
+
+
+def _finish(out: Path, plan: BuildPlan) -> None:
+    for left in (*out.glob(".*-????????"), *out.glob("*.parquet")):  # of a run that was killed
+        left.unlink()
+    folders = [out / WORK / unit.name for unit in plan.units]
+    choice = choose(folders, plan.options)
+    choice = replace(choice, rejections=plan.rejections + choice.rejections)
+    summarise(out, write_shards(out, folders, choice), asdict(plan.options))
+
+
+def summarise(out: Path, counts: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Write the summary of a dataset whose shards are there; it makes the dataset whole."""
+    files = {path.name: sha256(path) for path in sorted(out.glob("*.parquet"))}
+    write_json(
+        out / SUMMARY,
+        {
+            "schema": VERSION,
+            "unigeoseg": unigeoseg.__version__,
+            "options": options,
+            "files": files,
+            **counts,
+        },
+    )

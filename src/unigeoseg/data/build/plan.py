@@ -1,0 +1,201 @@
+"""The plan of a build: its options, its inputs, and the units that the work is cut into.
+
+It is written before the work and compared when the work goes on, so that the units on disk always
+belong to the run that uses them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import unigeoseg
+from unigeoseg.runtime.atomic import read_json, write_json
+from unigeoseg.data.build.inputs import Input, Place, open_inputs
+from unigeoseg.data.ledger import Rejection, refuse
+from unigeoseg.data.patches.cutting import SIZE, STRIDE
+from unigeoseg.data.sources.readers import Item
+from unigeoseg.data.store.schema import VERSION
+from unigeoseg.data.sources.source import Source
+from unigeoseg.errors import OptionError, OutputExistsError
+
+PLAN = "plan.json"
+UNIT_IMAGES = 8
+"""Images of a unit: what is lost at most when a worker dies, and what a worker takes at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What decides, beside the inputs, which bytes a build writes.
+
+    Attributes:
+        seed: Of every choice.
+        size: Side of a patch in pixels.
+        stride: Step between patches in pixels.
+        cap: Most triplets of a category; None for no limit.
+        diverse: Share of a source's patches, those with the most categories, that reasoning
+            questions are kept for; the paper's tenth by default, 1 for all.
+        judge: Who judges, writes and scores: "offline" or "online".
+        models: SHA-256 of the online judge's configuration, or empty.
+        boxes: Name of the system that turns boxes into masks, or "none".
+
+    Raises:
+        OptionError: If a number is out of its range.
+    """
+
+    seed: int = 0
+    size: int = SIZE
+    stride: int = STRIDE
+    cap: int | None = None
+    diverse: float = 0.1
+    judge: str = "offline"
+    models: str = ""
+    boxes: str = "none"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.size < 1 or not 1 <= self.stride <= self.size:
+            raise OptionError(
+                f"size {self.size} and stride {self.stride} do not go together; give a size of at "
+                "least 1 and a stride from 1 to the size"
+            )
+        if self.cap is not None and self.cap < 1:
+            raise OptionError(f"cap must be >= 1, got {self.cap}")
+        if not 0 <= self.diverse <= 1:
+            raise OptionError(f"diverse must be from 0 to 1, got {self.diverse}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Consecutive images of one source: what one worker does in one go.
+
+    Attributes:
+        number: Its place in the plan, from 0.
+        source: The row of the source.
+        directory: Where the source is.
+        items: What is read.
+        leads: Whether it is the first of its source, which notes what concerns all of it.
+    """
+
+    number: int
+    source: Source
+    directory: Path
+    items: tuple[Item, ...]
+    leads: bool
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.number:06}"
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """Options, inputs and units of a build.
+
+    Attributes:
+        options: What was asked for.
+        inputs: The sources that can be read, by name.
+        units: In the order of sources and items.
+        rejections: The sources that cannot be read.
+    """
+
+    options: Options
+    inputs: tuple[Input, ...]
+    units: tuple[Unit, ...]
+    rejections: tuple[Rejection, ...] = ()
+
+    @cached_property
+    def content(self) -> Mapping[str, Mapping[str, Any]]:
+        """What has to be the same when a build goes on."""
+        return {
+            "versions": {
+                "unigeoseg": unigeoseg.__version__,
+                "schema": VERSION,
+                "unit_images": UNIT_IMAGES,
+            },
+            "options": asdict(self.options),
+            "sources": {each.source.name: each.digests for each in self.inputs},
+        }
+
+    def is_in(self, out: Path) -> bool:
+        """Whether a directory holds this build; False if it may be begun there.
+
+        Raises:
+            OptionError: If the directory holds a build with other options or inputs, or something
+                else, or a source is in it or round it.
+            OutputExistsError: If it is a file.
+        """
+        if out.exists() and not out.is_dir():
+            raise OutputExistsError(f"{out} is a file; give a directory, new or of a build")
+        for each in self.inputs:
+            _check_apart(out.resolve(), each.directory.resolve())
+        path = out / PLAN
+        if path.exists():
+            _check_same(path, self.content)
+            return True
+        if out.exists() and any(each for each in out.iterdir() if not each.name.startswith(".")):
+            raise OptionError(f"{out} is not empty and holds no {PLAN}; give another directory")
+        return False
+
+    def claim(self, out: Path) -> None:
+        """Write the plan into the directory of a build, or find it there; raises as `is_in`.
+
+        Raises:
+            OutputUnwritableError: If it cannot be written.
+        """
+        if not self.is_in(out):
+            write_json(out / PLAN, self.content)
+
+
+def make_plan(places: Iterable[Place], options: Options, *, strict: bool = False) -> BuildPlan:
+    """Cut the work into units; nothing is decoded.
+
+    Args:
+        places: Row and directory of each source.
+        options: Of the build.
+        strict: Whether the first source that cannot be read is an error.
+
+    Raises:
+        DataError: If there is no source that can be read, or, with `strict`, one that cannot.
+        OptionError: If two sources have one name; see `open_inputs`.
+    """
+    noted: list[Rejection] = []
+    inputs = open_inputs(places, refuse if strict else noted.append)
+    units: list[Unit] = []
+    for each in inputs:
+        for first in range(0, len(each.items), UNIT_IMAGES):
+            part = each.items[first : first + UNIT_IMAGES]
+            units.append(Unit(len(units), each.source, each.directory, part, leads=first == 0))
+    noted.sort(key=lambda one: (one.source, one.detail))
+    return BuildPlan(options, tuple(inputs), tuple(units), tuple(noted))
+
+
+def _check_apart(out: Path, source: Path) -> None:
+    if out.is_relative_to(source) or source.is_relative_to(out):
+        raise OptionError(
+            f"the output {out} and the source {source} are one inside the other; give an output "
+            "beside the source"
+        )
+
+
+_SAID = {"versions": "version of", "options": "option", "sources": "source"}
+
+
+def _check_same(path: Path, content: Mapping[str, Mapping[str, Any]]) -> None:
+    before = read_json(path)
+    for part, said in _SAID.items():
+        held, asked = before.get(part), content[part]
+        if not isinstance(held, dict):
+            raise OptionError(
+                f"{path} lacks {part!r}: it is of another version, or damaged; give "
+                "another directory"
+            )
+        for name in sorted({*held, *asked}):
+            if held.get(name) != asked.get(name):
+                raise OptionError(
+                    f"{path.parent} holds a build with {said} {name} {held.get(name)!r}, "
+                    f"asked for is {asked.get(name)!r}; repeat it as it was, or give another "
+                    "directory"
+                )

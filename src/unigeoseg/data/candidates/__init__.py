@@ -1,0 +1,1 @@
+"""Candidates: regions that may become targets, and the rules that drop them."""

@@ -1,0 +1,45 @@
+"""The regions of a patch that instructions may be written about, measured.
+
+Source: paper section 2, stage 3: only invalid labels and tiny specks are dropped here.
+"""
+
+import numpy as np
+
+from unigeoseg.data.candidates.candidate import Candidate
+from unigeoseg.data.ledger import RejectionHandler
+from unigeoseg.data.patches.patch import Patch, in_patch
+from unigeoseg.data.programs.graph import SPECK_PX, Node, scene_graph
+from unigeoseg.data.taxonomy.categories import taxonomy
+
+
+def candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate]:
+    """The visible regions of a patch, in order of their ids.
+
+    Args:
+        patch: Its regions are objects or 8-connected pieces.
+        reject: Takes note of regions whose category is no target ("not_a_target") and of those
+            with fewer pixels than `language.graph.SPECK_PX` ("speck").
+    """
+    graph = scene_graph(patch)
+    found = []
+    for region, category in sorted(patch.categories.items()):
+        node, entry, what = graph.nodes.get(region), taxonomy()[category], f"region {region}"
+        if node is None:
+            area = int(np.count_nonzero(patch.regions == region))
+            reject(in_patch(patch, "candidate", "speck", what, (area, SPECK_PX[entry.kind])))
+        elif not entry.target:
+            reject(in_patch(patch, "candidate", "not_a_target", what))
+        else:
+            found.append(_candidate(patch, node))
+    return found
+
+
+def _candidate(patch: Patch, node: Node) -> Candidate:
+    return Candidate(
+        region=node.region,
+        category=node.category,
+        mask=patch.regions == node.region,
+        area_px=node.area_px,
+        box=node.box,
+        centre=(node.x / 100, node.y / 100),
+    )

@@ -1,0 +1,1 @@
+"""Inspection of a dataset: verification, statistics, samples to look at."""

@@ -1,0 +1,1 @@
+"""Instructions: writers, judges and scorers of texts, clicks and boxes."""

@@ -1,0 +1,57 @@
+"""What the writers of one patch have in common."""
+
+import numpy as np
+
+from unigeoseg.data.ledger import Measured, RejectionHandler
+from unigeoseg.data.patches.patch import Patch, in_patch
+from unigeoseg.data.programs.execute import Executor
+from unigeoseg.data.programs.grammar import Speaker
+from unigeoseg.data.programs.graph import Node
+from unigeoseg.data.programs.program import Expression
+from unigeoseg.data.programs.search import Facts, singles_out
+
+
+class PatchWriter:
+    """Writes about one patch by programs.
+
+    Args:
+        patch: The patch.
+        executor: Runs programs on its graph.
+        facts: What can be said of its regions.
+        rng: Draws programs and words.
+        reject: Takes note of what was tried and dropped.
+    """
+
+    def __init__(
+        self,
+        patch: Patch,
+        executor: Executor,
+        facts: Facts,
+        rng: np.random.Generator,
+        reject: RejectionHandler,
+    ) -> None:
+        self._patch = patch
+        self._run = executor
+        self._rng = rng
+        self._reject = reject
+        self._facts = facts
+        self._say = Speaker(executor, rng)
+
+    def _clear(self, selection: Expression, node: Node) -> bool:
+        """Whether a program selects a region alone; it is noted if not."""
+        fault = singles_out(self._run, selection, node)
+        if fault:
+            self._note(fault.rule, node, str(selection), fault.counted)
+        return not fault
+
+    def _note(self, rule: str, node: Node, detail: str, measured: Measured = (None, None)) -> None:
+        what = f"region {node.region}: {detail}"
+        self._reject(in_patch(self._patch, "write", rule, what, measured))
+
+
+def off_length(text: str, words: tuple[int, int]) -> tuple[int, int] | None:
+    """Number of words and the bound that it misses, of the fewest and most; None if it fits."""
+    count, (fewest, most) = len(text.split()), words
+    if fewest <= count <= most:
+        return None
+    return count, fewest if count < fewest else most

@@ -1,0 +1,127 @@
+"""Referring expressions: programs that select a target alone, and their words.
+
+Source: paper section 2, stage 6: position, neighbours and relations that identify one region.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations, islice
+from typing import Any
+
+import numpy as np
+
+from unigeoseg.data.candidates.candidate import Candidate
+from unigeoseg.data.instructions.base_writer import PatchWriter, off_length
+from unigeoseg.data.instructions.draft import Draft
+from unigeoseg.data.programs.graph import Node
+from unigeoseg.data.programs.program import Expression, expression, print_program
+from unigeoseg.data.programs.search import about
+from unigeoseg.prompt import Prompt, Task
+
+WORDS = (6, 25)
+"""Fewest and most words of an expression."""
+
+_PER_TARGET = 3
+_TRIES = 14  # programs that are run per target
+_WORDINGS = 4  # attempts to say a program within the bounds of length
+
+
+class ReferringWriter(PatchWriter):
+    """Writes referring expressions about one patch.
+
+    Args:
+        common: What all writers of a patch have; see `PatchWriter`.
+        words: Fewest and most words of an expression.
+    """
+
+    def __init__(self, *common: Any, words: tuple[int, int] = WORDS) -> None:  # noqa: ANN401
+        super().__init__(*common)
+        self._words = words
+
+    def write(self, target: Candidate) -> Iterator[Draft]:
+        """Up to three expressions for a region, each by another program."""
+        node = self._run.graph.nodes[target.region]
+        said: set[str] = set()
+        for selection in islice(self._programs(node), _PER_TARGET):
+            text = self._text(selection, node)
+            if text and text not in said:
+                said.add(text)
+                yield Draft(
+                    family="referring",
+                    prompt=Prompt.from_text(text, Task.REFERRING),
+                    regions=(target.region,),
+                    mask=target.mask,
+                    category=target.category,
+                    writer="",
+                    program=print_program(selection),
+                )
+
+    def _programs(self, node: Node) -> Iterator[Expression]:
+        """Programs that select the region alone, no two by the same means."""
+        used: set[frozenset[str]] = set()
+        for selection in islice(self._drawn(node), _TRIES):
+            means = frozenset(part.operator for part in selection.walk())
+            if means not in used and self._clear(selection, node):
+                used.add(means)
+                yield selection
+
+    def _drawn(self, node: Node) -> Iterator[Expression]:
+        """Programs that may select the region, in random order, relations sooner."""
+        source = expression("category", node.category)
+        relations, places = self._facts.relations(node), self._facts.places(node)
+        options = list(_conjunctions(relations, [*places, *self._facts.looks(node)]))
+        compared = self._facts.compared(node, source)
+        for place in places:
+            compared += self._facts.compared(node, expression("filter", source, place))
+        options += [(option.operator, (option,)) for option in compared]
+        counts = Counter(kind for kind, _ in options)
+        weights = np.array([_SHARES[kind] / counts[kind] for kind, _ in options])
+        # exponential races draw without replacement in proportion to the weights
+        for at in np.argsort(self._rng.exponential(size=len(options)) / weights):
+            _, parts = options[at]
+            yield parts[0] if parts[0].type == "one" else _only(source, *parts)
+
+    def _text(self, selection: Expression, node: Node) -> str:
+        """A wording within the bounds of length; if none is, the last is noted."""
+        text, tries = self._say.phrase(selection), 1
+        while off_length(text, self._words) and tries < _WORDINGS:
+            text, tries = self._say.phrase(selection), tries + 1
+        missed = off_length(text, self._words)
+        if missed:
+            self._note("words", node, text, missed)
+        return "" if missed else text
+
+
+Option = tuple[str, tuple[Expression, ...]]
+"""A kind of program, and its tests or itself."""
+
+# how often each kind of program is tried first; a kind has many programs or few
+_SHARES = {
+    "one relation": 3.0,
+    "two conditions": 2.5,
+    "no relation": 0.5,
+    "in-row": 3.0,
+    "nearest": 2.0,
+    "farthest": 1.0,
+    "largest": 0.7,
+    "smallest": 0.7,
+    "rank": 1.0,
+}
+
+
+def _conjunctions(relations: list[Expression], others: list[Expression]) -> Iterator[Option]:
+    """One condition, or two that speak of different things."""
+    for test in relations:
+        yield "one relation", (test,)
+    for test in others:
+        yield "no relation", (test,)
+    topics = {test: about(test) for test in (*relations, *others)}
+    for one, other in combinations(topics, 2):
+        if topics[one].isdisjoint(topics[other]):
+            yield "two conditions" if one in relations else "no relation", (one, other)
+
+
+def _only(source: Expression, *tests: Expression) -> Expression:
+    for test in tests:
+        source = expression("filter", source, test)
+    return expression("only", source)

@@ -1,0 +1,1 @@
+"""Patches: images cut to size, boxes turned into regions."""

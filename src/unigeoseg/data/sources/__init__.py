@@ -1,0 +1,1 @@
+"""Labelled imagery on disk: published sets, folders, and their readers."""

@@ -1,0 +1,68 @@
+"""The catalogue: one row per published source.
+
+Source: paper section 2. What a row could not be checked against is said in its notes.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from unigeoseg.data.sources.catalog.land_cover import LAND_COVER
+from unigeoseg.data.sources.catalog.objects import OBJECTS
+from unigeoseg.data.sources.catalog.texts import TEXTS
+from unigeoseg.data.sources.source import Index, Source
+from unigeoseg.errors import DataError
+
+CATALOG: Mapping[str, Source] = MappingProxyType(
+    {row.name: row for row in (*LAND_COVER, *OBJECTS, *TEXTS)}
+)
+"""Every row by its name."""
+
+COLUMNS = ("name", "title", "licence", "GSD", "classes", "layout", "url")
+"""Columns of `table`."""
+
+
+def by_name(name: str) -> Source:
+    """The row of a name.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if name not in CATALOG:
+        raise DataError(f"no source is called {name!r}; there are {', '.join(sorted(CATALOG))}")
+    return CATALOG[name]
+
+
+def table() -> list[tuple[str, ...]]:
+    """The rows as texts, one per column of `COLUMNS`, for the command line and the documents."""
+    return [
+        (row.name, row.title, row.licence, _gsd(row), _classes(row), _layout(row), row.url)
+        for row in CATALOG.values()
+    ]
+
+
+def as_markdown() -> str:
+    """The rows for `docs/sources.md`: the table, then what to know of each."""
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *table()]
+    rows = "\n".join(
+        f"| {' | '.join(cell.replace('|', ', ') for cell in line)} |" for line in lines
+    )
+    notes = "\n".join(
+        f"- **{row.title}**: {row.notes} Cite {row.cite}." for row in CATALOG.values()
+    )
+    return f"{rows}\n\n{notes}\n"
+
+
+def _gsd(row: Source) -> str:
+    return row.resolution or (f"{row.gsd_m:g} m" if row.gsd_m else "not stated")
+
+
+def _classes(row: Source) -> str:
+    table = row.table()
+    return str(len(table.labelled)) if row.classes else "by name"
+
+
+def _layout(row: Source) -> str:
+    if isinstance(row.layout, tuple):
+        first: Index = row.layout[0]
+        return f"{first.images}/, {first.files[0]}"
+    return f"{row.layout.images[0]}, {row.layout.labels[0]}"

@@ -1,0 +1,13 @@
+"""Which folders below a given one are labelled sets."""
+
+from pathlib import Path
+
+from unigeoseg.data.sources.readers.declared import DECLARATION, META
+
+
+def sets_in(folder: Path) -> list[Path]:
+    """A folder that says what it is, or the folders in it that do; the folder if none does."""
+    if any((folder / name).is_file() for name in (DECLARATION, META)):
+        return [folder]
+    within = {path.parent for name in (DECLARATION, META) for path in folder.glob(f"*/{name}")}
+    return sorted(within) or [folder]

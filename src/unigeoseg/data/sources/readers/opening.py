@@ -1,0 +1,177 @@
+"""Opening a source: its images as a list, read one by one by any worker in any order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from unigeoseg.data.ledger import RejectionHandler
+from unigeoseg.data.sources.annotated import UNKNOWN, AnnotatedImage
+from unigeoseg.data.sources.catalog import by_name
+from unigeoseg.data.sources.readers import boxes, coco, geojson, labelled, masks, texts
+from unigeoseg.data.sources.readers.declared import DECLARATION, META, declared, labelled_set
+from unigeoseg.data.sources.readers.images import Decoded, read_image
+from unigeoseg.data.sources.readers.reading import Folder, Item, Labels, Reading, Refused
+from unigeoseg.data.sources.source import ReaderName, Source
+from unigeoseg.errors import DataError
+from unigeoseg.geo.masks import has_data
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    items: Callable[[Folder], list[Item]]
+    labels: Callable[[Reading, Decoded], Labels]
+    strays: Callable[[Reading], None] | None = None
+
+
+_READERS: Mapping[ReaderName, _Reader] = MappingProxyType(
+    {
+        "masks": _Reader(masks.items, masks.labels),
+        "coco": _Reader(coco.items, coco.labels, coco.strays),
+        "labelled": _Reader(labelled.items, labelled.labels, labelled.strays),
+        "yolo": _Reader(boxes.yolo_items, boxes.yolo),
+        "voc": _Reader(masks.items, boxes.voc),
+        "fair1m": _Reader(masks.items, boxes.fair1m),
+        "dota": _Reader(masks.items, boxes.dota),
+        "geojson": _Reader(masks.items, geojson.labels),
+        "refer": _Reader(texts.refer_items, texts.refer_labels, texts.refer_strays),
+        "phrases": _Reader(texts.phrase_items, texts.phrase_labels),
+        "questions": _Reader(masks.items, texts.question_labels),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenSource:
+    """A source with its directory. It can be pickled; workers read their indexes themselves.
+
+    Attributes:
+        source: The row.
+        directory: Where its files are.
+    """
+
+    source: Source
+    directory: Path
+
+    def __reduce__(self) -> tuple[type["OpenSource"], tuple[Source, Path]]:
+        """Pickle the row and the directory alone, so that workers get little."""
+        return OpenSource, (self.source, self.directory)
+
+    @cached_property
+    def folder(self) -> Folder:
+        """The directory with the row's class table."""
+        return Folder(self.source, self.directory, self.source.table())
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """Its images, by path; small and picklable.
+
+        Raises:
+            DataError: If there is none, or an index is broken.
+        """
+        return _READERS[self.source.reader].items(self.folder)
+
+    def note_whole(self, reject: RejectionHandler) -> None:
+        """Note what concerns the whole source, once.
+
+        That is every declared class that the taxonomy does not know, and how many entries of its
+        indexes have no image.
+
+        Raises:
+            DataError: If an index is missing or broken.
+        """
+        whole = Reading(self.folder, Item(key="", group=""), reject)
+        for name in self.folder.table.unmatched:
+            detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
+            whole.note("unknown_class", detail)
+        strays = _READERS[self.source.reader].strays
+        if strays is not None:
+            strays(whole)
+
+    def read(self, item: Item, reject: RejectionHandler) -> AnnotatedImage | None:
+        """Read one image with its labels.
+
+        Args:
+            item: One of `items`.
+            reject: Takes note of what is dropped, of the whole image too.
+
+        Returns:
+            The image, or None if it cannot be used; that was noted.
+
+        Raises:
+            DataError: If an index that lists many images is broken.
+        """
+        reading = Reading(self.folder, item, reject)
+        try:
+            image = read_image(self.folder.path(item.key), self.source.bands)
+            labels = _READERS[self.source.reader].labels(reading, image)
+        except Refused as error:
+            reading.note(error.rule, str(error), error.value, error.limit)
+            return None
+        reading.note_unknown()
+        return self._joined(item, image, labels)
+
+    def _joined(self, item: Item, image: Decoded, labels: Labels) -> AnnotatedImage:
+        classes = labels.classes
+        if classes is not None and image.valid is not None:
+            classes = np.where(has_data(image.valid), classes, UNKNOWN)
+        on_ground = image.grid.gsd_m if image.grid is not None else None
+        return AnnotatedImage(
+            source=self.source.name,
+            key=item.key,
+            group=f"{self.source.name}/{item.group}",
+            licence=self.source.licence,
+            gsd_m=labels.gsd_m or on_ground or self.source.gsd_m,
+            grid=image.grid,
+            pixels=image.pixels,
+            classes=classes,
+            objects=tuple(labels.objects),
+            boxes=tuple(labels.boxes),
+            texts=tuple(labels.texts),
+            labelled=frozenset() if labels.texts else self.folder.table.labelled | labels.labelled,
+            split=item.split,
+        )
+
+
+def open_source(
+    source: Source | str, directory: str | Path, reject: RejectionHandler
+) -> OpenSource:
+    """Open a source for reading.
+
+    Args:
+        source: A row, or the name of one of the catalogue's.
+        directory: Where its files are, as published.
+        reject: Takes note of what concerns all of it: declared classes that nobody knows, entries
+            of its indexes without an image.
+
+    Raises:
+        DataError: If there is no such row or directory, a class code makes no sense, or an index
+            is missing or broken.
+    """
+    row = by_name(source) if isinstance(source, str) else source
+    path = Path(directory)
+    if not path.is_dir():
+        raise DataError(f"{path} is not a directory; give the folder of {row.name}")
+    opened = OpenSource(row, path)
+    opened.note_whole(reject)
+    return opened
+
+
+def recognise(directory: str | Path) -> Source:
+    """The row of a folder that says itself what it is.
+
+    Raises:
+        DataError: If neither `source.json` nor `meta.json` is there, or it is broken.
+    """
+    path = Path(directory)
+    if (path / DECLARATION).is_file():
+        return declared(path)
+    if (path / META).is_file():
+        return labelled_set(path)
+    raise DataError(
+        f"{path} has neither {DECLARATION} nor {META}; name a source of the catalogue, or declare "
+        f"the data in {path / DECLARATION}"
+    )

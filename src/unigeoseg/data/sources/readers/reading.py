@@ -1,0 +1,246 @@
+"""What readers share: an item to be read, and what is said when part of it cannot be."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.sources.annotated import LabelledBox, LabelledObject, LabelledText
+from unigeoseg.data.sources.source import ClassTable, Source
+from unigeoseg.errors import DataError
+
+MAX_LABEL_BYTES = 64 * 2**20
+"""Largest label file of a single image that is read."""
+MAX_INDEX_BYTES = 4 * 2**30
+"""Largest file that lists the labels of many images that is read."""
+MAX_PATH_BYTES, MAX_NAME_BYTES = 1024, 255
+"""Longest path below a source's directory, and longest part of it."""
+
+_SHOWN = 80  # characters of a class name that a message shows
+_DETAIL = 500  # characters of a rejection; a parser's message may quote all of a file
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+Rule = Literal[
+    "missing_image",
+    "unreadable_image",
+    "image_size",
+    "empty_image",
+    "missing_label",
+    "missing_entry",
+    "broken_label",
+    "label_size",
+    "lossy_mask",
+    "unknown_id",
+    "unknown_colour",
+    "unknown_class",
+    "outside_image",
+    "box_extent",
+    "crowd",
+]
+
+
+class Refused(DataError):
+    """An image cannot be used; the run goes on without it.
+
+    Args:
+        rule: Which rule it broke.
+        detail: What came and what was expected.
+        value: What was measured.
+        limit: What it was compared with.
+    """
+
+    def __init__(
+        self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.value = value
+        self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image that can be read, described without opening it.
+
+    Attributes:
+        key: Its path below the source's directory.
+        group: Its scene.
+        split: The published split, or empty.
+        label: Path of its label file or of the index that lists it; empty if it has none.
+    """
+
+    key: str
+    group: str
+    split: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What a label file says of one image; see `AnnotatedImage` for the fields.
+
+    `labelled` adds to the categories of the source's class table.
+    """
+
+    classes: NDArray[np.uint16] | None = None
+    objects: Sequence[LabelledObject] = ()
+    boxes: Sequence[LabelledBox] = ()
+    texts: Sequence[LabelledText] = ()
+    gsd_m: float | None = None
+    labelled: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folder:
+    """A source's directory with its row, and where rejections go.
+
+    Attributes:
+        source: The row.
+        directory: Where its files are.
+        table: What its class codes mean.
+    """
+
+    source: Source
+    directory: Path
+    table: ClassTable
+
+    def path(self, below: str) -> Path:
+        """A path below the directory.
+
+        Raises:
+            DataError: If it leads out of the directory, is too long, or is no text in UTF-8.
+        """
+        parts = PurePosixPath(plain_path(below)).parts
+        if not parts or ".." in parts or parts[0] == "/" or "\0" in below:
+            raise DataError(f"{below!r} leads out of {self.directory}; file names must stay inside")
+        try:
+            sizes = [len(part.encode()) for part in parts]
+        except UnicodeEncodeError as error:
+            raise DataError(f"{below!r} in {self.directory} is not UTF-8; rename it") from error
+        if max(sizes) > MAX_NAME_BYTES or sum(sizes) > MAX_PATH_BYTES:
+            raise DataError(
+                f"{below[:_SHOWN]!r}... is no file name: {sum(sizes)} bytes; at most "
+                f"{MAX_PATH_BYTES} are read, {MAX_NAME_BYTES} in a part"
+            )
+        return self.directory.joinpath(*parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """One item being read.
+
+    Attributes:
+        folder: The source that it belongs to.
+        item: What is read.
+        reject: Where rejections go.
+        unknown: How many objects had each class name that nobody knows.
+    """
+
+    folder: Folder
+    item: Item
+    reject: RejectionHandler
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def note(
+        self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
+    ) -> None:
+        """Note that something of the item was dropped."""
+        name = self.folder.source.name
+        said = " ".join(without_place(detail, self.folder.directory, name).split())
+        if len(said) > _DETAIL:
+            said = f"{said[:_DETAIL]}..."
+        self.reject(Rejection("read", rule, name, self.item.key, said, value, limit))
+
+    def at(self, key: str) -> "Reading":
+        """The reading of another image of the source, of which nothing but its path is known."""
+        return Reading(self.folder, Item(key, group=""), self.reject)
+
+    def category(self, name: str) -> int | None:
+        """Category of an object's class name; None, and counted, if nobody knows it."""
+        found = self.folder.table.named(name)
+        if found is None:
+            self.count_unknown(name)
+        return found
+
+    def count_unknown(self, name: str) -> None:
+        """Count an object whose class nobody knows."""
+        self.unknown[name[:_SHOWN]] += 1
+
+    def note_unknown(self) -> None:
+        """Note how many objects had each class that nobody knows."""
+        for name, count in sorted(self.unknown.items()):
+            detail = f"{count} objects of the class {name!r}, which the taxonomy does not know"
+            self.note("unknown_class", detail, count, 0)
+
+    @property
+    def label_path(self) -> Path:
+        """The item's label file.
+
+        Raises:
+            Refused: If it has none.
+        """
+        label = self.item.label
+        path = self.folder.path(label) if label else None
+        if path is None or not path.is_file():
+            raise Refused("missing_label", f"{label or 'a label file'} is missing beside the image")
+        return path
+
+
+def without_place(text: str, directory: Path, name: str) -> str:
+    """A message with `name` for a source's directory, so that it is the same on every machine.
+
+    A directory that is not absolute names no place, and its name may be any word of a text.
+    """
+    if not directory.is_absolute():
+        return text
+    shown = str(directory)
+    for written in (shown, repr(shown)[1:-1]):  # errors of the system quote it as Python does
+        text = text.replace(written, name)
+    return text
+
+
+def plain_path(path: str) -> str:
+    """A relative path in the one form that is compared: "./a//b" is "a/b", "." is empty.
+
+    A backslash is "/", as on the system that wrote it.
+    """
+    said = str(PurePosixPath(path.replace("\\", "/")))
+    return "" if said == "." else said
+
+
+def read_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
+    """Text of a label file, UTF-8 with or without a mark at its start.
+
+    Raises:
+        Refused: If it is larger than `limit` bytes, unreadable or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise Refused("broken_label", f"{path.name} has {size} bytes; split it", size, limit)
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("broken_label", f"{path.name} cannot be read as UTF-8: {error}") from error
+
+
+def read_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:  # noqa: ANN401 - JSON is any
+    """Value of a JSON file.
+
+    Raises:
+        Refused: If it cannot be read, is no JSON, or holds text that is not Unicode.
+    """
+    text = read_text(path, limit)
+    try:
+        content = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False).encode()  # fails at half a surrogate pair
+        return content
+    except (ValueError, RecursionError) as error:
+        raise Refused("broken_label", f"{path.name} is not valid JSON: {error}") from error

@@ -1,0 +1,325 @@
+"""A source as a row: what its files are, what its classes mean, and under which terms.
+
+A class is written "name" or "name -> category". The category is any name that the taxonomy
+knows, "nothing" (none of the source's classes) or "unknown" (nobody says what is there).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+from unigeoseg.data.sources.annotated import UNKNOWN
+from unigeoseg.data.taxonomy.categories import by_name
+from unigeoseg.errors import DataError
+from unigeoseg.sample import Split
+
+K = TypeVar("K")
+
+NOTHING = 0  # category id of pixels that are none of a source's classes
+
+Code = int | str | tuple[int, ...]
+"""What stands for a class on disk: an id, a name, a colour (r, g, b), or (id, r, g, b)."""
+
+ReaderName = Literal[
+    "masks",
+    "coco",
+    "labelled",
+    "yolo",
+    "voc",
+    "fair1m",
+    "dota",
+    "geojson",
+    "refer",
+    "phrases",
+    "questions",
+]
+
+_NOTHING_NAMES = frozenset(("nothing", "background", "other", "others", "clutter", "none"))
+_UNKNOWN_NAMES = frozenset(
+    "unknown|ignore|ignored|no data|nodata|no information|void|undefined|unclassified|"
+    "unlabeled|unlabelled|look alike|clouds|clouds and shadows".split("|")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """What each code of a source means, as category ids; NOTHING and UNKNOWN are among them.
+
+    Attributes:
+        ids: Category of each id.
+        colours: Category of each colour (r, g, b).
+        names: Category of each class name, in plain form; None where nobody knows it.
+        labelled: Categories that the source labels wherever they occur.
+        unmatched: Class names that the taxonomy does not know; they mean UNKNOWN.
+        unmatched_ids: Ids of such classes, with their names.
+    """
+
+    ids: Mapping[int, int]
+    colours: Mapping[tuple[int, int, int], int]
+    names: Mapping[str, int | None]
+    labelled: frozenset[int]
+    unmatched: tuple[str, ...]
+    unmatched_ids: Mapping[int, str]
+
+    @classmethod
+    def of(cls, classes: Mapping[Code, str], *, ignore_id: int | None = None) -> "ClassTable":
+        """Build the table, matching every name with the taxonomy.
+
+        Raises:
+            DataError: If a code is neither an id, a name, nor a colour.
+        """
+        ids: dict[int, int | None] = {}
+        colours: dict[tuple[int, int, int], int | None] = {}
+        names: dict[str, int | None] = {}
+        called: dict[int, str] = {}
+        unmatched = []
+        for code, text in classes.items():
+            name, category = meaning(text)
+            if category is None:
+                unmatched.append(name)
+            names[plain(name)] = category
+            number = _enter(code, category, ids, colours, names)
+            called |= {} if number is None else {number: name}
+        lost = {number: called[number] for number, category in ids.items() if category is None}
+        if ignore_id is not None:
+            _enter(ignore_id, int(UNKNOWN), ids, colours, names)
+        labelled = frozenset(filter(None, names.values())) - {int(UNKNOWN)}
+        unknown = tuple(dict.fromkeys(unmatched))
+        return cls(_settled(ids), _settled(colours), names, labelled, unknown, lost)
+
+    def named(self, name: str) -> int | None:
+        """Category of a class name, by the table, else by the taxonomy; None if nobody knows it."""
+        said = plain(name)
+        return self.names[said] if said in self.names else meaning(name)[1]
+
+    @staticmethod
+    def targets(category: int) -> bool:
+        """Whether an id is a category, neither NOTHING nor UNKNOWN."""
+        return category not in (NOTHING, int(UNKNOWN))
+
+
+def plain(name: str) -> str:
+    """A class name in lower case with single spaces for signs: "Storage_Tank" -> "storage tank"."""
+    return re.sub(r"[\W_]+", " ", name).strip().lower()
+
+
+def meaning(text: str) -> tuple[str, int | None]:
+    """The name and the category id of "name" or "name -> category"; None where nobody knows."""
+    name, arrow, target = (part.strip() for part in text.partition("->"))
+    said = plain(target if arrow else name)
+    if said in _NOTHING_NAMES:
+        return name, NOTHING
+    if said in _UNKNOWN_NAMES:
+        return name, int(UNKNOWN)
+    category = by_name(target if arrow else name)
+    if category is None:
+        return name, None
+    return name, category.id if category.target else _hidden(category.name)
+
+
+def _hidden(name: str) -> int:
+    """What the taxonomy's non-targets mean as pixels: background is nothing, clouds hide it."""
+    return NOTHING if name == "Background" else int(UNKNOWN)
+
+
+def _enter(
+    code: Code,
+    category: int | None,
+    ids: dict[int, int | None],
+    colours: dict[tuple[int, int, int], int | None],
+    names: dict[str, int | None],
+) -> int | None:
+    """Enter what a code means, and return its id if it has one."""
+    match code:
+        case str():
+            names[plain(code)] = category
+            return None
+        case (int(red), int(green), int(blue)) if _is_colour(red, green, blue):
+            colours[red, green, blue] = category
+            return None
+        case int(number) if 0 <= number < 65536:
+            ids[number] = category
+            return number
+        case (int(number), int(red), int(green), int(blue)) if 0 <= number < 65536 and _is_colour(
+            red, green, blue
+        ):
+            ids[number] = category
+            colours[red, green, blue] = category
+            return number
+        case _:
+            raise DataError(
+                f"{code!r} is no class code; give an id from 0 to 65535, a name or a colour r, g, b"
+            )
+
+
+def _is_colour(*values: int) -> bool:
+    return all(0 <= value < 256 for value in values)
+
+
+def _settled(found: Mapping[K, int | None]) -> dict[K, int]:
+    """A table of codes in which what nobody knows is UNKNOWN."""
+    return {
+        code: int(UNKNOWN) if category is None else category for code, category in found.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A label file beside each image, found by templates of paths below the directory.
+
+    In a template `{word}` stands for a part of a name without "/", `{ext}` for the suffix of an
+    image; a word keeps its value from the image's path to the label's. `{split}` names the split.
+
+    Attributes:
+        images: Templates of the images; the first that fits counts.
+        labels: Templates of the label, tried in order. Empty: the reader knows.
+        masks: Template of the mask that a label's questions mean.
+        skip: Images whose stems hold this are labels, not images.
+        group: Template of what counts as one scene; the whole path if empty.
+        lists: Split -> text file with the stems of its images, one a line.
+        named: Stem -> split.
+    """
+
+    images: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    masks: str = ""
+    skip: str = ""
+    group: str = ""
+    lists: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One file that lists the labels of many images.
+
+    Attributes:
+        files: Where it may lie below the directory; the first that exists is read.
+        images: Folder of the images.
+        split: The split that it lists; empty if the entries say so themselves.
+        masks: Folder of the masks that phrases mean.
+        refs: Where the pickle of referring expressions may lie.
+    """
+
+    files: tuple[str, ...]
+    images: str
+    split: str = ""
+    masks: str = ""
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One row of the catalogue.
+
+    Attributes:
+        name: Short name, used in keys and on the command line.
+        title: Name as published.
+        reader: Which reader understands the files.
+        layout: Where the files are.
+        classes: Code on disk -> "name" or "name -> category".
+        licence: As its publisher states it.
+        cite: Whom to cite.
+        url: Where its files are got.
+        gsd_m: Metres per pixel, or None where it varies or nobody says.
+        resolution: The same in words, for people.
+        bands: 1-based bands shown as red, green, blue; empty for the file's own.
+        threshold: Masks in colour are cut there to 0 and 255 first; 0 leaves them.
+        lossy: Whether masks may be JPEG.
+        attribute: Property of a polygon that holds its class.
+        group_pattern: Images whose stems start with the same match are one scene; empty for
+            the layout's own rule.
+        ignore_id: Mask id that means unknown.
+        notes: What to know, and what was not confirmed.
+    """
+
+    name: str
+    title: str
+    reader: ReaderName
+    layout: Files | tuple[Index, ...]
+    classes: Mapping[Code, str]
+    licence: str
+    cite: str = ""
+    url: str = ""
+    gsd_m: float | None = None
+    resolution: str = ""
+    bands: tuple[int, ...] = ()
+    threshold: int = 0
+    lossy: bool = False
+    attribute: str = "class"
+    group_pattern: str | None = None
+    ignore_id: int | None = None
+    notes: str = ""
+
+    def table(self) -> ClassTable:
+        """What its class codes mean."""
+        return ClassTable.of(self.classes, ignore_id=self.ignore_id)
+
+
+_IMAGE_SUFFIX = "(?:jpg|jpeg|png|tif|tiff|bmp|jp2|JPG|JPEG|PNG|TIF|TIFF|BMP|JP2)"
+_SPLITS: Mapping[str, Split] = MappingProxyType(
+    {
+        "train": "train",
+        "training": "train",
+        "val": "val",
+        "valid": "val",
+        "validation": "val",
+        "test": "test",
+        "testing": "test",
+        "testa": "test",  # the two tests of the REFER format
+        "testb": "test",
+    }
+)
+
+
+def split_of(word: str, where: object) -> Split | Literal[""]:
+    """The split that "Train", "validation", "testing" and the like name; none for no word.
+
+    Args:
+        word: As a folder, a list or a declaration says it.
+        where: The file or folder that says it, for the message.
+
+    Raises:
+        DataError: If the word names none: to guess could put one image into two splits.
+    """
+    said = word.strip().lower()
+    if said and said not in _SPLITS:
+        raise DataError(f"{where}: {word!r} names no split; known are {', '.join(_SPLITS)}")
+    return _SPLITS[said] if said else ""
+
+
+def pattern_of(template: str) -> re.Pattern[str]:
+    """What a template of paths matches, with a named group per word."""
+    seen: set[str] = set()
+
+    def group(word: str) -> str:
+        if word in seen:
+            return f"(?P={word})"
+        seen.add(word)
+        return f"(?P<{word}>{_IMAGE_SUFFIX if word == 'ext' else '[^/]+?'})"
+
+    parts = re.split(r"\{([a-z_]+)\}", template)
+    return re.compile(
+        "".join(group(part) if odd % 2 else re.escape(part) for odd, part in enumerate(parts))
+    )
+
+
+def filled(template: str, words: Mapping[str, str]) -> str:
+    """A template with its words put in.
+
+    Raises:
+        DataError: If a word has no value.
+    """
+    missing = sorted(set(words_of(template)) - set(words))
+    if missing:
+        raise DataError(
+            f"the template {template!r} uses {{{missing[0]}}}, which the images' template lacks"
+        )
+    return re.sub(r"\{([a-z_]+)\}", lambda match: words[match[1]], template)
+
+
+def words_of(template: str) -> Iterable[str]:
+    """The words of a template."""
+    return re.findall(r"\{([a-z_]+)\}", template)

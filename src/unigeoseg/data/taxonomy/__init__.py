@@ -1,0 +1,1 @@
+"""The taxonomy: categories, their words and their questions."""

@@ -1,0 +1,1 @@
+"""GeoSeg-Bench-Open: selection, index and review."""

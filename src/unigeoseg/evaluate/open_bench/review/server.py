@@ -1,0 +1,189 @@
+"""The page of the review, served on this machine alone; it needs no network."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from threading import Lock
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from unigeoseg.data.inspect.show import outlined
+from unigeoseg.data.store.schema import encode_png
+from unigeoseg.errors import OptionError, UniGeoSegError
+from unigeoseg.evaluate.open_bench.review.verdicts import REASONS, Verdict, Verdicts
+from unigeoseg.evaluate.suites.layouts import Layout
+from unigeoseg.prompt import Task
+from unigeoseg.sample import Sample
+
+HOST = "127.0.0.1"
+_MOST_BYTES = 64 * 1024
+
+Reply = tuple[int, str, bytes]
+"""Status, content type and body."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """One reviewer's pass over a suite.
+
+    Attributes:
+        layout: The suite.
+        verdicts: Where verdicts go.
+        reviewer: Who judges.
+    """
+
+    layout: Layout
+    verdicts: Verdicts
+    reviewer: str
+
+    @cached_property
+    def samples(self) -> dict[str, Sample]:
+        """All samples by id; in that order, which is by chance, so that any part is a fair one."""
+        return dict(sorted((sample.id, sample) for sample in self.layout.samples()))
+
+    @cached_property
+    def _lock(self) -> Lock:
+        return Lock()
+
+    def state(self) -> Mapping[str, object]:
+        """All samples in order with the reviewer's verdicts, for the page."""
+        given = self.verdicts.of(self.reviewer)
+        return {
+            "reviewer": self.reviewer,
+            "suite": self.layout.suite.title,
+            "reasons": REASONS,
+            "samples": [
+                self._about(name, sample, given.get(name)) for name, sample in self.samples.items()
+            ],
+        }
+
+    @staticmethod
+    def _about(name: str, sample: Sample, given: Verdict | None) -> Mapping[str, object]:
+        return {
+            "id": name,
+            "text": sample.prompt.instruction(sample.width, sample.height),
+            "fixable": sample.prompt.task is not Task.INTERACTIVE,
+            "answer": sample.answer,
+            "about": f"{sample.family} · {sample.category} · {sample.source}",
+            "judgement": given.judgement if given else "",
+            "reason": given.reason if given else "",
+            "better": given.text if given else "",
+        }
+
+    def picture(self, name: str, *, outline: bool) -> bytes | None:
+        """PNG of a sample, with the outline of its mask or without; None if there is none."""
+        sample = self.samples.get(name)
+        if sample is None:
+            return None
+        with self._lock:  # row groups are remembered, and not by several threads at a time
+            pixels = self.layout.pixels(sample.image)
+        return encode_png(outlined(pixels, sample) if outline else pixels)
+
+    def judge(self, content: Mapping[str, Any]) -> None:
+        """Keep a verdict from the page.
+
+        Raises:
+            OptionError: If it is of no use.
+        """
+        name = str(content.get("sample", ""))
+        if name not in self.samples:
+            raise OptionError(f"the suite has no sample {name!r}")
+        judgement = str(content.get("judgement", ""))
+        reason, text = str(content.get("reason") or ""), str(content.get("text") or "")
+        self.verdicts.put(Verdict(name, self.reviewer, judgement, reason, text))  # type: ignore[arg-type]
+
+
+def serve(review: Review, port: int, ready: Callable[[str], None]) -> ThreadingHTTPServer:
+    """Bind the page to a port of this machine; call `serve_forever` on what is returned.
+
+    Args:
+        review: What is reviewed.
+        port: The port, 0 for any free one.
+        ready: Called with the page's address.
+
+    Raises:
+        OptionError: If the port is taken.
+    """
+    assert review.samples  # read before the first request
+
+    class Handler(_Handler):
+        pass
+
+    Handler.review = review
+    try:
+        server = ThreadingHTTPServer((HOST, port), Handler)
+    except OSError as error:
+        raise OptionError(f"port {port} cannot be used: {error}; give another --port") from error
+    server.daemon_threads = True
+    ready(f"http://{HOST}:{server.server_port}/")
+    return server
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    review: Review
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+    def do_GET(self) -> None:
+        """The page, its state, its pictures."""
+        self._send(self._get(unquote(urlsplit(self.path).path)))
+
+    def do_POST(self) -> None:
+        """A verdict."""
+        self._send(self._post())
+
+    def _get(self, path: str) -> Reply:
+        if not self._local():
+            return _said(403, "ask by the address 127.0.0.1")
+        if path == "/":
+            page = (files("unigeoseg.evaluate.open_bench.review") / "page.html").read_bytes()
+            return 200, "text/html; charset=utf-8", page
+        if path == "/state":
+            return 200, "application/json", json.dumps(self.review.state()).encode()
+        kind, _, name = path.strip("/").partition("/")
+        if kind in ("outlined", "plain"):
+            picture = self.review.picture(name, outline=kind == "outlined")
+            if picture is not None:
+                return 200, "image/png", picture
+        return _said(404, "there is no such page")
+
+    def _post(self) -> Reply:
+        length = int(self.headers.get("Content-Length") or 0)
+        if not self._local() or self.headers.get_content_type() != "application/json":
+            self.close_connection = True
+            return _said(403, "verdicts come from the page alone")
+        if not 0 < length <= _MOST_BYTES:
+            self.close_connection = True
+            return _said(413, f"a verdict has 1 to {_MOST_BYTES} bytes")
+        try:
+            content = json.loads(self.rfile.read(length))
+            if not isinstance(content, dict):
+                raise OptionError("a verdict is a JSON object")
+            self.review.judge(content)
+        except (UniGeoSegError, ValueError) as error:
+            return _said(400, str(error))
+        return _said(200, "kept")
+
+    def _local(self) -> bool:
+        """Whether the page was asked for by this machine's own name, not by one led here."""
+        host = (self.headers.get("Host") or "").partition(":")[0]
+        return host in (HOST, "localhost")
+
+    def _send(self, reply: Reply) -> None:
+        status, kind, body = reply
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _said(status: int, words: str) -> Reply:
+    return status, "application/json", json.dumps({"said": words}).encode()

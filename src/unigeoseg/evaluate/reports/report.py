@@ -1,0 +1,133 @@
+"""The report on one system: tables, bars, calibration, failures, pictures."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from unigeoseg.data.inspect.show import BLUE, outlined, traced
+from unigeoseg.evaluate.calibration import table_parts
+from unigeoseg.evaluate.metrics import DEFAULT
+from unigeoseg.evaluate.predictions import PredictionFile
+from unigeoseg.evaluate.reports.published import beside
+from unigeoseg.evaluate.reports.tables import PARTIAL, bars, overall, problem_lines, table
+from unigeoseg.evaluate.score import RELEASED_SIDE, Outcome, Scored, answers
+from unigeoseg.evaluate.suites.layouts import Layout
+from unigeoseg.geo.masks import Rle, decode
+from unigeoseg.report.document import Part, Picture, Section, Table
+
+PICTURES = 12
+"""Worst samples, and random ones, that a report shows."""
+
+_GOOD = 0.5
+_LARGEST_PX = 512  # longer side of a picture
+
+
+def sections(
+    outcome: Outcome, name: str, layout: Layout, predictions: PredictionFile
+) -> list[Section]:
+    """The whole report.
+
+    Args:
+        outcome: The result.
+        name: Of the system.
+        layout: The suite, for its pictures.
+        predictions: What was scored.
+    """
+    worst, chance = worst_samples(outcome), random_samples(outcome)
+    drawn = pictures([*worst, *chance], layout, predictions)
+    head: list[Part] = ["\n".join(problem_lines(outcome))]
+    head += [PARTIAL] if outcome.problems else []
+    facets = [("By source", "source"), ("By size of the truth", "size")]
+    return [
+        Section("Scores", [*head, overall(outcome)]),
+        Section("Beside published numbers", beside(outcome, name) or ["None are known."]),
+        *(Section(title, [table(outcome.by(facet), DEFAULT)]) for title, facet in facets),
+        Section("By category", [bars(outcome.by("category"))]),
+        Section("Calibration", table_parts(outcome.scored)),
+        Section("Failures", [failures(outcome.scored)]),
+        Section("Worst samples", [drawn[each.id] for each in worst if each.id in drawn]),
+        Section("Random samples", [drawn[each.id] for each in chance if each.id in drawn]),
+    ]
+
+
+def worst_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
+    """Samples with the lowest IoU."""
+    return sorted(outcome.scored, key=lambda each: (each.overlap.iou, each.id))[:count]
+
+
+def random_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
+    """Samples by chance, the same for the same samples."""
+    ordered = sorted(outcome.scored, key=lambda each: each.id)
+    chosen = np.random.default_rng(0).permutation(len(ordered))[:count]
+    return [ordered[at] for at in chosen]
+
+
+_FAILURES: Sequence[tuple[str, Callable[[Scored], bool]]] = (
+    (f"good: IoU above {_GOOD}", lambda each: each.overlap.iou > _GOOD),
+    ("something found where nothing is meant", lambda each: each.truth == 0),
+    ("nothing found", lambda each: each.found == 0),
+    ("elsewhere: no pixel shared", lambda each: each.overlap.intersection == 0),
+    ("too much: more than twice the truth", lambda each: each.found > 2 * each.truth),
+    ("too little: less than half of the truth", lambda each: 2 * each.found < each.truth),
+    ("beside: about the right size", lambda each: True),
+)
+
+
+def failures(scored: Iterable[Scored]) -> Table:
+    """Samples by what went wrong; each belongs to the first kind that fits."""
+    groups: defaultdict[str, list[Scored]] = defaultdict(list)
+    for each in scored:
+        groups[next(name for name, fits in _FAILURES if fits(each))].append(each)
+    total = sum(map(len, groups.values()))
+    rows = [
+        (name, str(len(members)), f"{100 * len(members) / total:.1f} %", _commonest(members))
+        for name, _ in _FAILURES
+        if (members := groups.get(name))
+    ]
+    return Table(("kind", "samples", "share", "most often"), rows)
+
+
+def _commonest(members: Sequence[Scored]) -> str:
+    counts: defaultdict[str, int] = defaultdict(int)
+    for each in members:
+        counts[each.family or each.task] += 1
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {count}" for name, count in ranked[:2])
+
+
+def pictures(
+    chosen: Sequence[Scored], layout: Layout, predictions: PredictionFile
+) -> dict[str, Picture]:
+    """Pictures of samples by id: the truth in yellow, the prediction in blue, the prompt in red."""
+    drawn: dict[str, Picture] = {}
+    for scored, sample, rle in answers(chosen, layout, predictions):
+        shown = _outline(outlined(layout.pixels(sample.image), sample), rle)
+        said = sample.prompt.instruction(sample.width, sample.height)
+        words = f"{said}\nIoU {100 * scored.overlap.iou:.1f}, {sample.category}\n{scored.id}"
+        drawn[scored.id] = Picture(_jpeg(shown), words, f"{scored.id}.jpg")
+    return drawn
+
+
+def _outline(pixels: np.ndarray, rle: Rle) -> np.ndarray:
+    inner = decode(rle)
+    if inner.shape != pixels.shape[:2]:  # a released square
+        inner = _unboxed(inner, pixels.shape[:2])
+    return traced(pixels, inner, BLUE)
+
+
+def _unboxed(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    from unigeoseg.model.processor import letterbox_place
+
+    inner = square[letterbox_place(*shape, RELEASED_SIDE)].astype(np.uint8)
+    return cv2.resize(inner, shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    """A picture (H, W, 3) RGB, shrunk where it is large."""
+    scale = min(1.0, _LARGEST_PX / max(pixels.shape[:2]))
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, packed = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    assert done, "OpenCV writes every 8-bit image as JPEG"
+    return packed.tobytes()

@@ -1,0 +1,1 @@
+"""Benchmark suites: their files read as samples."""

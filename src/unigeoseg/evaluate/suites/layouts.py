@@ -1,0 +1,157 @@
+"""How the files of a suite lie on disk, as samples in order and pixels by name."""
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unigeoseg.data.exchange.benchmark import read_benchmark
+from unigeoseg.data.ledger import Rejection
+from unigeoseg.data.sources.annotated import AnnotatedImage, LabelledText
+from unigeoseg.data.sources.readers import OpenSource, open_source
+from unigeoseg.data.sources.readers.images import read_image
+from unigeoseg.data.store.dataset import Dataset
+from unigeoseg.data.taxonomy.categories import taxonomy
+from unigeoseg.errors import DataError
+from unigeoseg.evaluate.suites.catalog import Suite
+from unigeoseg.geo.masks import encode
+from unigeoseg.prompt import Prompt, Task
+from unigeoseg.sample import Sample
+
+
+@dataclass(frozen=True, eq=False)
+class Layout(ABC):
+    """A suite with its files. It can be pickled.
+
+    Attributes:
+        suite: The row.
+        folder: Where its files are.
+    """
+
+    suite: Suite
+    folder: Path
+
+    @abstractmethod
+    def samples(self) -> Iterator[Sample]:
+        """Samples in order, with their truth.
+
+        Raises:
+            DataError: If files are missing or damaged; the message counts them.
+        """
+
+    def pixels(self, image: str) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3) uint8 RGB of the image that samples name.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        return read_image(self.folder / image).pixels
+
+
+class Released(Layout):
+    """GeoSeg-Bench as it is released."""
+
+    def samples(self) -> Iterator[Sample]:
+        """As `Layout.samples`."""
+        lost: list[DataError] = []
+        for sample, _ in read_benchmark(self.folder, self.suite.licence, lost.append):
+            yield sample
+        if lost:
+            raise DataError(
+                f"{self.suite.name} in {self.folder} is not whole: {len(lost)} entries cannot be "
+                f"read{self._missing()}; the first: {lost[0]}"
+            )
+
+    def _missing(self) -> str:
+        """How many of the files that the lists name are not there."""
+        missing = Counter[str]()
+        for listing in sorted(self.folder.glob("**/test.json")):
+            entries = json.loads(listing.read_text(encoding="utf-8"))
+            missing.update(
+                kind
+                for entry in entries
+                for kind in ("img", "mask", "json")
+                if not (self.folder / str(entry[kind])).is_file()
+            )
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(missing.items()))
+        return f", missing are {counts}" if counts else ""
+
+
+class Shards(Layout):
+    """A dataset of ours."""
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return Dataset.open(self.folder)
+
+    def samples(self) -> Iterator[Sample]:
+        """As `Layout.samples`."""
+        return self._dataset.samples(split=self.suite.split)
+
+    def pixels(self, image: str) -> NDArray[np.uint8]:
+        """As `Layout.pixels`."""
+        return self._dataset.image(image)
+
+
+class Catalogue(Layout):
+    """A source of the data catalogue with instructions of its own."""
+
+    def samples(self) -> Iterator[Sample]:
+        """As `Layout.samples`."""
+        lost: list[Rejection] = []
+        source = self._source(lost)
+        items = [item for item in source.items if item.split == self.suite.split]
+        for item in items:
+            image = source.read(item, lost.append)
+            if image is not None:
+                yield from map(_published(image), image.texts)
+        if not items or lost:
+            raise DataError(_incomplete(self, len(items), lost))
+
+    def _source(self, lost: list[Rejection]) -> OpenSource:
+        return open_source(self.suite.source, self.folder, lost.append)
+
+
+def _published(image: AnnotatedImage) -> Callable[[LabelledText], Sample]:
+    height, width = image.pixels.shape[:2]
+
+    def sample(text: LabelledText) -> Sample:
+        mask = np.zeros((height, width), np.bool_)
+        if text.target is not None:
+            x, y, part = text.target.x, text.target.y, text.target.mask
+            mask[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return Sample(
+            image=image.key,
+            width=width,
+            height=height,
+            prompt=Prompt.from_text(text.text, text.task),
+            rle=encode(mask),
+            category=taxonomy()[text.category].name if text.category else "",
+            source=image.source,
+            licence=image.licence,
+            group=image.group,
+            answer=text.answer,
+            family="referring" if text.task is Task.REFERRING else "attribute",
+            category_id=text.category,
+            split=image.split,
+            writer="published",
+        )
+
+    return sample
+
+
+def _incomplete(layout: Layout, images: int, lost: list[Rejection]) -> str:
+    what = f"{layout.suite.name} in {layout.folder}"
+    if not images:
+        return f"{what} has no image in its split {layout.suite.split!r}; check the folder"
+    counts: dict[str, int] = {}
+    for each in lost:
+        counts[each.rule] = counts.get(each.rule, 0) + 1
+    said = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
+    return f"{what} is not whole: {said}; the first is {lost[0].key}: {lost[0].detail}"

@@ -1,0 +1,84 @@
+"""From a suite's name or folder to its files, from the hub where it has them."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from unigeoseg.errors import OptionError, OutputUnwritableError
+from unigeoseg.evaluate.suites.catalog import SUITES, LayoutName, Suite, of_folder
+from unigeoseg.evaluate.suites.dior import Rsvg, Samrs
+from unigeoseg.evaluate.suites.layouts import Catalogue, Layout, Released, Shards
+from unigeoseg.runtime import hub
+
+_LAYOUTS: Mapping[LayoutName, type[Layout]] = MappingProxyType(
+    {
+        "released": Released,
+        "shards": Shards,
+        "catalogue": Catalogue,
+        "samrs": Samrs,
+        "rsvg": Rsvg,
+    }
+)
+
+
+def open_suite(name: str, folder: Path | None = None) -> Layout:
+    """Open a suite.
+
+    Args:
+        name: One of `SUITES`, or a folder of our shards or in the released layout.
+        folder: Where the files of a named suite are; without it they come from the hub.
+
+    Raises:
+        OptionError: If there is no such suite, or its files are neither here nor on the hub.
+        HubError: If the hub cannot give them.
+    """
+    suite = SUITES.get(name)
+    if suite is None:
+        if folder is not None:
+            raise OptionError(f"{name!r} is no suite; give one of {', '.join(SUITES)}")
+        return _layout(of_folder(Path(name)), Path(name))
+    if folder is None:
+        folder = _fetched(suite)
+    if not folder.is_dir():
+        raise OptionError(f"{folder} is not a directory; give the folder of {suite.title}")
+    return _layout(suite, folder)
+
+
+def _layout(suite: Suite, folder: Path) -> Layout:
+    return _LAYOUTS[suite.layout](suite, folder)
+
+
+def _fetched(suite: Suite) -> Path:
+    if not suite.hub:
+        raise OptionError(
+            f"{suite.name} is not on the hub in a layout that is read here; give its folder with "
+            f"--data{suite.url and f', from {suite.url}'}"
+        )
+    snapshot = hub.fetch(suite.hub, kind="dataset", patterns=["*"])
+    place = hub.home() / "unigeoseg" / "suites" / suite.name / snapshot.name
+    if not place.exists():
+        _linked(snapshot, place)
+    return place
+
+
+def _linked(snapshot: Path, place: Path) -> None:
+    """The files of the hub's cache, which are links there, as files of one folder."""
+    unfinished = place.with_name(f".{place.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        for path in sorted(path for path in snapshot.rglob("*") if path.is_file()):
+            target = unfinished / path.relative_to(snapshot)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(path.resolve(), target)
+        unfinished.rename(place)
+    except OSError as error:
+        raise OutputUnwritableError(f"{place} was not written: {error}; check the disk") from error
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)

@@ -1,0 +1,1 @@
+"""Systems under test: models of ours, baselines, others."""

@@ -1,0 +1,56 @@
+"""What a benchmark runs: a system that gets pixels and prompts, and gives a mask for each.
+
+That is all it gets. A predictor is known by a name:
+
+- fill-box, grab-cut, region-grow: baselines that need no learning.
+- sam:NAME, sam2:NAME, sam3:NAME: a model of the `transformers` library, see `sam`.
+- http://... or https://...: any system behind a server, see `remote`.
+- Anything else: a model of ours, as `Segmenter.from_pretrained` takes it.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from unigeoseg.evaluate.systems.base import Answer, Pixels, Predictor
+from unigeoseg.evaluate.systems.baselines import BASELINES
+from unigeoseg.prompt import Prompt
+
+
+@lru_cache(maxsize=1)
+def predictor(name: str, *, words: bool = False) -> Predictor:
+    """Load a system by its name, once per process.
+
+    Args:
+        name: As the module says.
+        words: Ask models of ours for words too.
+
+    Raises:
+        OptionError: If the name has no meaning.
+        CheckpointError: If there are no weights of that name.
+        MissingExtraError: If a library is not installed.
+    """
+    if name in BASELINES:
+        return BASELINES[name]
+    kind, colon, rest = name.partition(":")
+    if colon and kind in ("http", "https"):
+        from unigeoseg.evaluate.systems.remote import Remote
+
+        return Remote(name)
+    if colon and kind in ("sam", "sam2", "sam3"):
+        from unigeoseg.evaluate.systems.sam import load
+
+        return load(kind, rest)
+    return _ours(name, words=words)
+
+
+def _ours(name: str, *, words: bool) -> Predictor:
+    from unigeoseg.predict.segmenter import Segmenter
+
+    segmenter = Segmenter.from_pretrained(name)
+
+    def answers(pixels: Pixels, prompts: Sequence[Prompt]) -> list[Answer | None]:
+        with segmenter.open(pixels) as session:
+            found = session.segment(prompts, answer=words)
+        return [Answer(each.mask, each.confidence, each.answer or "") for each in found]
+
+    return answers

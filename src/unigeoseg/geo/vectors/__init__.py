@@ -1,0 +1,1 @@
+"""Vector features: regions found in masks, their outlines, and files of them."""

@@ -1,0 +1,245 @@
+"""Connected regions of a labelled scene that comes block by block, whole across the blocks' seams.
+
+Each block is labelled alone; regions that touch across a seam are one, by union-find over the
+pixels on both sides of it. A region is given out as soon as no later block can touch it, so that
+only the regions that cross the present row of blocks are held.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from unigeoseg.geo.grid import Grid
+from unigeoseg.geo.masks import components
+from unigeoseg.geo.vectors.features import Geometry, joined, outline, to_map
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One connected region.
+
+    Attributes:
+        geometry: Its outline in map coordinates, holes kept.
+        label: What it is labelled with, from 1.
+        area_px: Its pixels.
+        area_m2: Its square metres, see `Grid.cell_areas_m2`; None without a CRS.
+        score: Mean score of its pixels.
+    """
+
+    geometry: Geometry
+    label: int
+    area_px: int
+    area_m2: float | None
+    score: float
+
+
+def merged(regions: Sequence[Region]) -> Region:
+    """Regions of one label, at least one, as a single one of several parts."""
+    area_px = sum(region.area_px for region in regions)
+    metres = [region.area_m2 for region in regions if region.area_m2 is not None]
+    outlines = [region.geometry for region in regions]
+    return Region(
+        joined([part for each in outlines for part in getattr(each, "geoms", [each])]),
+        regions[0].label,
+        area_px,
+        sum(metres) if metres else None,
+        sum(region.score * region.area_px for region in regions) / area_px,
+    )
+
+
+@dataclass(slots=True)
+class _Open:
+    """A region, or what is known of it so far; its pieces are in pixels of the scene."""
+
+    label: int
+    area_px: int
+    area_m2: float
+    score: float
+    pieces: list[Geometry] = field(default_factory=list)
+
+    def take(self, other: "_Open") -> None:
+        """Join another part of the same region to this one."""
+        self.area_px += other.area_px
+        self.area_m2 += other.area_m2
+        self.score += other.score
+        self.pieces += other.pieces
+
+
+class RegionFinder:
+    """Finds the 8-connected regions of one label each.
+
+    Args:
+        grid: The grid of the scene.
+        left: First column that blocks cover.
+        right: The column after their last.
+        min_area_px: Regions of fewer pixels are left out.
+        min_area_m2: Regions of less are left out, where metres are known.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        left: int,
+        right: int,
+        *,
+        min_area_px: int = 0,
+        min_area_m2: float = 0.0,
+    ) -> None:
+        self._grid = grid
+        self._located = grid.gsd_m is not None
+        self._least = (min_area_px, min_area_m2)
+        self._left = left
+        self._open: dict[int, _Open] = {}
+        self._parent: dict[int, int] = {}
+        self._next = 1
+        width = right - left + 2  # one column of nothing at both ends
+        self._above = _Edge.empty(width)
+        self._below = _Edge.empty(width)
+        self._beside = _Edge.empty(0)
+        self._row = -1
+
+    def add(
+        self, window: Window, labels: NDArray[np.uint8], score: NDArray[np.float32]
+    ) -> Iterator[Region]:
+        """Take the next block; give the regions that are complete.
+
+        Args:
+            window: Where it lies. Blocks come in rows from the top down and from left to right,
+                and cover the columns of the finder without gap.
+            labels: (h, w) uint8, 0 where nothing is.
+            score: (h, w) float32 of the pixels.
+        """
+        if window.row_off != self._row:
+            yield from self._start_row(int(window.row_off))
+        ids = np.zeros(labels.shape, np.int32)
+        for label in np.unique(labels[labels > 0]).tolist():
+            yield from self._label(window, labels == label, label, score, ids)
+        self._join_seams(window, _Edge(ids[0], labels[0]), _Edge(ids[:, 0], labels[:, 0]))
+        self._beside = _Edge(ids[:, -1], labels[:, -1])
+        at = slice(self._offset(window), self._offset(window) + int(window.width))
+        self._below.ids[at], self._below.labels[at] = ids[-1], labels[-1]
+
+    def finish(self) -> Iterator[Region]:
+        """The regions that are left, when every block was added."""
+        yield from self._start_row(-1)
+        yield from self._start_row(-1)
+
+    def _offset(self, window: Window) -> int:
+        return int(window.col_off) - self._left + 1
+
+    def _start_row(self, row: int) -> Iterator[Region]:
+        """Go to the next row of blocks: what does not reach its edge is complete."""
+        self._row = row
+        self._beside = _Edge.empty(0)
+        self._above, self._below = self._below, _Edge.empty(len(self._below.ids))
+        roots = {each: self._find(each) for each in np.unique(self._above.ids).tolist() if each}
+        reaching = set(roots.values())
+        for root in [each for each in self._open if each not in reaching]:
+            yield from self._close(self._open.pop(root))
+        self._parent = {each: root for each, root in roots.items() if each != root}
+
+    def _label(
+        self,
+        window: Window,
+        mask: NDArray[np.bool_],
+        label: int,
+        score: NDArray[np.float32],
+        ids: NDArray[np.int32],
+    ) -> Iterator[Region]:
+        """Find the regions of one label in a block; write the ids of those on its edge."""
+        found = components(mask)
+        parts = self._parts(window, found, label, score)
+        edge = np.unique(np.concatenate([found[0], found[-1], found[:, 0], found[:, -1]]))
+        names = np.zeros(len(parts) + 1, np.int32)
+        for number in edge[edge > 0].tolist():
+            names[number] = self._next
+            self._open[self._next] = parts[number - 1]
+            self._next += 1
+        for number, part in enumerate(parts, start=1):
+            if not names[number]:
+                yield from self._close(part)
+        ids += names[found]
+
+    def _parts(
+        self, window: Window, found: NDArray[np.int32], label: int, score: NDArray[np.float32]
+    ) -> list[_Open]:
+        """Every region of a block, in the order of its number."""
+        numbers = found.ravel()
+        count = int(found.max()) + 1
+        pixels = np.bincount(numbers, minlength=count)[1:]
+        scores = np.bincount(numbers, score.ravel(), count)[1:]
+        cells = self._grid.cell_areas_m2(window)
+        weights = None if cells is None else np.repeat(cells, found.shape[1])
+        metres = np.bincount(numbers, weights, count)[1:]
+        parts = [
+            _Open(label, int(area), float(m2), float(total))
+            for area, m2, total in zip(pixels, metres, scores, strict=True)
+        ]
+        for number, piece in outline(found, int(window.col_off), int(window.row_off)):
+            parts[number - 1].pieces.append(piece)
+        return parts
+
+    def _join_seams(self, window: Window, top: "_Edge", left: "_Edge") -> None:
+        """Join what touches the block above and the block on the left, at corners too."""
+        at, width = self._offset(window), int(window.width)
+        for shift in (-1, 0, 1):
+            self._join(top, self._above.cut(at + shift, width))
+            height = len(left.ids) - abs(shift)
+            here, there = max(-shift, 0), max(shift, 0)
+            if len(self._beside.ids):
+                self._join(left.cut(here, height), self._beside.cut(there, height))
+
+    def _join(self, one: "_Edge", other: "_Edge") -> None:
+        touching = (one.ids > 0) & (other.ids > 0) & (one.labels == other.labels)
+        pairs = np.unique(np.stack([one.ids[touching], other.ids[touching]]), axis=1)
+        for first, second in pairs.T.tolist():
+            keep, drop = sorted((self._find(first), self._find(second)))
+            if keep != drop:
+                self._parent[drop] = keep
+                self._open[keep].take(self._open.pop(drop))
+
+    def _find(self, name: int) -> int:
+        root = name
+        while root in self._parent:
+            root = self._parent[root]
+        while name != root:  # shorten the way for the next time
+            self._parent[name], name = root, self._parent[name]
+        return root
+
+    def _close(self, found: _Open) -> Iterator[Region]:
+        if found.area_px < self._least[0] or (self._located and found.area_m2 < self._least[1]):
+            return
+        yield Region(
+            to_map(_whole(found.pieces), self._grid),
+            found.label,
+            found.area_px,
+            found.area_m2 if self._located else None,
+            found.score / found.area_px,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """One line of pixels: ids of open regions, and labels, both 0 where nothing is."""
+
+    ids: NDArray[np.int32]
+    labels: NDArray[np.uint8]
+
+    @classmethod
+    def empty(cls, length: int) -> "_Edge":
+        return cls(np.zeros(length, np.int32), np.zeros(length, np.uint8))
+
+    def cut(self, start: int, length: int) -> "_Edge":
+        return _Edge(self.ids[start : start + length], self.labels[start : start + length])
+
+
+def _whole(pieces: list[Geometry]) -> Geometry:
+    """One geometry of pieces that touch at seams, without the corners that seams have made."""
+    if len(pieces) == 1:
+        return pieces[0]
+    union = shapely.simplify(shapely.union_all(pieces), 0)
+    return joined(list(getattr(union, "geoms", [union])))

@@ -1,0 +1,301 @@
+"""Features to files that GIS software opens, as they come."""
+
+import json
+import warnings
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyogrio
+import pyproj
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import FeatureError
+from rasterio.crs import CRS
+from shapely.geometry import MultiPolygon, mapping
+
+from unigeoseg.errors import MissingExtraError
+from unigeoseg.geo.formats import VECTOR_SUFFIXES, check_suffix, whole_file
+from unigeoseg.geo.grid import WGS84, Grid, transformer
+from unigeoseg.geo.vectors.features import Feature, Geometry, Value, right_handed
+
+_DEGREE_DECIMALS = 8  # about 1 mm on the ground
+_LAYER = "masks"
+_BATCH = 2048  # features held while a file is copied
+_SHAPEFILE_NAME, _SHAPEFILE_TEXT = 10, 254  # what its tables hold
+
+Add: TypeAlias = Callable[[Sequence[Feature]], None]
+"""Takes further features, of the same columns as those before."""
+
+
+@contextmanager
+def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Iterator[Add]:
+    """Write features by the path's suffix, also when there are none.
+
+    GeoJSON follows RFC 7946: longitude and latitude on WGS84, outer rings counterclockwise. The
+    others are in `crs`. Without a CRS all keep the coordinates they are given. Features are written
+    as they come; those of a FlatGeobuf wait in a file of their own until the end.
+
+    Args:
+        path: Ends in one of `VECTOR_SUFFIXES`; replaced if it exists, when all went well.
+        grid: Geometries are in its map coordinates.
+        crs: CRS of the file; None for the grid's own.
+
+    Yields:
+        What takes the features.
+
+    Raises:
+        OutputFormatError: If the suffix is another.
+        OutputUnwritableError: If writing fails.
+        MissingExtraError: If GeoParquet is asked for without its package.
+    """
+    path = Path(path)
+    check_suffix(path, VECTOR_SUFFIXES)
+    suffix = path.suffix.lower()
+    target = None if grid.crs is None else WGS84 if "json" in suffix else crs or grid.crs
+    move = _mover(grid, target)
+    with whole_file(path) as temporary, _WRITERS[suffix](temporary, target) as write:
+
+        def add(features: Sequence[Feature]) -> None:
+            if features:
+                write([Feature(move(each.geometry), each.properties) for each in features])
+
+        yield add
+
+
+def write_vectors(path: str | Path, features: Sequence[Feature], grid: Grid) -> None:
+    """Write features at once; see `vector_writer`."""
+    with vector_writer(path, grid) as add:
+        add(features)
+
+
+def _mover(grid: Grid, target: CRS | None) -> Callable[[Geometry], Geometry]:
+    """From map coordinates of a grid to a CRS."""
+    if grid.crs is None or target is None:
+        return lambda geometry: geometry
+    moved = transformer(grid.crs, target)
+    decimals = _DEGREE_DECIMALS if target == WGS84 else None
+    same = grid.crs == target
+
+    def project(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        there = xy if same else np.column_stack(moved.transform(xy[:, 0], xy[:, 1]))
+        return there if decimals is None else there.round(decimals)
+
+    return lambda geometry: shapely.transform(geometry, project)
+
+
+@contextmanager
+def _geojson(path: Path, crs: CRS | None) -> Iterator[Add]:
+    del crs  # RFC 7946 knows one
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        before = "\n"
+
+        def add(features: Sequence[Feature]) -> None:
+            nonlocal before
+            for feature in features:
+                row = {
+                    "type": "Feature",
+                    "geometry": mapping(right_handed(feature.geometry)),
+                    "properties": dict(feature.properties),
+                }
+                file.write(before + json.dumps(row, ensure_ascii=False, allow_nan=False))
+                before = ",\n"
+
+        yield add
+        file.write("\n]}\n")
+
+
+def _appended(driver: str, **options: Any) -> Callable[[Path, CRS | None], Any]:  # noqa: ANN401
+    """A writer for a format of GDAL that takes further features."""
+
+    @contextmanager
+    def writer(path: Path, crs: CRS | None) -> Iterator[Add]:
+        count = 0
+
+        def add(features: Sequence[Feature]) -> None:
+            nonlocal count
+            _write(path, features, crs, driver=driver, append=count > 0, **options)
+            count += len(features)
+
+        yield add
+        if not count:
+            add([])
+        _check_last(path, count)
+
+    return writer
+
+
+_geopackage = _appended("GPKG", layer=_LAYER)
+
+
+@contextmanager
+def _flatgeobuf(path: Path, crs: CRS | None) -> Iterator[Add]:
+    """FlatGeobuf is sorted in space and written in one go: features wait in a GeoPackage."""
+    rows = path.with_suffix(".rows.gpkg")
+    count = 0
+    with _geopackage(rows, crs) as write:
+
+        def add(features: Sequence[Feature]) -> None:
+            nonlocal count
+            write(features)
+            count += len(features)
+
+        yield add
+    with (
+        pyogrio.open_arrow(rows, use_pyarrow=False, batch_size=_BATCH) as (meta, stream),
+        _without_crs_warning(),
+    ):
+        pyogrio.write_arrow(
+            stream,
+            path,
+            driver="FlatGeobuf",
+            geometry_name=meta["geometry_name"],
+            geometry_type="MultiPolygon",
+            crs=None if crs is None else crs.to_wkt(),
+        )
+    rows.unlink()
+    _check_last(path, count)
+
+
+@contextmanager
+def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
+    """A Shapefile: names of columns and texts are cut to what it holds; names stay apart."""
+    short: dict[str, str] = {}
+
+    def fitted(properties: Mapping[str, Value]) -> dict[str, Value]:
+        for name in properties:
+            if name not in short:
+                short[name] = _short_name(name, set(short.values()))
+        return {
+            short[name]: value[:_SHAPEFILE_TEXT] if isinstance(value, str) else value
+            for name, value in properties.items()
+        }
+
+    with _appended("ESRI Shapefile", encoding="UTF-8")(path, crs) as add:
+        yield lambda features: add(
+            [Feature(each.geometry, fitted(each.properties)) for each in features]
+        )
+
+
+def _short_name(name: str, taken: Container[str]) -> str:
+    """A column's name as a Shapefile holds it, with a number where another begins alike."""
+    short, number = name[:_SHAPEFILE_NAME], 1
+    while short in taken:
+        end = f"_{number}"
+        short, number = name[: _SHAPEFILE_NAME - len(end)] + end, number + 1
+    return short
+
+
+@contextmanager
+def _geoparquet(path: Path, crs: CRS | None) -> Iterator[Add]:
+    """GeoParquet 1.1: WKB, the CRS as PROJJSON, a group of rows per call."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("GeoParquet", "parquet") from error
+
+    writer: Any = None
+    geo = {"geo": json.dumps(_geo(crs))}
+
+    def add(features: Sequence[Feature]) -> None:
+        nonlocal writer
+        names, columns, shapes = _table(features)
+        columns = [pa.array(column, from_pandas=True) for column in columns]
+        arrays = [pa.array(shapes, pa.binary()), *columns]
+        table = pa.table(arrays, ["geometry", *names], metadata=geo)
+        if writer is None:
+            writer = parquet.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table.cast(writer.schema))
+
+    yield add
+    if writer is None:
+        writer = parquet.ParquetWriter(path, pa.schema([("geometry", pa.binary())], geo))
+    writer.close()
+
+
+def _geo(crs: CRS | None) -> dict[str, Any]:
+    """The file's "geo" metadata."""
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["MultiPolygon"],
+        "crs": None if crs is None else pyproj.CRS.from_wkt(crs.to_wkt()).to_json_dict(),
+        "orientation": "counterclockwise",
+    }
+    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+_WRITERS: dict[str, Callable[[Path, CRS | None], AbstractContextManager[Add]]] = {
+    ".geojson": _geojson,
+    ".json": _geojson,
+    ".gpkg": _geopackage,
+    ".parquet": _geoparquet,
+    ".fgb": _flatgeobuf,
+    ".shp": _shapefile,
+}
+
+
+def _table(
+    features: Sequence[Feature],
+) -> tuple[list[str], list[NDArray[Any]], NDArray[np.object_]]:
+    """Names of columns, the columns, and geometries as WKB of multipolygons."""
+    names = list(dict.fromkeys(name for feature in features for name in feature.properties))
+    columns = [_column([feature.properties.get(name) for feature in features]) for name in names]
+    shapes = [
+        shapely.to_wkb(MultiPolygon(getattr(turned, "geoms", [turned])))
+        for turned in (right_handed(feature.geometry) for feature in features)
+    ]
+    return names, columns, np.array(shapes, dtype=object)
+
+
+def _write(path: Path, features: Sequence[Feature], crs: CRS | None, **options: Any) -> None:  # noqa: ANN401
+    names, columns, shapes = _table(features)
+    with _without_crs_warning():
+        pyogrio.raw.write(
+            path,
+            geometry=shapes,
+            field_data=columns,
+            fields=np.array(names, dtype=object),
+            geometry_type="MultiPolygon",
+            crs=None if crs is None else crs.to_wkt(),
+            **options,
+        )
+
+
+@contextmanager
+def _without_crs_warning() -> Iterator[None]:
+    """Outlines in pixels have no CRS, and need no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="'crs' was not provided")
+        yield
+
+
+def _check_last(path: Path, count: int) -> None:
+    """Check that the last feature is there: GDAL does not say if a disk was full at the end.
+
+    Raises:
+        OSError: If it is not.
+    """
+    if not count:
+        return
+    try:
+        shapes = pyogrio.raw.read(path, columns=[], skip_features=count - 1, max_features=1)[2]
+    except FeatureError as error:
+        raise OSError(f"its end is missing ({error})") from error
+    if len(shapes) != 1 or shapes[0] is None:
+        raise OSError("its end is missing")
+
+
+def _column(values: list[Value]) -> NDArray[Any]:
+    """A column of one type: bool, int64, float64 (None is NaN), or text (None is null)."""
+    kinds = {type(value) for value in values}
+    if kinds == {bool}:
+        return np.array(values, np.bool_)
+    if kinds == {int}:
+        return np.array(values, np.int64)
+    if kinds <= {int, float, type(None)} and kinds != {type(None)}:
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+    return np.array([value if value is None else str(value) for value in values], dtype=object)

@@ -1,0 +1,1 @@
+"""The parts of Base, the network of the paper at full size."""

@@ -1,0 +1,1 @@
+"""Model directories: checkpoints, names, quantisation, and conversion of foreign weights."""

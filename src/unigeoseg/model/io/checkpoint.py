@@ -1,0 +1,348 @@
+"""Weights on disk: a directory with config.json, tokenizer.json and model.safetensors.
+
+Nano is stored in half precision, its word embeddings as int8 with a scale per row; Base as it is.
+What is read back has the type that suits the processor, unless another is asked for.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from unigeoseg.errors import (
+    CheckpointDamagedError,
+    CheckpointNotFoundError,
+    OutputExistsError,
+    OutputUnwritableError,
+)
+from unigeoseg.model.base.causal_lm import CausalLanguage
+from unigeoseg.model.base.chat import ChatProcessor
+from unigeoseg.model.config import (
+    CausalLanguageConfig,
+    ConfidenceConfig,
+    Mask2FormerConfig,
+    ModelConfig,
+    SwinConfig,
+)
+from unigeoseg.model.device import suited_dtype
+from unigeoseg.model.io.quantise import quantise_language
+from unigeoseg.model.network import UniGeoSegNetwork, channels_last
+from unigeoseg.model.processor import Processor
+
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+FILES = (CONFIG, TOKENIZER, WEIGHTS)
+_CPU = torch.device("cpu")
+_FORMAT = 1
+_INT8_SCALE = ".int8_scale"
+_INT8_KEYS = ("language.tokens.weight",)
+# what a part's "kind" in a file says; a part without one is of Nano's type
+_KINDS = {kind.kind: kind for kind in (SwinConfig, CausalLanguageConfig, Mask2FormerConfig)}
+
+T = TypeVar("T")
+
+
+def save(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
+    """Write a network and its processor; files are replaced one by one, each atomically.
+
+    Raises:
+        OptionError: If the network was made fast for inference, see `inference.hasten`.
+        OutputUnwritableError: If the disk does not take a file; what was there of it stays.
+    """
+    state = network.state_dict()
+    if not isinstance(network.config.language, CausalLanguageConfig):
+        state = _packed(state)
+    write(directory, network.config, processor.tokenizer, state)
+
+
+def write(
+    directory: Path, config: ModelConfig, tokenizer: Tokenizer, state: Mapping[str, Tensor]
+) -> None:
+    """Write the three files of a model from its weights as they are, each atomically.
+
+    Raises:
+        OutputUnwritableError: If the disk does not take one; what was there of it stays.
+    """
+    _write_config(directory / CONFIG, config)
+    with _replacing(directory / TOKENIZER) as temporary:
+        temporary.write_text(tokenizer.to_str(pretty=False))
+    with _replacing(directory / WEIGHTS) as temporary:
+        save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+
+
+def check_free(target: Path) -> None:
+    """Check that a model can be made at `target`.
+
+    Raises:
+        OutputExistsError: If something is there.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise OutputExistsError(
+            f"{target} is there and is not empty: remove it or name another directory"
+        )
+
+
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """A directory beside `target` to write, which takes its place when it is whole.
+
+    Raises:
+        OutputExistsError: If something is there.
+        OutputUnwritableError: If the disk does not take it.
+    """
+    check_free(target)
+    target = target.resolve()
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove(partial)  # of a process that was killed
+        partial.mkdir()
+        yield partial
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except (OSError, SafetensorError) as error:
+        raise OutputUnwritableError(f"{target} cannot be written: {error}") from error
+    finally:
+        _remove(partial)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the three files of a model into a directory that is there.
+
+    Raises:
+        CheckpointNotFoundError: If one of them is missing.
+    """
+    _check_whole(source)
+    for name in FILES:
+        shutil.copyfile(source / name, target / name)
+
+
+def set_confidence(directory: Path, confidence: ConfidenceConfig) -> None:
+    """Change how a stored model's scores become confidences; all else stays.
+
+    Raises:
+        CheckpointDamagedError: If its configuration cannot be read.
+    """
+    config = _read_config(directory / CONFIG)
+    _write_config(directory / CONFIG, replace(config, confidence=confidence))
+
+
+def empty_network(config: ModelConfig, *, device: str = "meta") -> UniGeoSegNetwork:
+    """A network whose weights have shapes but no values.
+
+    Args:
+        config: What it is made of.
+        device: Where they are: "meta" for `load_state_dict(assign=True)`.
+
+    Raises:
+        MissingExtraError: If the language model needs packages that are not installed.
+    """
+    with torch.device("meta"):
+        network = UniGeoSegNetwork(config)
+    if device != "meta":
+        network = network.to_empty(device=device)
+    if isinstance(network.language, CausalLanguage):
+        network.language.settle()
+    return network
+
+
+def load(
+    directory: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device = _CPU,
+    bits: Literal[8, 4] | None = None,
+) -> tuple[UniGeoSegNetwork, Processor]:
+    """Read a network, in evaluation mode, and its processor.
+
+    Args:
+        directory: Holds the three files.
+        dtype: What the network computes in; without it as `suited_dtype` says.
+        device: Where it computes.
+        bits: As in `quantise_language`; without it the language part is as large as `dtype`.
+
+    Raises:
+        MissingExtraError: If the language model, or `bits`, need packages that are not installed.
+        OptionError: As `quantise_language`.
+        CheckpointNotFoundError: If one of the three files is missing.
+        CheckpointDamagedError: If a file cannot be read, or its weights do not fit its config.
+    """
+    _check_whole(directory)
+    config = _read_config(directory / CONFIG)
+    processor = _read_processor(directory / TOKENIZER, config)
+    network = _to_fill(config)
+    kind = dtype or suited_dtype(config, device, bits)
+    weights = _read_weights(directory / WEIGHTS, kind)
+    check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
+    network.load_state_dict(weights, assign=True)
+    return ready(network, device, bits), processor
+
+
+def ready(
+    network: UniGeoSegNetwork, device: torch.device, bits: Literal[8, 4] | None
+) -> UniGeoSegNetwork:
+    """A network of the CPU in evaluation mode on a device, laid out as is fast there; in place.
+
+    Arguments and errors are those of `load`.
+    """
+    if bits is not None:
+        quantise_language(network, bits, device)
+    return channels_last(network.eval().to(device))
+
+
+def _check_whole(directory: Path) -> None:
+    for name in FILES:
+        if not (directory / name).is_file():
+            raise CheckpointNotFoundError(
+                f"{directory} has no {name}: a model directory holds {CONFIG}, {TOKENIZER} "
+                f"and {WEIGHTS}; reinstall the package or give another directory"
+            )
+
+
+def _to_fill(config: ModelConfig) -> UniGeoSegNetwork:
+    """A network whose weights will be replaced.
+
+    A small one is drawn at random, in a third of a second: to build it without values PyTorch
+    imports its compiler, which takes longer.
+    """
+    if isinstance(config.language, CausalLanguageConfig):
+        return empty_network(config)
+    with torch.random.fork_rng(devices=[]):
+        return UniGeoSegNetwork(config)
+
+
+def _read_config(path: Path) -> ModelConfig:
+    try:
+        values = json.loads(path.read_text())
+        if values.pop("format", None) != _FORMAT:
+            raise ValueError(f"format is not {_FORMAT}")
+        return _build(ModelConfig, values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointDamagedError(
+            f"{path} is not a model configuration of this version ({error}): reinstall the "
+            "package or fetch the model again"
+        ) from error
+
+
+def _write_config(path: Path, config: ModelConfig) -> None:
+    values = {"format": _FORMAT, **asdict(config)}
+    with _replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def _build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A frozen dataclass from plain JSON values, nested ones and tuples included."""
+    unknown = set(values) - {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        default = getattr(kind(), name)
+        if is_dataclass(default):
+            kind_of_part: type[Any] = _KINDS.get(value.get("kind"), type(default))
+            built[name] = _build(kind_of_part, value)
+        else:
+            built[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**built)
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a tokenizer.json.
+
+    Raises:
+        CheckpointDamagedError: If it is none.
+    """
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointDamagedError(
+            f"{path} is not a tokenizer ({error}): reinstall the package or fetch the model again"
+        ) from error
+
+
+def _read_processor(path: Path, config: ModelConfig) -> Processor:
+    causal = isinstance(config.language, CausalLanguageConfig)
+    return (ChatProcessor if causal else Processor)(read_tokenizer(path), config)
+
+
+def _read_weights(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights of `dtype`, read one by one so that both types are never held at once."""
+    try:
+        with safe_open(path, "pt") as file:
+            names, weights = set(file.keys()), {}
+            for key in sorted(name for name in names if not name.endswith(_INT8_SCALE)):
+                value = file.get_tensor(key)
+                if key + _INT8_SCALE in names:
+                    value = value.float() * file.get_tensor(key + _INT8_SCALE).float()
+                weights[key] = value.to(dtype) if value.is_floating_point() else value
+            return weights
+    except (SafetensorError, OSError) as error:
+        raise CheckpointDamagedError(
+            f"{path} cannot be read ({error}): it is damaged or incomplete; reinstall the "
+            "package or fetch the model again"
+        ) from error
+
+
+def check_fit(where: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Check that weights are those expected, in names and shapes.
+
+    Raises:
+        CheckpointDamagedError: If one is missing, unknown, or of another shape.
+    """
+    missing, unknown = (
+        sorted(expected.keys() - found.keys()),
+        sorted(found.keys() - expected.keys()),
+    )
+    if missing or unknown:
+        raise CheckpointDamagedError(
+            f"{where}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
+            f"{unknown[:3]}; the file belongs to another configuration"
+        )
+    wrong = [key for key in expected if expected[key].shape != found[key].shape]
+    if wrong:
+        key = wrong[0]
+        raise CheckpointDamagedError(
+            f"{where}: {len(wrong)} weights have another shape, such as {key} "
+            f"{tuple(found[key].shape)} where the configuration says {tuple(expected[key].shape)}"
+        )
+
+
+def _packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    packed = {}
+    for key, value in state.items():
+        if key in _INT8_KEYS:
+            scale = value.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127
+            packed[key] = (value / scale).round().to(torch.int8)
+            packed[key + _INT8_SCALE] = scale
+        else:
+            packed[key] = value.half() if value.is_floating_point() else value
+    return packed
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write, which takes its place when it is whole."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputUnwritableError(
+            f"{path} was not written: {error}; check the directory and the free space"
+        ) from error

@@ -1,0 +1,190 @@
+"""Which directory a model's name means, and how a model on the hub becomes such a directory.
+
+Models of the hub are kept below HF_HOME, converted, as `unigeoseg/<owner>--<name>/<commit>`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import resources
+from os import PathLike
+from pathlib import Path
+from re import ASCII, fullmatch
+from shlex import quote
+
+import torch
+
+from unigeoseg.errors import (
+    CheckpointDamagedError,
+    CheckpointNotFoundError,
+    HubError,
+    HubNotFoundError,
+    HubUnreachableError,
+    OutputUnwritableError,
+)
+from unigeoseg.model.io import checkpoint, convert
+from unigeoseg.runtime import hub
+
+SHIPPED = ("nano",)
+PUBLISHED = {"base": "nishuo1999/UniGeoSeg"}
+
+_SETTINGS = (checkpoint.CONFIG, "*token*.json", "vocab.*", "merges.*", "*.index.json")
+
+
+def weights_directory(name: str | PathLike[str]) -> Path:
+    """The model directory that a name means.
+
+    Args:
+        name: "nano"; "base", once it was pulled; a directory; or a model "owner/name" on the hub,
+            ours or released, which is pulled if it was not yet.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such model.
+        MissingExtraError, HubError, OutputError, CheckpointError: See `pull`.
+    """
+    if name in SHIPPED:
+        return Path(str(resources.files("unigeoseg"))) / "weights" / name
+    if isinstance(name, str) and name in PUBLISHED:
+        found = _installed(PUBLISHED[name])
+        if found is None:
+            raise CheckpointNotFoundError(
+                f"the model {name!r} is not on this machine yet: run `unigeoseg pull {name}`; "
+                f"{_by_hand(PUBLISHED[name])}"
+            )
+        return found
+    if Path(name).is_dir():
+        return Path(name)
+    if not isinstance(name, str) or not _is_hub_id(name):
+        raise CheckpointNotFoundError(
+            f"{str(name)!r} is neither a model of ours ({', '.join((*SHIPPED, *PUBLISHED))}) nor a "
+            "directory nor the owner/name of a model on the hub"
+        )
+    try:
+        return pull(name)
+    except HubError as error:
+        raise type(error)(f"{name!r} is not a directory, and on the hub: {error}") from error
+
+
+def pull(name: str, target: Path | None = None) -> Path:
+    """Fetch a model of the hub, verify it and convert it; nothing is done if it is there.
+
+    Args:
+        name: "base", or "owner/name" on the hub, released or already of our format.
+        target: Directory to write, instead of the one below HF_HOME.
+
+    Returns:
+        The model directory.
+
+    Raises:
+        MissingExtraError: If `huggingface_hub` or `transformers` is not installed.
+        CheckpointNotFoundError: If the name cannot be one of the hub's.
+        CheckpointDamagedError: If what was fetched is not a model.
+        OutputExistsError: If `target` holds something else.
+        OutputUnwritableError: If the disk is full or cannot be written.
+        HubError: If the repository cannot be fetched; see `hub.fetch`.
+    """
+    repo_id = PUBLISHED.get(name, name)
+    if not _is_hub_id(repo_id):
+        raise CheckpointNotFoundError(
+            f"{name!r} can not be pulled: give {' or '.join(PUBLISHED)}, or owner/name on the hub"
+        )
+    target = target and target.resolve()
+    found = target or _installed(repo_id)
+    if found and _is_complete(found):
+        return found
+    if target:
+        checkpoint.check_free(target)
+    try:
+        return _pull(repo_id, target)
+    except HubUnreachableError as error:
+        raise HubUnreachableError(f"{error}; {_by_hand(repo_id)}") from error
+
+
+def _pull(repo_id: str, target: Path | None) -> Path:
+    source = hub.fetch(repo_id, kind="model", patterns=_SETTINGS)
+    target = target or _place(repo_id) / source.name
+    checkpoint.check_free(target)
+    ours = "format" in _config(source)
+    choices = [checkpoint.FILES] if ours else convert.weight_choices(source)
+    files = _fetch_first(repo_id, source.name, choices)
+    size = sum(path.stat().st_size for path in files)
+    hub.check_space(target, size, f"the model made of {repo_id}")
+    hub.steps.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
+    make = _copy if ours else convert.convert
+    _install(target, _place(repo_id), partial(make, source))
+    return target
+
+
+def _fetch_first(repo_id: str, commit: str, choices: Iterable[tuple[str, ...]]) -> tuple[Path, ...]:
+    """Files of the first choice that the repository has."""
+    problem: HubNotFoundError | None = None
+    for names in choices:
+        try:
+            there = hub.fetch(repo_id, kind="model", patterns=names, revision=commit)
+        except HubNotFoundError as error:
+            problem = problem or error
+        else:
+            return tuple(there / name for name in names)
+    assert problem
+    raise problem
+
+
+def _install(target: Path, place: Path, make: Callable[[Path], object]) -> None:
+    """Make a model at `target`; one at a time."""
+    from filelock import FileLock
+
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / ".lock"):
+            if not _is_complete(target):  # another process may have been faster
+                make(target)
+    except OSError as error:
+        raise OutputUnwritableError(f"{target} cannot be written: {error}") from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    with checkpoint.making(target) as partial:
+        checkpoint.copy(source, partial)
+        # refuses what is not a model, before it is kept
+        checkpoint.load(partial, dtype=torch.bfloat16)
+
+
+def _config(source: Path) -> dict[str, object]:
+    path = source / checkpoint.CONFIG
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise CheckpointDamagedError(f"{path} is not JSON ({error}): not a model") from error
+    if not isinstance(values, dict):
+        raise CheckpointDamagedError(f"{path} does not hold named values: not a model")
+    return values
+
+
+def _installed(repo_id: str) -> Path | None:
+    """The model made last of a repository, if there is one."""
+    made = [path for path in _place(repo_id).glob("[!.]*") if _is_complete(path)]
+    return max(made, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _place(repo_id: str) -> Path:
+    """Where models made of a repository are kept, one directory per commit."""
+    return hub.home() / "unigeoseg" / repo_id.replace("/", "--")
+
+
+def _is_complete(directory: Path) -> bool:
+    return all((directory / name).is_file() for name in checkpoint.FILES)
+
+
+def _is_hub_id(name: str) -> bool:
+    return bool(fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, ASCII)) and "--" not in name
+
+
+def _by_hand(repo_id: str) -> str:
+    """How to bring a released model to a machine without network."""
+    return (
+        "without a network, bring from "
+        f"{hub.page(repo_id)} the files config.json, tokenizer.json (or tokenizer_config.json, "
+        "vocab.json, merges.txt), added_tokens.json if there is one, and model.safetensors (or "
+        "model.safetensors.index.json and every file it names, or pytorch_model.bin likewise) to "
+        f"a folder DIR, then run `unigeoseg convert DIR {quote(str(_place(repo_id) / 'by-hand'))}`"
+    )

@@ -1,0 +1,1 @@
+"""Numerical parity with the released code."""

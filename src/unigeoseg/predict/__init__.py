@@ -1,0 +1,1 @@
+"""Prediction on scenes: from a prompt to georeferenced masks and files."""

@@ -1,0 +1,127 @@
+"""The sweep over a scene: a thread reads, the caller's looks, a thread writes.
+
+Only some tiles, and the rows that two tile rows share, are in memory at any time.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from unigeoseg.geo.area import Area
+from unigeoseg.geo.raster import Raster, Scene
+from unigeoseg.geo.row_reader import RowReader
+from unigeoseg.geo.tiling import TilePlan, blend
+from unigeoseg.runtime.stage_clock import Clock
+
+Look: TypeAlias = Callable[[Window, Raster], NDArray[np.float32]]
+"""Scores (P, h, w) in [0, 1] of P prompts on a tile."""
+Take: TypeAlias = Callable[[Window, NDArray[np.float32]], None]
+"""Takes a block of blended scores (P, h, w), and where it lies in the scene."""
+Progress: TypeAlias = Callable[[int, int], None]
+
+_AHEAD = 2  # tiles read, and blocks not yet written, beside those in work
+_Made = TypeVar("_Made")
+_Given = TypeVar("_Given")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What to sweep over, and how.
+
+    Attributes:
+        scene: The scene.
+        plan: Tiles over all of it.
+        area: Where results are wanted; tiles outside are not read.
+        prompts: How many scores there are for each pixel.
+    """
+
+    scene: Scene
+    plan: TilePlan
+    area: Area
+    prompts: int
+
+    def run(self, look: Look, take: Take, clock: Clock, progress: Progress | None = None) -> None:
+        """Look at every tile that holds a pixel of the area and give the blocks of its window.
+
+        Blocks come in rows from the top down and from left to right, cut to the area's window.
+        Tiles without data, or outside the area, score 0 without a look.
+
+        Raises:
+            RasterUnreadableError: If the scene is damaged somewhere.
+        """
+        plan = self.plan.over(self.area.window)
+        windows = plan.windows()
+        scene: Scene | RowReader = self.scene
+        if self.scene.rowwise:
+            scene = RowReader(self.scene, plan.cols[0].start, plan.cols[-1].stop)
+        with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+            tiles = _ahead(reader, lambda window: self._read(scene, window, clock), windows, clock)
+            scores = self._scores(look, tiles, progress, len(windows))
+            with clock("blend"):
+                blocks = blend(plan, scores)
+                written = _ahead(writer, lambda block: self._give(take, *block), blocks, clock)
+                deque(written, maxlen=0)
+
+    def _read(
+        self, scene: Scene | RowReader, window: Window, clock: Clock
+    ) -> tuple[Window, Raster | None]:
+        if not self.area.touches(window):
+            return window, None
+        with clock("read"):
+            raster = scene.read(window)
+        return window, raster if raster.valid.any() else None
+
+    def _scores(
+        self,
+        look: Look,
+        tiles: Iterable[tuple[Window, Raster | None]],
+        progress: Progress | None,
+        count: int,
+    ) -> Iterator[NDArray[np.float32]]:
+        for done, (window, raster) in enumerate(tiles, start=1):
+            if raster is None:
+                size = int(window.height), int(window.width)
+                score = np.zeros((self.prompts, *size), np.float32)
+            else:
+                score = look(window, raster)
+            if progress:
+                progress(done, count)
+            yield score
+
+    def _give(self, take: Take, window: Window, block: NDArray[np.float32]) -> None:
+        inside = self.area.clip(window)
+        if inside.width and inside.height:
+            rows, cols = Window(
+                inside.col_off - window.col_off,
+                inside.row_off - window.row_off,
+                inside.width,
+                inside.height,
+            ).toslices()
+            take(inside, block[:, rows, cols])
+
+
+def _ahead(
+    pool: ThreadPoolExecutor,
+    make: Callable[[_Given], _Made],
+    given: Iterable[_Given],
+    clock: Clock,
+) -> Iterator[_Made]:
+    """What is made of each, in order; some are made ahead of need."""
+
+    def first() -> _Made:
+        with clock("wait"):
+            return pending.popleft().result()
+
+    pending: deque[Future[_Made]] = deque()
+    for each in given:
+        pending.append(pool.submit(make, each))
+        if len(pending) > _AHEAD:
+            yield first()
+    while pending:
+        yield first()

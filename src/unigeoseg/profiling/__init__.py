@@ -1,0 +1,1 @@
+"""Measured speed: a tile, a scene, the data engine, training."""

@@ -1,0 +1,159 @@
+"""How fast triplets come from decoded patches, and where the time goes."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from unigeoseg.data.build.inputs import Place
+from unigeoseg.data.build.plan import Options, make_plan
+from unigeoseg.data.build.stages import Stages
+from unigeoseg.data.build.unit import patches, read, write_patch
+from unigeoseg.data.candidates.candidate import Candidate
+from unigeoseg.data.instructions.draft import Draft
+from unigeoseg.data.instructions.protocols import Judge, Scorer, Verdict, Writer
+from unigeoseg.data.ledger import Rejection
+from unigeoseg.data.patches.patch import Patch
+from unigeoseg.data.store.parquet import TableWriter
+from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLET_GROUP, TRIPLETS
+from unigeoseg.errors import DataError
+
+REST = "candidates, rules, points and boxes"
+
+
+@dataclass
+class StageTimes:
+    """Seconds per stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What was measured.
+
+    Attributes:
+        patches: Number of decoded patches.
+        triplets: Number of triplets written for them.
+        seconds: Per stage; reading and cutting are not among them.
+        peak_mb: Largest memory of this process since it began, in MB.
+    """
+
+    patches: int
+    triplets: int
+    seconds: dict[str, float]
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Triplets per second of one process, from decoded patches to files."""
+        return self.triplets / sum(self.seconds.values())
+
+
+def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit: int) -> Speed:
+    """Decode patches, then write their triplets to a temporary directory, on the clock.
+
+    Args:
+        places: Row and directory of each source; they take turns.
+        options: Size and stride of patches.
+        stages: Who judges, writes and scores.
+        limit: Most patches; they are all held in memory.
+
+    Raises:
+        DataError: If there is no patch, or a source cannot be read.
+    """
+    decoded = list(islice(_decoded(places, options), limit))
+    if not decoded:
+        raise DataError("no patch could be cut; give directories of labelled imagery")
+    times = StageTimes()
+    timed = replace(
+        stages,
+        judge=_TimedJudge(stages.judge, times),
+        writer=lambda reject: _TimedWriter(stages.writer(reject), times),
+        scorers=[_TimedScorer(scorer, times) for scorer in stages.scorers],
+    )
+    began = time.perf_counter()
+    triplets = _write(decoded, timed, times)
+    spent = time.perf_counter() - began
+    rest = spent - sum(times.seconds.values())
+    # kilobytes on Linux, bytes on macOS
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return Speed(len(decoded), triplets, {REST: rest, **times.seconds}, peak)
+
+
+def _decoded(places: Sequence[Place], options: Options) -> Iterator[Patch]:
+    plan = make_plan(places, options, strict=True)
+    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.inputs), unit.number))
+    for unit in turns:
+        for image in read(unit, _ignore):
+            yield from patches(image, options, None, _ignore)
+
+
+def _write(decoded: Sequence[Patch], stages: Stages, times: StageTimes) -> int:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        TableWriter(Path(folder, "images.parquet"), IMAGES, group=IMAGE_GROUP) as images,
+        TableWriter(Path(folder, "triplets.parquet"), TRIPLETS, group=TRIPLET_GROUP) as triplets,
+    ):
+        for patch in decoded:
+            scored = list(stages(patch, _ignore))
+            with times.stage("store"):
+                write_patch(patch, scored, images, triplets)
+        return triplets.rows
+
+
+def _ignore(_: Rejection) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class _TimedJudge:
+    inner: Judge
+    times: StageTimes
+    name: str = "timed"
+
+    def judge(self, patch: Patch, candidates: Sequence[Candidate]) -> list[Verdict]:
+        with self.times.stage("judge"):
+            return self.inner.judge(patch, candidates)
+
+
+@dataclass(slots=True)
+class _TimedWriter:
+    inner: Writer
+    times: StageTimes
+    name: str = "timed"
+
+    def write(
+        self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
+    ) -> list[Draft]:
+        with self.times.stage("write"):
+            return list(self.inner.write(patch, candidates, rng))
+
+
+@dataclass(slots=True)
+class _TimedScorer:
+    inner: Scorer
+    times: StageTimes
+    name: str = "timed"
+
+    def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
+        with self.times.stage(f"score, {self.inner.name}"):
+            return self.inner.score(patch, drafts)

@@ -1,0 +1,159 @@
+"""How long a whole scene takes, stage by stage, and how much memory it needs."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from unigeoseg.geo.raster import open_scene
+from unigeoseg.geo.tiling import plan_tiles
+from unigeoseg.predict.scene_to_files import Wish, survey
+from unigeoseg.predict.segmenter import Segmenter
+from unigeoseg.predict.tile_pipeline import Progress
+from unigeoseg.prompt import Prompt
+from unigeoseg.report.figure import new_figure, save_figure
+from unigeoseg.runtime.stage_clock import STAGES, Clock
+
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SceneTiming:
+    """One scene by text.
+
+    Attributes:
+        megapixels: Its size.
+        seconds: All of it, opening and writing included, loading the model not.
+        stages: Seconds of each of `STAGES`; some run beside each other.
+        peak_mib: The most memory that the process held until now, resident.
+    """
+
+    megapixels: float
+    seconds: float
+    stages: dict[str, float]
+    peak_mib: float
+
+
+def synthetic(path: Path, megapixels: float) -> None:
+    """Write a square scene of 8-bit RGB at 0.5 m: fields in soft colours, and bright roofs.
+
+    It is made block by block, so that its size does not matter to memory.
+    """
+    side = round((megapixels * 1e6) ** 0.5)
+    transform = Affine(0.5, 0, 500_000, 0, -0.5, 4_400_000)
+    size = {"width": side, "height": side, "count": 3, "dtype": "uint8"}
+    place = {"crs": "EPSG:32650", "transform": transform}
+    packing = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate"}
+    with (
+        rasterio.Env(GDAL_CACHEMAX=64 * 2**20),
+        rasterio.open(
+            path, "w", driver="GTiff", BIGTIFF="IF_SAFER", zlevel=1, **size, **place, **packing
+        ) as dataset,
+    ):
+        for seed, window in enumerate(plan_tiles(side, side, _BLOCK, 0)):
+            dataset.write(_block(window, seed), window=window)
+
+
+def _block(window: Window, seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    size = int(window.width), int(window.height)
+    fields = cv2.resize(rng.integers(60, 150, (12, 12, 3), np.uint8), size)
+    noise = cv2.resize(rng.integers(0, 24, (size[1] // 4 + 1, size[0] // 4 + 1), np.uint8), size)
+    pixels = cv2.add(fields, cv2.merge([noise] * 3))
+    for x, y, width, height in rng.integers((0, 0, 16, 16), (*size, 60, 60), (120, 4)).tolist():
+        cv2.rectangle(pixels, (x, y), (x + width, y + height), (225, 215, 205), -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def time_scene(
+    segmenter: Segmenter, path: Path, text: str, progress: Progress | None = None
+) -> SceneTiming:
+    """Segment a scene by text into a mask and outlines, which are thrown away."""
+    clock, began = Clock(), time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, open_scene(path) as scene:
+        paths = [Path(folder) / name for name in ("mask.tif", "outlines.gpkg")]
+        wish = Wish(prompts=[Prompt.from_text(text)], paths=paths)
+        survey(segmenter, scene, wish, progress=progress, clock=clock)
+        pixels = scene.grid.width * scene.grid.height
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return SceneTiming(pixels / 1e6, seconds, clock.seconds, peak)
+
+
+def table(timing: SceneTiming) -> str:
+    """A Markdown table: seconds of each stage, and per megapixel."""
+    lines = ["| stage | s | s per Mpx |", "|---|--:|--:|"]
+    rows = [(stage, timing.stages[stage]) for stage in STAGES] + [("**all**", timing.seconds)]
+    lines += [f"| {name} | {took:.1f} | {took / timing.megapixels:.3f} |" for name, took in rows]
+    return "\n".join(lines)
+
+
+def memory_curve(
+    sizes: Sequence[float], folder: Path, *, model: str, text: str
+) -> list[SceneTiming]:
+    """Time scenes of growing size, each made on the fly and read by a process of its own.
+
+    Args:
+        sizes: Megapixels.
+        folder: Where scenes are made, one at a time; 1,000 Mpx take about 1 GB.
+        model: As for `Segmenter.from_pretrained`.
+        text: What is asked.
+    """
+    found = []
+    for megapixels in sizes:
+        with tempfile.TemporaryDirectory(dir=folder) as inner:
+            path = Path(inner) / "scene.tif"
+            synthetic(path, megapixels)
+            arguments = ["bench", "scene", str(path), text, "--model", model, "--json"]
+            done = subprocess.run(
+                [sys.executable, "-m", "unigeoseg.cli", *arguments],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            found.append(SceneTiming(**json.loads(done.stdout)))
+    return found
+
+
+def as_json(timing: SceneTiming) -> str:
+    """What `memory_curve` reads back."""
+    return json.dumps(asdict(timing))
+
+
+def curve_table(timings: Sequence[SceneTiming]) -> str:
+    """A Markdown table: a row per scene."""
+    lines = ["| Mpx | peak memory, MiB | s | s per Mpx |", "|--:|--:|--:|--:|"]
+    for each in timings:
+        rate = each.seconds / each.megapixels
+        lines.append(
+            f"| {each.megapixels:.0f} | {each.peak_mib:.0f} | {each.seconds:.0f} | {rate:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def draw_curve(timings: Sequence[SceneTiming], path: Path) -> None:
+    """Draw peak memory over size as an image.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+        OutputUnwritableError: If it cannot be written.
+    """
+    drawn = new_figure("a drawn curve", 6, 3.6)
+    axes = drawn.subplots()
+    axes.plot([each.megapixels for each in timings], [each.peak_mib for each in timings], "o-")
+    axes.set(xscale="log", xlabel="size of the scene, Mpx", ylabel="peak resident memory, MiB")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    save_figure(drawn, path)

@@ -1,0 +1,1 @@
+"""Reports: documents in Markdown and HTML, figures, and contact sheets."""

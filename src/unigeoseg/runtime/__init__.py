@@ -1,0 +1,1 @@
+"""What every other room stands on: whole files, workers, prefetch, the hub, process settings."""

@@ -1,0 +1,1 @@
+"""Input of training: cached patches, crops, sampled instructions, batches."""

@@ -1,0 +1,122 @@
+"""What a step minimises: a loss runs the network on a batch and names its parts.
+
+Legend: P prompts, S side of a view, L tokens, K points, h w mask logits.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unigeoseg.data.instructions.draft import ONE_REGION
+from unigeoseg.model.base.chat import IGNORED
+from unigeoseg.model.loss import LossParts, segmentation_loss
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
+from unigeoseg.train.input.batch import OTHER_KINDS, Batch
+from unigeoseg.train.objective.region_choice import choice_loss
+
+Loss = Callable[[UniGeoSegNetwork, Batch], LossParts]
+"""The loss of a network on a batch."""
+
+_STRIDE = 4  # of Nano's mask logits
+
+
+def cell_loss(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
+    """Nano's loss: masks cell by cell, score, one region or all, and which region.
+
+    The mask of a text that means one region is to show all that are alike, which the choice picks
+    from.
+    """
+    image = network.encode(batch.pixel_values)
+    output = network.decode(image, batch.prompts)
+    alike = (batch.rivals > 0) & (batch.rivals < OTHER_KINDS)
+    truth, valid = (
+        functional.avg_pool2d(masks.unsqueeze(1).float(), _STRIDE).squeeze(1)
+        for masks in (batch.truth | alike, batch.valid)
+    )
+    weight = torch.ones(len(truth), device=truth.device)
+    one = torch.tensor([family in ONE_REGION for family in batch.families]).to(weight)
+    masks = segmentation_loss(output, truth, (valid > 0.99).float(), weight, one)
+    return LossParts({**masks.parts, "choice": choice_loss(network, image, batch)})
+
+
+def only_choice(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
+    """Which region is meant, and nothing else: no mask is made."""
+    with torch.no_grad():
+        image = network.encode(batch.pixel_values)
+    return LossParts({"choice": choice_loss(network, image, batch)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseLoss:
+    """Base's loss (paper section 4): masks at sampled points, and the words of the answer.
+
+    The paper's class of the mask token is left out: with one query there is nothing to choose
+    from, and the released code leaves it out too.
+
+    Attributes:
+        masks: How masks are compared.
+        answer_weight: Weight of the answer's cross-entropy.
+    """
+
+    masks: PointLossConfig = field(default_factory=PointLossConfig)
+    answer_weight: float = 1.0
+
+    def __call__(self, network: UniGeoSegNetwork, batch: Batch) -> LossParts:
+        """The loss of a batch whose labels are those of a conversation."""
+        assert batch.labels is not None, "the processor of this network gives labels"
+        output = network(batch.pixel_values, batch.prompts)
+        # points are places in float32, whatever the network computes in
+        layers = [logits.float() for logits in (output.logits, *output.earlier)]
+        bce, dice = point_losses(
+            layers,
+            batch.truth.float(),
+            self.masks,
+            _Draw(batch.seeds),
+            valid=batch.valid.float(),
+        )
+        words = answer_loss(output.hidden, batch.labels, network.language.head)
+        share = share_of_all((batch.labels[:, 1:] != IGNORED).sum())
+        parts = {"bce": bce, "dice": dice, "answer": self.answer_weight * share * words}
+        return LossParts(parts)
+
+
+def share_of_all(count: Tensor) -> Tensor:
+    """A count here over its mean in all processes; 1 in one process.
+
+    A mean that is weighed by it becomes, in the mean over processes, the mean over everything.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return torch.ones_like(count)
+    summed = count.clone()
+    torch.distributed.all_reduce(summed)
+    return count * torch.distributed.get_world_size() / summed.clamp(min=1)
+
+
+class _Draw:
+    """Uniform points, a stream per prompt: what a prompt gets depends on its seed alone."""
+
+    def __init__(self, seeds: Tensor) -> None:
+        self.streams = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
+
+    def __call__(self, prompts: int, points: int) -> Tensor:
+        assert prompts == len(self.streams)
+        return torch.stack([torch.rand(points, 2, generator=stream) for stream in self.streams])
+
+
+class Lesson(torch.nn.Module):
+    """Network and loss as one module, so that what spreads a module over GPUs sees both."""
+
+    def __init__(self, network: UniGeoSegNetwork, loss: Loss, *, half: bool) -> None:
+        """Teach `network` by `loss`; `half` computes what is safe in bfloat16."""
+        super().__init__()
+        self.network, self.loss, self.in_half = network, loss, half
+
+    def forward(self, batch: Batch) -> Mapping[str, Tensor]:
+        """The parts of the batch's loss."""
+        kind = batch.pixel_values.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.in_half):
+            return self.loss(self.network, batch).parts

@@ -1,0 +1,1 @@
+"""Training at scale: processes, LoRA, activation checkpointing."""

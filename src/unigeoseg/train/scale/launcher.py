@@ -1,0 +1,125 @@
+"""Processes on one machine that train together, each with its share of the cores.
+
+On a CPU that is faster than one process: its threads wait for each other at every layer, while
+processes wait once a step.
+"""
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
+from typing import Any
+
+import torch
+
+from unigeoseg.errors import OptionError, UniGeoSegError
+from unigeoseg.runtime.workers import die_with_parent
+
+_HELD = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**33),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+"""For glibc: keep memory that is freed. Each step needs as much again, and to give it back and
+have it cleared costs a third of the time of large maps (`docs/log.md`)."""
+
+
+class Team:
+    """Calls a picklable function in several new processes, as `accelerate` expects to be started.
+
+    Args:
+        count: How many.
+        work: The function; every process gets the same arguments.
+        arguments: Its arguments.
+
+    Raises:
+        OptionError: If fewer than one is asked for.
+    """
+
+    def __init__(self, count: int, work: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401
+        if count < 1:
+            raise OptionError(f"processes is {count}, expected 1 or more")
+        context = multiprocessing.get_context("spawn")
+        self._errors: SimpleQueue[UniGeoSegError] = context.SimpleQueue()
+        place = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(_free_port()),
+            "WORLD_SIZE": str(count),
+            "OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // count)),
+        }
+        call = partial(work, *arguments)
+        self._processes: list[BaseProcess] = []
+        for rank in map(str, range(count)):
+            process = context.Process(target=_member, args=(call, self._errors))
+            with _environment(_HELD | os.environ | place | {"RANK": rank, "LOCAL_RANK": rank}):
+                process.start()
+            self._processes.append(process)
+
+    def stop(self) -> None:
+        """Ask every process to end in good order."""
+        for process in self._processes:
+            if process.is_alive():
+                process.terminate()
+
+    def poll(self, seconds: float) -> bool:
+        """Whether all have ended, after waiting at most so long for one more to end.
+
+        Raises:
+            UniGeoSegError: What one of them raised; the others are ended.
+            OptionError: If one died without a word; the others are ended.
+        """
+        alive = [process for process in self._processes if process.is_alive()]
+        wait([process.sentinel for process in alive], seconds)
+        if any(process.exitcode for process in self._processes):
+            self._fail()
+        return not any(process.is_alive() for process in self._processes)
+
+    def _fail(self) -> None:
+        self.close()
+        if not self._errors.empty():
+            error: UniGeoSegError = self._errors.get()
+            raise error
+        codes = [process.exitcode for process in self._processes]
+        raise OptionError(
+            f"a process of {len(codes)} died (exit codes {codes}), perhaps for want of memory: "
+            "start fewer, or make batch.images smaller"
+        )
+
+    def close(self) -> None:
+        """End those that still run, at once."""
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+
+def _member(call: Callable[[], None], errors: "SimpleQueue[UniGeoSegError]") -> None:
+    die_with_parent()
+    try:
+        call()
+    except UniGeoSegError as error:
+        errors.put(error)
+        raise SystemExit(1) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Another environment for a process that is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,1 @@
+"""Ablation studies: what is changed, run, and compared."""

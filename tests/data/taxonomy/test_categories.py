@@ -1,0 +1,223 @@
+"""The taxonomy: the paper's categories, and rules that every entry keeps."""
+
+import copy
+import hashlib
+import json
+from importlib.resources import files
+from itertools import combinations
+
+import pytest
+
+from unigeoseg.data.taxonomy.categories import (
+    Category,
+    ancestors,
+    by_name,
+    leaks,
+    parse,
+    same_or_near,
+    taxonomy,
+)
+from unigeoseg.data.taxonomy.wording import normal_form
+from unigeoseg.errors import DataError
+
+EVERY = [pytest.param(one, id=f"{one.id}-{one.label}") for one in taxonomy().values()]
+PAPER_SHA256 = "8b1721289335ae53de38ba5ca3a3051bdf69c6930142e241645094a5f7c97f17"
+
+
+def texts(category: Category) -> list[str]:
+    return [*category.questions, *category.held_out.questions]
+
+
+def test_the_papers_ids_and_names_are_ours():
+    """SHA-256 of the sorted lines "id,name" of the paper's list of 117 categories."""
+    lines = sorted(f"{key},{one.name}" for key, one in taxonomy().items() if one.origin == "paper")
+    assert len(lines) == 117
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == PAPER_SHA256
+
+
+def test_own_categories_start_at_201():
+    own = [key for key, one in taxonomy().items() if one.origin == "own"]
+    assert own == list(range(201, 201 + len(own)))
+    assert {key for key, one in taxonomy().items() if not one.target} == {24, 37}
+
+
+@pytest.mark.parametrize("category", EVERY)
+def test_no_question_gives_its_category_away(category):
+    assert {text: leaks(text, category) for text in texts(category)} == dict.fromkeys(
+        texts(category)
+    )
+
+
+@pytest.mark.parametrize("category", EVERY)
+def test_there_is_enough_to_say(category):
+    assert 3 <= len(category.singular) <= 6 and 3 <= len(category.plural) <= 6
+    assert 3 <= len(category.functions) <= 6 and 3 <= len(category.properties) <= 6
+    assert 6 <= len(category.questions) <= 80
+    assert len(category.held_out.names) == 2 and 1 <= len(category.held_out.questions) <= 3
+
+
+@pytest.mark.parametrize("category", EVERY)
+def test_texts_are_questions_phrases_or_requests(category):
+    for text in texts(category):
+        assert text.endswith("?") or text[0].islower() or text.startswith(("Identify ", "Find "))
+        assert text[0].islower() == (text[-1].isalpha()), text
+    assert category.reason[0].islower() and category.reason[-1] != "."
+
+
+@pytest.mark.parametrize("category", EVERY)
+def test_held_out_words_are_not_used(category):
+    """No category is known by them, so none of its own ways to name it repeats one."""
+    assert not any(map(by_name, category.held_out.names))
+    assert not set(category.questions) & set(category.held_out.questions)
+
+
+@pytest.mark.parametrize("category", EVERY)
+def test_a_broader_category_is_not_called_the_same(category):
+    assert not set(ancestors(category.id)) & set(category.near_duplicates)
+
+
+def test_no_question_stands_for_two_categories():
+    every = [text.lower() for one in taxonomy().values() for text in texts(one)]
+    assert len(set(every)) == len(every)
+
+
+@pytest.mark.parametrize("category", EVERY)
+def test_its_own_name_finds_it_or_a_near_duplicate(category):
+    for name in (*category.ways, *category.synonyms):
+        found = by_name(name)
+        assert found is not None and same_or_near(found.id, category.id)
+    assert all(by_name(name) is category for name in category.synonyms)
+
+
+def test_near_duplicates_of_the_paper():
+    for a, b in ((45, 80), (52, 65), (7, 61), (8, 60)):
+        assert same_or_near(a, b) and same_or_near(b, a)
+    assert same_or_near(5, 5)
+    assert not same_or_near(5, 21)
+    with pytest.raises(KeyError, match="999"):
+        same_or_near(999, 999)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("oiltank", 77),
+        ("Storage-Tanks", 77),
+        ("storage_tank", 77),
+        ("aeroplane", 68),
+        ("houses", 25),
+        ("harbour", 78),
+        ("ground_track_field", 72),
+        ("farmland", 57),
+        ("paddy", 13),
+        ("AIRPORT", 80),
+        ("swimming pool", 65),
+        ("impervious (other)", 8),
+        ("solar panel (solar power generation facility)", 201),
+        ("land (unpaved area)", 6),
+        ("sea surface", 5),
+        ("vehicle", 229),
+        ("car", 63),
+        ("small-vehicle", 73),
+    ],
+)
+def test_class_names_of_public_sets(name, found):
+    category = by_name(name)
+    assert category is not None and category.id == found
+
+
+@pytest.mark.parametrize("name", ["", "()", "look-alike", "land", "unlabeled", "tank top", "0"])
+def test_what_is_not_known(name):
+    assert by_name(name) is None
+
+
+def test_broader_categories():
+    assert ancestors(88) == (68,)
+    assert ancestors(99) == (230, 64, 229)
+    assert ancestors(13) == (57, 2)
+    assert ancestors(5) == ()
+    with pytest.raises(KeyError, match="999"):
+        ancestors(999)
+
+
+@pytest.mark.parametrize(
+    ("text", "category", "word"),
+    [
+        ("Where would athletes run a lap on the track?", 72, "run"),
+        ("Where is the ground of this field?", 72, None),
+        ("Which parcels are irrigating?", 14, "irrigating"),
+        ("Which aircraft is made in Hamburg?", 89, "aircraft"),
+        ("Which aerodrome is it?", 45, "aerodrome"),
+        ("Where would planes land on the jetport?", 80, "jetport"),
+        ("Where would a family bathe?", 52, "bathe"),
+        ("Where would one swim?", 52, "swim"),
+        ("What floats on the rainwater?", 21, "rainwater"),
+    ],
+)
+def test_what_leaks(text, category, word):
+    assert leaks(text, taxonomy()[category]) == word
+
+
+def entries() -> list[dict]:
+    """Two near-duplicates and a category below them, as JSON values."""
+    folder = files("unigeoseg.data.taxonomy")
+    known = json.loads((folder / "objects.json").read_text("utf-8"))
+    chosen = copy.deepcopy([one for one in known if one["id"] in (45, 80, 82)])
+    for one in chosen:
+        one["beside"] = []
+    chosen[2]["parent"] = 45
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("at", "field", "value", "message"),
+    [
+        (0, "id", 80, "80 .Airport.: the id is that of 'Airport' too"),
+        (0, "id", True, "id is True; expected a whole number"),
+        (0, "reason", " ", "45 .Airport.: reason is ' '; expected a text"),
+        (0, "label", "a\u00e9roport", "expected a text in ASCII"),
+        (0, "kind", "idea", "expected thing or stuff"),
+        (0, "size_m", [5, 2], "smallest < largest"),
+        (0, "size_m", [0, 2], "smallest < largest"),
+        (0, "size_m", [2], "two numbers"),
+        (0, "singular", ["a", "a"], "a list of different texts"),
+        (0, "questions", "why?", "a list of different texts"),
+        (0, "colour", "red", "the field 'colour' is unknown"),
+        (0, "held_out", ["a"], "the field 'held_out.names' is missing"),
+        (0, "near_duplicates", [], "80 .Airport.: 45 is near to it; 45 must list 80 too"),
+        (0, "near_duplicates", [80, 7], "it points to 7"),
+        (0, "parent", 45, "it points to 45"),
+        (0, "parent", 82, "its parents run in a circle"),
+        (2, "beside", [999], "82 .Chimney.: it points to 999"),
+        (2, "synonyms", ["Aerodromes"], "'aerodrom' names category 80 too"),
+        (2, "plural", ["airports"], "'airport' names category 45 too"),
+    ],
+)
+def test_a_broken_entry_is_named(at, field, value, message):
+    broken = entries()
+    broken[at][field] = value
+    with pytest.raises(DataError, match=message):
+        parse(broken)
+
+
+def test_a_missing_field_is_named():
+    broken = entries()
+    del broken[1]["kind"]
+    with pytest.raises(DataError, match=r"80 \(Airport\): the field 'kind' is missing"):
+        parse(broken)
+
+
+def test_entries_come_back_in_order_and_cannot_be_changed():
+    parsed = parse(reversed(entries()))
+    assert list(parsed) == [45, 80, 82]
+    with pytest.raises(TypeError, match="item assignment"):
+        parsed[1] = parsed[45]
+    assert parsed[45].near_duplicates == (80,)
+
+
+def test_every_word_for_one_thing_is_its_own():
+    """What is not nearly the same shares no name, so a generator may use any way to name it."""
+    for a, b in combinations(taxonomy().values(), 2):
+        if not same_or_near(a.id, b.id):
+            shared = set(map(normal_form, a.ways)) & set(map(normal_form, b.ways))
+            assert not shared, (a.label, b.label)

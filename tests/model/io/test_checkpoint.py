@@ -1,0 +1,95 @@
+"""Weights on disk: the same back, and clear words when they are damaged."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from networks import save_tiny, tiny_network
+from safetensors.torch import load_file, save_file
+
+from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
+from unigeoseg.model.config import ConfidenceConfig
+from unigeoseg.model.io import checkpoint
+from unigeoseg.prompt import Task
+
+
+def test_weights_come_back(tmp_path: Path):
+    network, _ = checkpoint.load(save_tiny(tmp_path / "model"))
+    original = tiny_network().state_dict()
+    for key, value in network.state_dict().items():
+        # half precision, or int8 for the words
+        assert torch.allclose(value.float(), original[key].float(), rtol=0.02, atol=0.02), key
+    assert not network.training
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str):
+    folder = save_tiny(tmp_path / "model")
+    (folder / name).unlink()
+    with pytest.raises(CheckpointNotFoundError, match=name):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_truncated_file_is_damaged(tmp_path: Path, name: str):
+    folder = save_tiny(tmp_path / "model")
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointDamagedError, match=name):
+        checkpoint.load(folder)
+
+
+def test_unknown_missing_and_misshapen_weights_are_named(tmp_path: Path):
+    folder = save_tiny(tmp_path / "model")
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    save_file(weights | {"stray": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointDamagedError, match=r"1 unknown.*stray"):
+        checkpoint.load(folder)
+    save_file({key: value for key, value in weights.items() if key != "memory.slots_MD"}, path)
+    with pytest.raises(CheckpointDamagedError, match=r"1 weights missing.*slots_MD"):
+        checkpoint.load(folder)
+    save_file(weights | {"memory.slots_MD": torch.zeros(9, 9)}, path)
+    with pytest.raises(CheckpointDamagedError, match=r"slots_MD \(9, 9\)"):
+        checkpoint.load(folder)
+
+
+def test_a_configuration_of_another_format_is_refused(tmp_path: Path):
+    folder = save_tiny(tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    for change in ({"format": 99}, {"surprise": 1}):
+        (folder / "config.json").write_text(json.dumps(values | change))
+        with pytest.raises(CheckpointDamagedError, match="not a model configuration"):
+            checkpoint.load(folder)
+
+
+def test_how_confident_a_model_is_is_stored_with_it(tmp_path: Path):
+    folder = save_tiny(tmp_path / "model")
+    weights = (folder / "model.safetensors").read_bytes()
+    confidence = ConfidenceConfig(referring=(0.5, -1.0), nothing=(-0.25, 2.0))
+    checkpoint.set_confidence(folder, confidence)
+    assert checkpoint.load(folder)[0].config.confidence == confidence
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+def test_an_older_model_is_not_calibrated(tmp_path: Path):
+    folder = save_tiny(tmp_path / "model")
+    values = json.loads((folder / "config.json").read_text())
+    del values["confidence"]
+    (folder / "config.json").write_text(json.dumps(values))
+    confidence = checkpoint.load(folder)[0].config.confidence
+    for task in Task:
+        assert confidence.of(1.5, task, empty=False) == pytest.approx(0.817574, abs=1e-6)
+        assert confidence.of(1.5, task, empty=True) == pytest.approx(1 - 0.817574, abs=1e-6)
+
+
+def test_a_copy_is_whole(tmp_path: Path):
+    folder, other = save_tiny(tmp_path / "model"), tmp_path / "other"
+    other.mkdir()
+    (folder / "README.md").write_text("of other weights")
+    checkpoint.copy(folder, other)
+    assert {path.name for path in other.iterdir()} == set(checkpoint.FILES)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointNotFoundError, match=r"tokenizer\.json"):
+        checkpoint.copy(folder, other)

@@ -1,0 +1,103 @@
+"""Segmenting and learning on a device that may not meet the CPU, compared with the CPU."""
+
+import copy
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+sys.path[:0] = [
+    str(Path(__file__).parents[3] / "src"),
+    *(str(folder) for folder in Path(__file__).parents[:2]),
+]
+
+import sets  # noqa: E402
+import tiny_base  # noqa: E402
+from elsewhere import DEVICE, Device  # noqa: E402
+from networks import tiny_config, tiny_processor  # noqa: E402
+
+from unigeoseg.model.base.chat import ChatProcessor  # noqa: E402
+from unigeoseg.model.network import UniGeoSegNetwork  # noqa: E402
+from unigeoseg.predict.segmenter import Segmenter  # noqa: E402
+from unigeoseg.prompt import Box, Point, Prompt  # noqa: E402
+from unigeoseg.train.config import TrainConfig  # noqa: E402
+from unigeoseg.train.input.batch import BatchMaker  # noqa: E402
+from unigeoseg.train.input.training_set import Lessons  # noqa: E402
+from unigeoseg.train.objective.losses import Lesson  # noqa: E402
+from unigeoseg.train.objective.validation import Validation  # noqa: E402
+from unigeoseg.train.recipes import base_tiny, nano  # noqa: E402
+
+PROMPTS = [
+    Prompt.from_text("the largest house"),
+    Prompt.from_text("where would a boat float?"),
+    Prompt.from_points([Point(30, 40)]),
+    Prompt.from_box(Box(8, 8, 50, 60)),
+]
+
+
+def network(config: TrainConfig) -> UniGeoSegNetwork:
+    torch.manual_seed(0)
+    return UniGeoSegNetwork(config.model).eval()
+
+
+def scores(segmenter: Segmenter, *, answer: bool) -> tuple[np.ndarray, list[str | None]]:
+    pixels = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    with segmenter.open(pixels) as session:
+        found = session.segment(PROMPTS, answer=answer)
+    return np.stack([each.score for each in found]), [each.answer for each in found]
+
+
+def compare_masks(config: TrainConfig, processor: object) -> None:
+    here = scores(Segmenter(network(config), processor), answer=config.model.name == "base")
+    with Device():
+        there = Segmenter(network(config).to(DEVICE), processor)
+        assert there.device == DEVICE
+        found = scores(there, answer=there.speaks)
+    np.testing.assert_allclose(found[0], here[0], atol=2e-3)
+    assert found[1] == here[1]
+
+
+def compare_losses(config: TrainConfig, processor: object, lessons: Lessons) -> None:
+    """Forward alone: autograd has no threads for a device that is not there."""
+    maker = BatchMaker(lessons, processor, config.batch, steps=8, seed=0)
+    here, batch = Lesson(network(config), config.loss, half=False), maker.batch(0)
+    with Device(), torch.no_grad():
+        there = copy.deepcopy(here).to(DEVICE)
+        told = {name: value.cpu() for name, value in there(batch.to(DEVICE)).items()}
+        torch.testing.assert_close(told, dict(here(batch)), rtol=1e-3, atol=1e-4)
+
+
+def compare_validation(config: TrainConfig, processor: object, lessons: Lessons) -> None:
+    watch = Validation(BatchMaker(lessons, processor, config.batch, steps=2, seed=0), 2)
+    here = watch(network(config))
+    with Device():
+        there = watch(network(config).to(DEVICE))
+    assert there.keys() == here.keys()
+    np.testing.assert_allclose(list(there.values()), list(here.values()), atol=2e-2)
+
+
+def main() -> None:
+    base, small = base_tiny(tiny_base.config()), replace(nano(), model=tiny_config())
+    batch = replace(small.batch, sizes=(64,), images=4, prompts=4, sources={}, never={}, pasted=0)
+    both = (
+        (base, ChatProcessor(tiny_base.tokenizer(), base.model)),
+        (replace(small, batch=batch), tiny_processor()),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        shards = sets.write_shards(Path(folder), images=8)
+        lessons = Lessons.of([shards], "train", Path(folder) / "cache")
+        for config, processor in both:
+            compare_masks(config, processor)
+            compare_losses(config, processor, lessons)
+            compare_validation(config, processor, lessons)
+    sys.stdout.write("all as on the CPU\n")
+
+
+if __name__ == "__main__":
+    # tensors of inference mode cannot be wrapped
+    with patch("torch.inference_mode", torch.no_grad):
+        main()

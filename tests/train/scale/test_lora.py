@@ -1,0 +1,131 @@
+"""Adapters in the language part: what they train, what is saved."""
+
+import copy
+import sys
+from dataclasses import replace
+
+import pytest
+import sets
+import tiny_base
+import torch
+from families import FAMILIES, base_of, write_language
+from networks import tiny_network
+
+from unigeoseg.errors import (
+    CheckpointDamagedError,
+    CheckpointNotFoundError,
+    MissingExtraError,
+    OptionError,
+)
+from unigeoseg.model.io import checkpoint
+from unigeoseg.train.input.batch import BatchMaker
+from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.loop import Trainer
+from unigeoseg.train.recipes import base_tiny
+from unigeoseg.train.scale.lora import Adapters, add_adapters, load_adapters, merged, save_adapters
+
+pytest.importorskip("peft", reason="adapters need the extra 'train'")
+ADAPTERS = Adapters(rank=2, alpha=8, dropout=0.0)
+
+
+@pytest.fixture(params=sorted(FAMILIES))
+def trained(request, tmp_path):
+    """A trainer after three steps, its language model, and weights from before."""
+    folder = write_language(tmp_path / "language", FAMILIES[request.param])
+    network, processor = base_of(folder, "paper")
+    before = copy.deepcopy(network)
+    config = replace(base_tiny(network.config), adapters=ADAPTERS)
+    trainer = Trainer(network, processor, config)
+    lessons = Lessons.of([sets.write_shards(tmp_path, images=4)], "train", tmp_path / "cache")
+    maker = BatchMaker(lessons, processor, config.batch, steps=config.steps, seed=0)
+    for step in range(3):
+        trainer.train_step(maker.batch(step))
+    return trainer, before, maker.batch(5)
+
+
+def test_adapters_alone_are_trained(trained):
+    trainer, before, _ = trained
+    names = {name for name, w in trainer.network.language.named_parameters() if w.requires_grad}
+    assert names and all("lora_" in name for name in names)
+    state = trainer.network.language.state_dict()
+    for key, value in before.language.state_dict().items():
+        wrapped = key.replace("model.", "model.base_model.model.", 1)
+        stem, _, leaf = wrapped.rpartition(".")
+        found = state.get(wrapped, state.get(f"{stem}.base_layer.{leaf}"))
+        assert torch.equal(found if found is not None else state[key], value), key
+    assert all(state[name].abs().max() > 0 for name in names if "lora_B" in name)
+    kinds = {name.split(".")[-4] for name in names}
+    assert {"q_proj", "k_proj", "v_proj"} < kinds and len(kinds) >= 6
+
+
+def test_merged_is_plain_and_says_the_same(trained, tmp_path):
+    trainer, before, batch = trained
+    network = trainer.network.eval()
+    with torch.no_grad():
+        expected = network(batch.pixel_values, batch.prompts)
+        untrained = before.eval()(batch.pixel_values, batch.prompts)
+    trainer.save(tmp_path / "run")
+    again, _ = checkpoint.load(tmp_path / "run" / "model")
+    assert again.state_dict().keys() == before.state_dict().keys()
+    for plain in (merged(network), again):
+        with torch.no_grad():
+            found = plain(batch.pixel_values, batch.prompts)
+        torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
+        torch.testing.assert_close(found.hidden, expected.hidden, atol=1e-5, rtol=0)
+    assert (untrained.hidden - expected.hidden).abs().max() > 1e-3
+
+
+def test_adapters_are_saved_apart(trained, tmp_path):
+    trainer, before, batch = trained
+    save_adapters(tmp_path / "adapters", trainer.network)
+    save_adapters(tmp_path / "adapters", trainer.network)  # again, in its place
+    names = sorted(path.name for path in (tmp_path / "adapters").iterdir())
+    assert "adapter_model.safetensors" in names
+    plain = merged(trainer.network).eval()
+    plain.language.load_state_dict(before.language.state_dict())
+    load_adapters(tmp_path / "adapters", plain)
+    with torch.no_grad():
+        found = plain.eval()(batch.pixel_values, batch.prompts).hidden
+        expected = trainer.network.eval()(batch.pixel_values, batch.prompts).hidden
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_targets_are_chosen(tmp_path):
+    network, _ = base_of(write_language(tmp_path / "language", FAMILIES["llama"]))
+    add_adapters(network, replace(ADAPTERS, targets=("q_proj", "v_proj")))
+    kinds = {
+        name.split(".")[-4] for name, w in network.language.named_parameters() if w.requires_grad
+    }
+    assert kinds == {"q_proj", "v_proj"}
+
+
+def test_what_cannot_be_adapted_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="tiny"):
+        add_adapters(tiny_network(), ADAPTERS)
+    network, _ = base_of(write_language(tmp_path / "language", FAMILIES["phi"]))
+    with pytest.raises(OptionError, match="nothing"):
+        add_adapters(network, replace(ADAPTERS, targets=("nothing",)))
+    with pytest.raises(OptionError, match="no adapters"):
+        save_adapters(tmp_path / "adapters", network)
+    assert merged(network) is network
+    with pytest.raises(CheckpointNotFoundError, match=r"adapter_config\.json"):
+        load_adapters(tmp_path, network)
+
+
+def test_adapters_of_another_network_are_refused(trained, tmp_path):
+    trainer, _, _ = trained
+    save_adapters(tmp_path / "adapters", trainer.network)
+    settings = tiny_base.SETTINGS | {"hidden_size": 64, "num_attention_heads": 2}
+    config = tiny_base.config()
+    config = replace(config, language=replace(config.language, settings=settings))
+    from unigeoseg.model.network import UniGeoSegNetwork
+
+    with pytest.raises(CheckpointDamagedError, match="do not fit"):
+        load_adapters(tmp_path / "adapters", UniGeoSegNetwork(config))
+
+
+def test_without_peft_it_is_said(monkeypatch, tmp_path):
+    network, _ = base_of(write_language(tmp_path / "language", FAMILIES["phi"]))
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtraError, match=r"unigeoseg\[train\]"):
+        add_adapters(network, ADAPTERS)

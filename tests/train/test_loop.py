@@ -1,0 +1,425 @@
+"""Batches, the schedule of the rate, and a loop that resumes exactly."""
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sets
+import torch
+from disk import space
+from mixes import only
+from networks import tiny_config, tiny_network, tiny_processor
+
+from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwritableError
+from unigeoseg.model.io import checkpoint
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.prompt import Task
+from unigeoseg.train import run
+from unigeoseg.train.config import TrainConfig
+from unigeoseg.train.input import batch
+from unigeoseg.train.input.batch import BatchConfig, BatchMaker, asks_of
+from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.loop import Trainer, rate_at, train
+from unigeoseg.train.metrics_log import Record, read
+from unigeoseg.train.objective.losses import only_choice
+from unigeoseg.train.objective.validation import Validation
+from unigeoseg.train.overrides import changed, plain
+from unigeoseg.train.recipes import nano, paper
+from unigeoseg.train.study.ablations import ABLATIONS, recipe_of
+
+BATCH = only(
+    BatchConfig(sizes=(64,), images=2, prompts=3, families={}), box=0.4, point=0.3, category=0.3
+)
+CONFIG = TrainConfig(
+    model=tiny_config(), batch=BATCH, steps=40, lr=3e-3, encoder_lr=1e-3, decay=0.3, save_every=20
+)
+
+
+@pytest.fixture
+def lessons(tmp_path: Path):
+    return Lessons.of([sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache")
+
+
+def make(lessons, config: TrainConfig = CONFIG) -> tuple[Trainer, BatchMaker]:
+    processor = tiny_processor()
+    trainer = Trainer(tiny_network(), processor, config)
+    return trainer, BatchMaker(
+        lessons, processor, config.batch, steps=config.steps, seed=config.seed
+    )
+
+
+def test_a_batch_is_a_function_of_its_step(lessons):
+    _, maker = make(lessons)
+    first, again, other = maker.batch(3), maker.batch(3), maker.batch(4)
+    assert torch.equal(first.pixel_values, again.pixel_values)
+    assert torch.equal(first.truth, again.truth)
+    assert not torch.equal(first.pixel_values, other.pixel_values)
+    assert first.pixel_values.shape == (2, 3, 64, 64)
+    assert first.truth.shape == first.valid.shape == (6, 64, 64)
+    assert first.truth.dtype == first.valid.dtype == torch.bool
+
+
+def test_objects_are_pasted_into_their_share_of_views_and_into_none_of_validation(
+    lessons, monkeypatch
+):
+    config = replace(CONFIG, batch=replace(BATCH, pasted=0.5), validation_batches=2)
+    scales = []
+
+    class Rare:
+        @classmethod
+        def of(cls, patches):
+            return cls()
+
+        def paste(self, view, scale, rng):
+            scales.append(scale)
+            return view
+
+    monkeypatch.setattr(batch, "RareObjects", Rare)
+    make(lessons)[1].batch(0)
+    run.validation(config, lessons, tiny_processor())(tiny_network())
+    assert not scales
+    _, maker = make(lessons, config)
+    for step in range(20):
+        maker.batch(step)
+    assert 10 < len(scales) < 40 and min(scales) > 0
+
+
+def test_the_loss_falls(lessons):
+    trainer, maker = make(lessons)
+    batch = maker.batch(0)
+    losses = [trainer.train_step(batch).total.item() for _ in range(25)]
+    assert losses[-1] < 0.75 * losses[0]
+
+
+def test_a_resumed_run_is_the_same_run(lessons, tmp_path: Path):
+    whole, maker = make(lessons)
+    train(whole, maker, tmp_path / "whole")
+    first, maker = make(lessons)
+    for step in range(20):
+        first.train_step(maker.batch(step))
+    first.save(tmp_path / "cut")
+    second, maker = make(lessons)
+    second.resume(tmp_path / "cut")
+    assert second.step == 20
+    train(second, maker, tmp_path / "cut")
+    for key, value in whole.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[key]), key
+    for key, value in whole.average.state_dict().items():
+        assert torch.equal(value, second.average.state_dict()[key]), key
+
+
+def test_a_state_of_another_configuration_is_refused(lessons, tmp_path: Path):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path / "run")
+    other = replace(
+        CONFIG, model=replace(CONFIG.model, memory=replace(CONFIG.model.memory, slots=9))
+    )
+
+    stranger = Trainer(UniGeoSegNetwork(other.model), tiny_processor(), other)
+    with pytest.raises(CheckpointError, match=r"another configuration: model\.memory\.slots was 4"):
+        stranger.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lr": 1e-3}, r"lr was 0\.003 and is 0\.001 now; give what .* with --start .*model"),
+        ({"batch": replace(BATCH, images=3)}, r"batch\.images was 2 and is 3 now"),
+        ({"batch": replace(BATCH, sources={"a": 1.0})}, r"sources\.a was 'not there' and is 1\.0"),
+        ({"loss": only_choice}, "loss was 'cell_loss' and is 'only_choice' now"),
+    ],
+)
+def test_a_setting_that_differs_is_named(lessons, tmp_path: Path, change, said):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path)
+    other = Trainer(tiny_network(), tiny_processor(), replace(CONFIG, **change))
+    with pytest.raises(CheckpointError, match=f"belongs to another configuration: .*{said}"):
+        other.resume(tmp_path)
+
+
+def test_a_run_goes_on_for_longer_and_is_looked_at_more_often(lessons, tmp_path: Path):
+    trainer, maker = make(lessons)
+    trainer.train_step(maker.batch(0))
+    trainer.save(tmp_path)
+    changes = {"steps": 50, "save_every": 5, "validate_every": 5, "validation_batches": 1}
+    longer, _ = make(lessons, replace(CONFIG, **changes))
+    longer.resume(tmp_path)
+    assert longer.step == 1
+
+
+def test_a_state_that_tells_no_configuration_is_taken(lessons, tmp_path: Path, caplog):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["configuration"]
+    torch.save(state, tmp_path / "state.pt")
+    make(lessons)[0].resume(tmp_path)
+    assert "does not say its configuration" in caplog.text
+
+
+def test_a_loss_that_is_an_object_is_told_without_its_place_in_memory():
+    class Loss:
+        def __call__(self, network, batch):
+            raise NotImplementedError
+
+    one, other = (plain(replace(CONFIG, loss=Loss())) for _ in range(2))
+    assert one == other and one["loss"].endswith("Loss")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(lessons):
+    trainer, maker = make(lessons)
+    with torch.no_grad():
+        next(iter(trainer.network.fusion.parameters())).fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="loss is nan at step 0"):
+        trainer.train_step(maker.batch(0))
+
+
+def test_what_is_frozen_stays(lessons):
+    trainer, maker = make(lessons)
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    trainer.train_step(maker.batch(0))
+    after = trainer.network.state_dict()
+    same = {key for key in before if torch.equal(before[key], after[key])}
+    names = ("encoder", "language.tokens", "language.text_layers")
+    assert {key for key in before if key.startswith(names)} <= same
+    for part in ("language.joint_layers", "pixels", "fusion", "choice"):
+        assert any(key.startswith(part) for key in before.keys() - same)
+
+
+def test_the_rate_rises_stays_and_falls():
+    config = replace(CONFIG, steps=100, warmup=0.1, decay=0.3)
+    rates = [rate_at(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[69] == 1.0
+    assert rates[85] == pytest.approx(0.5) and rates[100] == 0.0
+
+
+def test_the_recipes_are_whole():
+    for config in (nano(), paper()):
+        assert all(chances.size for _, chances in asks_of(config.batch.families).values())
+
+
+def test_a_run_that_is_asked_to_stop_keeps_its_state(lessons, tmp_path: Path):
+    whole, maker = make(lessons)
+    train(whole, maker, tmp_path / "whole")
+    first, maker = make(lessons)
+    asked = first.train_step
+
+    def step_and_ask(batch):
+        if first.step == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return asked(batch)
+
+    first.train_step = step_and_ask
+    train(first, maker, tmp_path / "cut")
+    assert first.step == 7
+    second, maker = make(lessons)
+    second.resume(tmp_path / "cut")
+    train(second, maker, tmp_path / "cut")
+    for key, value in whole.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[key]), key
+    rows = [(tmp_path / run / "metrics.csv").read_text().split() for run in ("whole", "cut")]
+    names = [[row.rsplit(",", 1)[0] for row in each if "per_s" not in row] for each in rows]
+    assert names[0] == names[1]
+    assert list((tmp_path / "cut" / "events").glob("events.out.tfevents.*"))
+
+
+def test_the_best_weights_are_kept(lessons, tmp_path: Path):
+    trainer, maker = make(lessons, replace(CONFIG, steps=8, validate_every=2))
+    validation = Validation(maker, 2)
+    train(trainer, maker, tmp_path, validation)
+    said = read(tmp_path)
+    means = [value for _, name, value in said if name == "val/mean"]
+    assert len(means) == 4 and max(means) == trainer.best
+    best, _ = checkpoint.load(tmp_path / "best")
+    # weights are kept in half precision
+    assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
+
+
+def test_validation_tells_tasks_and_families_apart(lessons):
+    batch = only(BATCH, box=0.3, point=0.3, category=0.2, question=0.2)
+    _, maker = make(lessons, replace(CONFIG, batch=replace(batch, prompts=8)))
+    scores = Validation(maker, 4)(tiny_network())
+    assert set(scores) == {
+        *("interactive", "referring", "reasoning", "mean"),
+        *("family/box", "family/point", "family/category", "family/question"),
+    }
+    assert scores["referring"] == scores["family/category"]
+    assert scores["reasoning"] == scores["family/question"]
+    low, high = sorted((scores["family/box"], scores["family/point"]))
+    assert low < scores["interactive"] < high
+    assert scores["mean"] == pytest.approx(sum(scores[task] for task in Task) / 3)
+
+
+def test_validation_wakes_nothing_that_is_frozen(lessons):
+    trainer, maker = make(lessons, replace(CONFIG, average=0.0))
+    assert trainer.average is trainer.network
+    before = [part.training for part in trainer.network.modules()]
+    assert {trainer.network.encoder.training, trainer.network.training} == {False, True}
+    Validation(maker, 1)(trainer.average)
+    assert [part.training for part in trainer.network.modules()] == before
+
+
+def test_a_record_says_how_many_prompts_were_seen(lessons, tmp_path: Path):
+    trainer, maker = make(lessons, replace(CONFIG, steps=20))
+    train(trainer, maker, tmp_path)
+    seen = [(step, value) for step, name, value in read(tmp_path) if name == "prompts"]
+    assert seen == [(10, 60), (20, 120)]
+
+
+def test_a_damaged_record_is_refused(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text("step,name,value\n")
+    with pytest.raises(DataError, match="line 1, is 'step,name,value'"):
+        Record(tmp_path, 5)
+
+
+def test_a_record_goes_on_after_a_line_that_was_cut(tmp_path: Path):
+    (tmp_path / "metrics.csv").write_text("10,loss,0.25\r\n20,loss,0.125\r\n30,lo", newline="")
+    with Record(tmp_path, 10) as record:
+        record.add(20, {"loss": 1.0})
+    assert read(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path):
+    trainer, maker = make(lessons)
+    trainer.train_step(maker.batch(0))
+    trainer.save(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    trainer.train_step(maker.batch(1))
+    # the state is many times as large as the weights
+    size = len(before["state.pt"]) // 2
+    assert len(before["model/model.safetensors"]) < size
+    with space(size), pytest.raises(OutputUnwritableError, match="state of step 2 was not"):
+        trainer.save(tmp_path / "run")
+    after = contents(tmp_path / "run")
+    assert after.keys() == before.keys() and after["state.pt"] == before["state.pt"]
+
+
+def test_a_full_disk_leaves_the_weights_before(lessons, tmp_path: Path):
+    trainer, maker = make(lessons)
+    trainer.save(tmp_path / "run")
+    before = contents(tmp_path / "run")
+    trainer.train_step(maker.batch(0))
+    size = len(before["model/model.safetensors"]) // 2
+    with space(size), pytest.raises(OutputUnwritableError, match=r"safetensors was not writt"):
+        trainer.save(tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_signal_amid_a_checkpoint_ends_the_run_after_it(lessons, tmp_path: Path, monkeypatch):
+    trainer, maker = make(lessons)
+    save = torch.save
+
+    def asked_amid(state, path):
+        path.write_bytes(b"half")
+        signal.raise_signal(signal.SIGTERM)
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", asked_amid)
+    train(trainer, maker, tmp_path)
+    assert trainer.step == 20 < CONFIG.steps
+    second, _ = make(lessons)
+    second.resume(tmp_path)
+    assert second.step == 20
+
+
+def test_a_run_that_is_killed_amid_a_checkpoint_goes_on_from_the_one_before(
+    lessons, tmp_path: Path, monkeypatch
+):
+    trainer, maker = make(lessons)
+    trainer.train_step(maker.batch(0))
+    trainer.save(tmp_path)
+    before = (tmp_path / "state.pt").read_bytes()
+    trainer.train_step(maker.batch(1))
+
+    class Killed(BaseException):
+        """Nothing that comes after it is done."""
+
+    def killed_amid(_, path):
+        path.write_bytes(b"half")
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(torch, "save", killed_amid)
+        trainer.save(tmp_path)
+    assert (tmp_path / "state.pt").read_bytes() == before
+    second, _ = make(lessons)
+    second.resume(tmp_path)
+    assert second.step == 1
+    second.train_step(maker.batch(1))
+    second.save(tmp_path)  # over what the other left
+    third, _ = make(lessons)
+    third.resume(tmp_path)
+    assert third.step == 2 and not list(tmp_path.glob(".*"))
+    for key, value in trainer.network.state_dict().items():
+        assert torch.equal(value, third.network.state_dict()[key]), key
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
+def test_a_damaged_state_is_refused(lessons, tmp_path: Path, damage):
+    trainer, _ = make(lessons)
+    trainer.save(tmp_path)
+    content = (tmp_path / "state.pt").read_bytes()
+    damaged = {"cut": content[: len(content) // 2], "foreign": b"step,name,value\n", "empty": b""}
+    (tmp_path / "state.pt").write_bytes(damaged[damage])
+    with pytest.raises(CheckpointError, match=r"state\.pt is damaged: .*; copy it again"):
+        trainer.resume(tmp_path)
+
+
+def test_a_task_that_the_data_never_shows_is_named(lessons):
+    bare = [replace(patch, categories={}) for patch in lessons.patches.patches]
+    nothing = replace(lessons, patches=replace(lessons.patches, patches=bare))
+    with pytest.raises(DataError, match="views allowed prompts of reasoning"):
+        make(nothing, replace(CONFIG, batch=only(BATCH, context=1.0)))[1].batch(0)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_changes_the_recipe_and_trains(lessons, name):
+    config = ABLATIONS[name].change(CONFIG)
+    assert (config == CONFIG) == (name == "full")
+    torch.manual_seed(0)
+    trainer = Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
+    maker = BatchMaker(lessons, tiny_processor(), BATCH, steps=2, seed=0)
+    assert trainer.train_step(maker.batch(0)).total.isfinite()
+
+
+def test_recipes_have_names():
+    assert recipe_of("nano/no-lkm").model.memory.weight == 0
+    assert recipe_of("smoke").steps == 2
+    with pytest.raises(OptionError, match=r"no recipe 'nano/no-such'; choose one of nano"):
+        recipe_of("nano/no-such")
+
+
+def test_settings_are_changed_by_name():
+    config = changed(CONFIG, ["lr=1", "batch.images=4", "model.memory.slots=8", "half=True"])
+    assert (config.lr, config.batch.images, config.model.memory.slots) == (1.0, 4, 8)
+    assert config.half is True and changed(config, ["parallel=data"]).parallel == "data"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("lr", "no name=value"),
+        ("rate=1", "names 'rate', which is not there"),
+        ("batch.images.more=1", "here are no settings"),
+        ("steps=many", "is a str, expected a int such as 40"),
+        ("schedule=cosin", "schedule is 'cosin', expected one of 'plateau', 'cosine'"),
+        ("parallel=dat", "parallel is 'dat', expected one of 'none', 'data'"),
+        ("model.variant=x", "variant is 'x', expected one of 'paper', 'released'"),
+        ("model.enhance.branches=x", "branches is 'x', expected one of 'task'"),
+        ("steps=0", "steps is 0, expected 1 or more"),
+        ("save_every=0", "save_every is 0, expected 1 or more"),
+        ("validate_every=0", "validate_every is 0, expected 1 or more"),
+        ("validation_batches=-1", "validation_batches is -1, expected 0 or more"),
+        ("batch.images=0", "images is 0, expected 1 or more"),
+        ("batch.prompts=0", "prompts is 0, expected 1 or more"),
+    ],
+)
+def test_settings_that_are_none_are_refused(setting, said):
+    with pytest.raises(OptionError, match=said):
+        changed(CONFIG, [setting])
