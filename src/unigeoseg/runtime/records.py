@@ -1,0 +1,127 @@
+"""Typed records as JSON: frozen dataclasses written to JSON, and validated when they are read.
+
+One converter for the whole package: a field of the wrong type, a missing or an unknown field is an
+error that names the file and the path of the field. Numbers are never made of texts.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from unigeoseg.errors import DataError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+T = TypeVar("T")
+
+_PROBLEMS_SHOWN = 3
+
+
+def record_from_json(kind: type[T], text: str | bytes, where: str) -> T:
+    """A record from JSON.
+
+    Args:
+        kind: A dataclass, or what its fields may be: numbers, texts, lists, mappings, unions of
+            dataclasses that a field of a `Literal` type tells apart.
+        text: JSON in UTF-8.
+        where: Names the file, and the line if there are several, in messages.
+
+    Raises:
+        DataError: If it is not JSON, or not of that kind; the message names each wrong field.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON: {error}") from error
+    return record_from(kind, values, where)
+
+
+def record_from(kind: type[T], values: object, where: str) -> T:
+    """A record from plain values, as JSON, TOML or a database row gives them.
+
+    Arguments are those of `record_from_json`.
+
+    Raises:
+        DataError: If a value is not of that kind; the message names each wrong field.
+    """
+    from cattrs import transform_error
+
+    try:
+        return _converter().structure(values, kind)
+    except Exception as error:  # cattrs gathers what hooks and __post_init__ raise, of any type
+        problems = [_located(line) for line in transform_error(error, "", _problem)]
+        shown = "; ".join(problems[:_PROBLEMS_SHOWN])
+        left = len(problems) - _PROBLEMS_SHOWN
+        more = f"; and {left} more" if left > 0 else ""
+        raise DataError(f"{where}: {shown}{more}") from error
+
+
+def record_values(record: object) -> Any:  # noqa: ANN401 - any plain JSON value
+    """A record as plain values: mappings, lists, texts, numbers, None."""
+    return _converter().unstructure(record)
+
+
+def record_json(record: object, *, indent: int | None = None) -> str:
+    """A record as JSON, its fields in their order."""
+    return json.dumps(record_values(record), ensure_ascii=False, indent=indent)
+
+
+@cache
+def _converter() -> "Converter":
+    from cattrs import Converter
+
+    converter = Converter(forbid_extra_keys=True)
+    for kind, accepted in ((int, (int,)), (float, (int, float)), (str, (str,)), (bool, (bool,))):
+        converter.register_structure_hook(kind, _exactly(kind, accepted))
+    converter.register_structure_hook(Path, lambda value, _: Path(_text(value)))
+    converter.register_unstructure_hook(Path, str)
+    return converter
+
+
+def _exactly(kind: type[T], accepted: tuple[type, ...]) -> Callable[[object, object], T]:
+    """A hook that takes values of some types and makes nothing else of them."""
+
+    def structure(value: object, _: object) -> T:
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(
+                f"{_shortened(value)} is {type(value).__name__}, expected {kind.__name__}"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TypeError(f"{value} is not a finite number")
+        return kind(value)  # type: ignore[call-arg]
+
+    return structure
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{_shortened(value)} is {type(value).__name__}, expected str")
+    return value
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _problem(error: BaseException, _: type | None) -> str:
+    """One error of cattrs in words; it adds where the field is."""
+    from cattrs import ForbiddenExtraKeysError
+
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"unknown fields {', '.join(sorted(error.extra_fields))}"
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing or unknown"
+    if isinstance(error, AttributeError):  # a field of a number, a text or a list was wanted
+        return "expected an object"
+    return str(error) or type(error).__name__
+
+
+def _located(problem: str) -> str:
+    """A problem as "field: what is wrong", of cattrs' "what is wrong @ .field"."""
+    message, _, place = problem.rpartition(" @ ")
+    return f"{place.lstrip('.')}: {message}" if place else message
