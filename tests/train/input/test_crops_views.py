@@ -217,8 +217,8 @@ def test_rivals_are_the_other_regions_of_what_is_meant(patch):
     (meant,) = draft.regions
     assert ((numbers == MEANT) == (patch.regions == meant)).all()
     kinds = {r: c for r, c in patch.categories.items() if r != meant}
-    alike = [r for r, c in whole_category.items() if c == draft.category]
-    other = [r for r, c in whole_category.items() if c != draft.category]
+    alike = [r for r, c in kinds.items() if c == draft.category]
+    other = [r for r, c in kinds.items() if c != draft.category]
     assert (((numbers > MEANT) & (numbers < OTHER_KINDS)) == np.isin(patch.regions, alike)).all()
     assert ((numbers >= OTHER_KINDS) == np.isin(patch.regions, other)).all()
     assert len(np.unique(numbers[numbers > 0])) == 1 + len(kinds)
