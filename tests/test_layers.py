@@ -31,7 +31,7 @@ LAYERS = (
 """Rooms of one layer do not know each other; each may import what stands before it."""
 DATA = (
     *("ledger taxonomy sources patches programs candidates instructions vlm".split()),
-    *("store build inspect exchange".split()),
+    *("store builder inspect exchange".split()),
 )
 """Rooms of the data engine in the order in which they may import each other."""
 FILES_OF_A_FOLDER = 16
@@ -203,7 +203,7 @@ def test_import_is_light():
 def test_a_dataset_is_read_without_the_builder():
     _run(
         "import sys, unigeoseg.data.store.dataset;"
-        "built = [m for m in sys.modules if m.startswith('unigeoseg.data.build')];"
+        "built = [m for m in sys.modules if m.startswith('unigeoseg.data.builder')];"
         "assert not built, built"
     )
 

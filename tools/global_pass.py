@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from unigeoseg.data.build.merge import choose
-from unigeoseg.data.build.plan import Options
+from unigeoseg.data.builder.merge import choose
+from unigeoseg.data.builder.plan import Options
 from unigeoseg.data.store.parquet import Row, TableWriter
 from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLET_GROUP, TRIPLETS
 

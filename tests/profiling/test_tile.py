@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from places import ROOT
 
-from unigeoseg.data.build.pipeline import summarise
+from unigeoseg.data.builder.pipeline import summarise
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.schema import image_row, triplet_row
 from unigeoseg.data.store.shard_writer import Shards

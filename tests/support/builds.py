@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unigeoseg.data.build.pipeline import build, summarise
-from unigeoseg.data.build.plan import Options
-from unigeoseg.data.build.tools import Loader
-from unigeoseg.data.build.unit import Job
+from unigeoseg.data.builder.pipeline import build, summarise
+from unigeoseg.data.builder.plan import Options
+from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.unit import Job
 from unigeoseg.data.sources.readers import recognise
 from unigeoseg.data.sources.source import Source
 from unigeoseg.data.store.dataset import Dataset

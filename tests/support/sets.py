@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unigeoseg.data.build.pipeline import build
-from unigeoseg.data.build.plan import Options
-from unigeoseg.data.build.tools import Loader
-from unigeoseg.data.build.unit import Job
+from unigeoseg.data.builder.pipeline import build
+from unigeoseg.data.builder.plan import Options
+from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.unit import Job
 from unigeoseg.data.sources.readers import recognise
 
 ROOFS = ((10, 8, 30, 24), (70, 60, 110, 100), (20, 80, 34, 90))

@@ -16,7 +16,7 @@ from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
-    from unigeoseg.data.build.inputs import Place
+    from unigeoseg.data.builder.inputs import Place
 
 app = typer.Typer(
     help="Make image-mask-instruction triplets of labelled imagery, and look at them.",
@@ -99,10 +99,10 @@ def build(
     ] = False,
 ) -> None:
     """Build a dataset, or go on where a build was stopped; the bytes are the same."""
-    from unigeoseg.data.build.pipeline import build as build_dataset
-    from unigeoseg.data.build.plan import Options
-    from unigeoseg.data.build.tools import Loader
-    from unigeoseg.data.build.unit import Job
+    from unigeoseg.data.builder.pipeline import build as build_dataset
+    from unigeoseg.data.builder.plan import Options
+    from unigeoseg.data.builder.tools import Loader
+    from unigeoseg.data.builder.unit import Job
 
     began = time.perf_counter()
     options = Options(
@@ -319,8 +319,8 @@ def bench(
     stride: Stride = 256,
 ) -> None:
     """Time one process from decoded patches to files, by stage, with the offline judge."""
-    from unigeoseg.data.build.plan import Options
-    from unigeoseg.data.build.tools import offline_stages
+    from unigeoseg.data.builder.plan import Options
+    from unigeoseg.data.builder.tools import offline_stages
     from unigeoseg.profiling.engine import measure
 
     options = Options(size=size, stride=stride)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from unigeoseg.data.build.inputs import Place
-from unigeoseg.data.build.plan import Options, make_plan
-from unigeoseg.data.build.stages import Stages
-from unigeoseg.data.build.unit import patches, read, write_patch
+from unigeoseg.data.builder.inputs import Place
+from unigeoseg.data.builder.plan import Options, make_plan
+from unigeoseg.data.builder.stages import Stages
+from unigeoseg.data.builder.unit import patches, read, write_patch
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.instructions.protocols import Judge, Scorer, Verdict, Writer

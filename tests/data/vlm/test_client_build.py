@@ -12,9 +12,9 @@ import builds
 import pytest
 from talker import Asked, Say, completion, talking
 
-from unigeoseg.data.build.pipeline import build
-from unigeoseg.data.build.tools import Loader
-from unigeoseg.data.build.unit import Job, Tools
+from unigeoseg.data.builder.pipeline import build
+from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.unit import Job, Tools
 from unigeoseg.errors import CostCapError, OnlineRequestError
 
 MODELS = ("judge", "writer", "first", "second")

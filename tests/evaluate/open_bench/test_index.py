@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from unigeoseg.data.build.near_duplicates import SEEN, Seen
-from unigeoseg.data.build.splits import assign, settled
+from unigeoseg.data.builder.near_duplicates import SEEN, Seen
+from unigeoseg.data.builder.splits import assign, settled
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
 from unigeoseg.errors import DataError, OutputExistsError

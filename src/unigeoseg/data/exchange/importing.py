@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unigeoseg.data.build.pipeline import summarise
+from unigeoseg.data.builder.pipeline import summarise
 from unigeoseg.data.exchange.benchmark import read_benchmark
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from unigeoseg.data.build.near_duplicates import SEEN, Seen, leaks
+from unigeoseg.data.builder.near_duplicates import SEEN, Seen, leaks
 from unigeoseg.data.inspect.triplet_faults import faults
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from unigeoseg.data.build.pipeline import summarise
+from unigeoseg.data.builder.pipeline import summarise
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patches.cutting import cut
 from unigeoseg.data.patches.patch import Patch

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.build.near_duplicates import SEEN, Seen, shown_by
-from unigeoseg.data.build.splits import assign
+from unigeoseg.data.builder.near_duplicates import SEEN, Seen, shown_by
+from unigeoseg.data.builder.splits import assign
 from unigeoseg.data.patches.cutting import SIZE, STRIDE
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.folders import sets_in

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unigeoseg.data.build.unit import Scored, samples_of
+from unigeoseg.data.builder.unit import Scored, samples_of
 from unigeoseg.data.instructions import whole_category
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.patches.patch import Patch

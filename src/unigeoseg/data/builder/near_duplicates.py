@@ -4,10 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import groupby
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 NEAR_BITS = 4
 """Most bits in which the hashes of near-duplicates differ."""
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-
 import patches
-from unigeoseg.data.build.stages import PUBLISHED, Stages
-from unigeoseg.data.build.tools import offline_stages
+
+from unigeoseg.data.builder.stages import PUBLISHED, Stages
+from unigeoseg.data.builder.tools import offline_stages
 from unigeoseg.data.instructions.protocols import Verdict
 from unigeoseg.data.sources.annotated import LabelledObject, LabelledText
 from unigeoseg.prompt import Task

@@ -5,7 +5,8 @@ from itertools import islice
 from pathlib import Path
 
 import builds
-from unigeoseg.data.build.merge import choose, write_shards
+
+from unigeoseg.data.builder.merge import choose, write_shards
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import TableWriter, read_rows, schema_of

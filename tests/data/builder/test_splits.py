@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from unigeoseg.data.build.splits import assign, draw, settled
+from unigeoseg.data.builder.splits import assign, draw, settled
 
 
 def test_a_draw_does_not_depend_on_order():

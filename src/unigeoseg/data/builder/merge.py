@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unigeoseg.data.build.near_duplicates import NEAR_BITS, SEEN, Seen, Twin, split_leaks, twins
+from unigeoseg.data.builder.near_duplicates import NEAR_BITS, SEEN, Seen, Twin, split_leaks, twins
+from unigeoseg.data.builder.plan import Options
+from unigeoseg.data.builder.splits import assign
+from unigeoseg.data.builder.unit import no_triplet
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.store.parquet import read_rows
-from unigeoseg.data.build.plan import Options
-from unigeoseg.data.store.schema import ledger_rows
+from unigeoseg.data.store.schema import IMAGE_GROUP, ledger_rows
 from unigeoseg.data.store.shard_writer import Shards
-from unigeoseg.data.build.splits import assign
-from unigeoseg.data.store.schema import IMAGE_GROUP
-from unigeoseg.data.build.unit import (no_triplet)
 
 Folders = Sequence[Path]
 _TRIPLET = ("id", "image", "category_id", "source", "family", "writer")

@@ -12,22 +12,31 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unigeoseg.runtime.prefetch import in_order
-from unigeoseg.data.sources.annotated import AnnotatedImage
-from unigeoseg.data.patches.perceptual_hash import perceptual_hash
-from unigeoseg.data.patches.boxes import BoxSegmenter, fill_boxes
+from unigeoseg.data.builder.inputs import unreadable
+from unigeoseg.data.builder.plan import Options, Unit
 from unigeoseg.data.instructions.draft import Draft
-from unigeoseg.data.build.inputs import unreadable
 from unigeoseg.data.ledger import Rejection, RejectionHandler, StrictError, refuse
-from unigeoseg.data.store.parquet import TableWriter
-from unigeoseg.data.patches.patch import Patch
+from unigeoseg.data.patches.boxes import BoxSegmenter, fill_boxes
 from unigeoseg.data.patches.cutting import cut
-from unigeoseg.data.build.plan import Options, Unit
+from unigeoseg.data.patches.patch import Patch
+from unigeoseg.data.patches.perceptual_hash import perceptual_hash
+from unigeoseg.data.sources.annotated import AnnotatedImage
 from unigeoseg.data.sources.readers import open_source
-from unigeoseg.data.store.schema import IMAGE_GROUP, TRIPLET_GROUP, IMAGES, LEDGER, TRIPLETS, image_row, ledger_rows, triplet_row
+from unigeoseg.data.store.parquet import TableWriter
+from unigeoseg.data.store.schema import (
+    IMAGE_GROUP,
+    IMAGES,
+    LEDGER,
+    TRIPLET_GROUP,
+    TRIPLETS,
+    image_row,
+    ledger_rows,
+    triplet_row,
+)
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError, OutputUnwritableError
 from unigeoseg.geo.masks import Rle, encode
+from unigeoseg.runtime.prefetch import in_order
 from unigeoseg.sample import Sample
 
 WORK = "work"

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigeoseg.data.sources.annotated import LabelledText
+from unigeoseg.data.builder.unit import Scored
 from unigeoseg.data.candidates.candidate import Candidate
-from unigeoseg.data.candidates.finding import candidates
-from unigeoseg.data.instructions.draft import PUBLISHED, Draft
 from unigeoseg.data.candidates.filters import keep
+from unigeoseg.data.candidates.finding import candidates
 from unigeoseg.data.instructions.clicks_boxes import box_draft, point_draft
+from unigeoseg.data.instructions.draft import PUBLISHED, Draft
 from unigeoseg.data.instructions.protocols import Judge, Scorer, Verdict, Writer
-from unigeoseg.data.patches.patch import in_patch
-from unigeoseg.data.ledger import (Rejection, RejectionHandler)
-from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.build.unit import Scored
+from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.patches.patch import Patch, in_patch
+from unigeoseg.data.sources.annotated import LabelledText
 from unigeoseg.prompt import Prompt, Task
 
 

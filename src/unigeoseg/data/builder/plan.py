@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import unigeoseg
-from unigeoseg.runtime.atomic import read_json, write_json
-from unigeoseg.data.build.inputs import Input, Place, open_inputs
+from unigeoseg.data.builder.inputs import Input, Place, open_inputs
 from unigeoseg.data.ledger import Rejection, refuse
 from unigeoseg.data.patches.cutting import SIZE, STRIDE
 from unigeoseg.data.sources.readers import Item
-from unigeoseg.data.store.schema import VERSION
 from unigeoseg.data.sources.source import Source
+from unigeoseg.data.store.schema import VERSION
 from unigeoseg.errors import OptionError, OutputExistsError
+from unigeoseg.runtime.atomic import read_json, write_json
 
 PLAN = "plan.json"
 UNIT_IMAGES = 8

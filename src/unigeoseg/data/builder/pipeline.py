@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import unigeoseg
+from unigeoseg.data.builder.inputs import Place
+from unigeoseg.data.builder.merge import choose, write_shards
+from unigeoseg.data.builder.plan import BuildPlan, make_plan
+from unigeoseg.data.builder.unit import WORK, Job, release
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
-from unigeoseg.runtime.workers import Engine, check, run
-from unigeoseg.runtime.atomic import alone_in, sha256, write_json
-from unigeoseg.data.build.inputs import Place
-from unigeoseg.data.build.merge import choose, write_shards
-from unigeoseg.data.build.plan import BuildPlan, make_plan
 from unigeoseg.data.store.schema import VERSION
-from unigeoseg.data.build.unit import WORK, Job, release
+from unigeoseg.runtime.atomic import alone_in, sha256, write_json
+from unigeoseg.runtime.workers import Engine, check, run
 
 Progress = Callable[[int, int, int], None]
 """Called with the units done, all units, and the triplets written since the start."""

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from unigeoseg.data.patches.boxes import BoxSegmenter
+from unigeoseg.data.builder.stages import Stages
+from unigeoseg.data.builder.unit import Tools
 from unigeoseg.data.instructions.evidence_judge import EvidenceJudge
 from unigeoseg.data.instructions.program_writer import OfflineWriter
 from unigeoseg.data.instructions.scorers import SceneScorer, TextScorer
-from unigeoseg.data.build.stages import Stages
-from unigeoseg.data.build.unit import Tools
+from unigeoseg.data.patches.boxes import BoxSegmenter
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,16 @@
 import shutil
 from pathlib import Path
 
+import builds
 import cv2
 import numpy as np
 import pytest
 
-import builds
 import sources
-from unigeoseg.data.build.pipeline import build
-from unigeoseg.data.build.plan import Options
-from unigeoseg.data.build.tools import Loader
-from unigeoseg.data.build.unit import Job
+from unigeoseg.data.builder.pipeline import build
+from unigeoseg.data.builder.plan import Options
+from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.unit import Job
 from unigeoseg.data.inspect.verify import verify
 from unigeoseg.data.sources.catalog import by_name
 from unigeoseg.data.store.dataset import Dataset

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unigeoseg.data.sources.catalog import CATALOG
 from unigeoseg.data.ledger import Rejection, RejectionHandler
+from unigeoseg.data.sources.catalog import CATALOG
 from unigeoseg.data.sources.readers import Item, open_source, recognise
 from unigeoseg.data.sources.readers.reading import without_place
 from unigeoseg.data.sources.readers.walk import paths_below

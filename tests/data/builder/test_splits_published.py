@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 import sets
-import sources
 from reads import read_all
+
+import sources
 from unigeoseg.data.sources.catalog import CATALOG
 from unigeoseg.data.sources.readers import open_source, recognise
 from unigeoseg.data.sources.readers.refs import load_refs

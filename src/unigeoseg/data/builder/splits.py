@@ -42,7 +42,7 @@ def draw(groups: Iterable[str]) -> dict[str, Split]:
 @cache
 def settled() -> Mapping[str, Split]:
     """Splits that were drawn once for the sources of Nano, by group; read from the package."""
-    text = (files("unigeoseg.data.build") / "splits.json").read_text("utf-8")
+    text = (files("unigeoseg.data.builder") / "splits.json").read_text("utf-8")
     return {
         f"{source}/{name}": split
         for source, splits in json.loads(text).items()

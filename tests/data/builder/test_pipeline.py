@@ -1,6 +1,5 @@
 """Builds: the same bytes whoever does them, however often they are killed."""
 
-from places import SUPPORT, TESTS
 import json
 import os
 import shutil
@@ -12,14 +11,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import builds
 import cv2
 import numpy as np
 import pytest
+from places import SUPPORT, TESTS
 
-import builds
 import sources
-from unigeoseg.data.build.plan import PLAN, make_plan
-from unigeoseg.data.build.unit import WORK, Job, read
+from unigeoseg.data.builder.plan import PLAN, make_plan
+from unigeoseg.data.builder.unit import WORK, Job, read
 from unigeoseg.data.ledger import StrictError, refuse
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
 from unigeoseg.data.store.parquet import read_rows

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from unigeoseg.data.builder.near_duplicates import NEAR_BITS, Seen, leaks, split_leaks, twins
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
-from unigeoseg.data.build.near_duplicates import (NEAR_BITS, Seen, leaks, split_leaks, twins)
 
 
 def picture(seed: int, side: int = 96) -> np.ndarray:
