@@ -10,13 +10,19 @@ from unigeoseg.errors import OutputFormatError
 from unigeoseg.runtime.atomic import write_bytes
 
 
+class Bold(str):
+    """The text of a table's cell that is set in bold."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Table:
     """Cells in rows.
 
     Attributes:
         head: Names of the columns.
-        rows: A cell per column; ** marks what is bold.
+        rows: A cell per column, `Bold` where it is set in bold.
         note: Below it, a line each.
     """
 
@@ -102,7 +108,7 @@ def table_markdown(table: Table) -> str:
     lines = [
         f"| {' | '.join(map(_plain, table.head))} |",
         f"|{'---|' * len(table.head)}",
-        *(f"| {' | '.join(map(_plain, row))} |" for row in table.rows),
+        *(f"| {' | '.join(map(_markdown_cell, row))} |" for row in table.rows),
     ]
     return "\n".join(lines) + (f"\n\n{table.note}" if table.note else "")
 
@@ -117,6 +123,10 @@ def _as_markdown(part: Part, folder: str) -> str:
         words = _plain(part.words.replace("[", "(").replace("]", ")"))
         return f"![{words}]({folder}/{part.name})\n\n{words}"
     return part
+
+
+def _markdown_cell(text: str) -> str:
+    return f"**{_plain(text)}**" if isinstance(text, Bold) else _plain(text)
 
 
 def _plain(text: str) -> str:
@@ -159,9 +169,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    bold = text.startswith("**")
-    said = html.escape(text.replace("**", ""))
-    return f"<b>{said}</b>" if bold else said
+    return f"<b>{html.escape(text)}</b>" if isinstance(text, Bold) else html.escape(text)
 
 
 def _bar(value: float) -> str:

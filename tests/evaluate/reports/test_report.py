@@ -14,7 +14,15 @@ from unigeoseg.evaluate.reports.published import beside, published
 from unigeoseg.evaluate.reports.report import failures, sections
 from unigeoseg.evaluate.score import Outcome, Scored, score
 from unigeoseg.evaluate.suites.catalog import SUITES
-from unigeoseg.report.document import Picture, Section, Table, page, table_markdown, write_report
+from unigeoseg.report.document import (
+    Bold,
+    Picture,
+    Section,
+    Table,
+    page,
+    table_markdown,
+    write_report,
+)
 
 HARM = "<script>alert(1)</script>"
 
@@ -93,7 +101,8 @@ def test_a_new_number_is_marked_where_protocols_differ(folder):
     found = score(suites.opened(folder), best)
     outcome = replace(found, suite=SUITES["geoseg-bench"])
     (table,) = beside(outcome, "ours")
-    assert table.rows[-1] == ("**ours** †", *["100.00"] * 6)
+    assert table.rows[-1] == ("ours †", *["100.00"] * 6)
+    assert isinstance(table.rows[-1][0], Bold)
     assert "released mode, this one is in native mode" in table.note
     assert "6892 samples, this one has 16" in table.note
     (same,) = beside(replace(outcome, mode="released", total=6892), "ours")

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from unigeoseg.evaluate.metrics import metric
 from unigeoseg.evaluate.score import Outcome
-from unigeoseg.report.document import Table
+from unigeoseg.report.document import Bold, Table
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _beside(table: Published, outcome: Outcome, name: str) -> Table:
     different = differences(table, outcome)
     mark = " †" if different else ""
     notes = [f"Source: {table.source}.", table.note, *(f"† {each}" for each in different)]
-    return Table(head, (*rows, (f"**{name}**{mark}", *ours)), "\n".join(filter(None, notes)))
+    return Table(head, (*rows, (Bold(name + mark), *ours)), "\n".join(filter(None, notes)))
 
 
 def differences(table: Published, outcome: Outcome) -> list[str]:

@@ -1,0 +1,86 @@
+"""Tables and reports on the terminal: drawn by rich for a reader, Markdown for a pipe or a file."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from unigeoseg.report.document import (
+    Bars,
+    Bold,
+    Part,
+    Picture,
+    Section,
+    Table,
+    markdown,
+    table_markdown,
+)
+
+_BAR_CELLS = 30  # width of a full bar, in characters
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Print a table, its note below.
+
+    On a terminal it is drawn as wide as the terminal, and long cells wrap; elsewhere it is printed
+    as Markdown, for scripts and for pasting into documents.
+
+    Args:
+        table: The table.
+        console: Where to print; standard output without it.
+    """
+    console = console or Console()
+    if not console.is_terminal:
+        console.out(table_markdown(table), highlight=False)
+        return
+    console.print(_drawn_table(table))
+    if table.note:
+        console.print(_text(table.note), style="dim")
+
+
+def print_report(title: str, sections: Sequence[Section], console: Console | None = None) -> None:
+    """Print a report: tables as `print_table` does, bars, texts; of pictures their captions.
+
+    Args:
+        title: Of the report.
+        sections: Its content.
+        console: Where to print; standard output without it.
+    """
+    console = console or Console()
+    if not console.is_terminal:
+        console.out(markdown(title, sections, ""), highlight=False)
+        return
+    console.print(_text(title), style="bold")
+    for section in sections:
+        console.print()
+        console.print(_text(section.title), style="bold")
+        for part in section.parts:
+            _print_part(part, console)
+
+
+def _print_part(part: Part, console: Console) -> None:
+    if isinstance(part, Table):
+        print_table(part, console)
+    elif isinstance(part, Bars):
+        rows = [(name, "█" * round(_BAR_CELLS * share), label) for name, share, label in part.rows]
+        print_table(Table(("", "", ""), rows), console)
+    else:
+        console.print(_text(part.words if isinstance(part, Picture) else part))
+
+
+def _drawn_table(table: Table) -> RichTable:
+    """The table for rich: names at the left, everything else, numbers mostly, at the right."""
+    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False)
+    for index, name in enumerate(table.head):
+        drawn.add_column(_text(name), justify="right" if index else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*map(_text, row))
+    return drawn
+
+
+def _text(text: str) -> Text:
+    """A text that is printed as it is: no markup, and no control sequence reaches the terminal."""
+    printable = "".join(letter for letter in text if letter.isprintable() or letter == "\n")
+    return Text(printable, style="bold" if isinstance(text, Bold) else "")
