@@ -252,10 +252,10 @@ def show(
     ] = None,
 ) -> None:
     """Draw random samples: image, outline, instruction, answer."""
-    from unigeoseg.data.inspect.show import draw
+    from unigeoseg.data.inspect.show import save_samples
     from unigeoseg.data.store.dataset import Dataset
 
-    draw(Dataset.open(dataset), output, count=count, seed=seed, families=family or ())
+    save_samples(Dataset.open(dataset), output, count=count, seed=seed, families=family or ())
     say(f"wrote {output}")
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from unigeoseg.data.inspect.verify import verify
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.schema import encode_png, sample_of
+from unigeoseg.data.store.schema import sample_of
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import encode
+from unigeoseg.geo.png import encode_png
 
 
 def test_a_sound_dataset_passes(dataset: Dataset):

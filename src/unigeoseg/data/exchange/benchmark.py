@@ -20,9 +20,9 @@ from unigeoseg.data.exchange.export import about_image, about_triplet
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
-from unigeoseg.data.store.schema import encode_png
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import Rle, decode, encode
+from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.runtime.atomic import read_json, whole_directory, write_bytes, write_json
 from unigeoseg.sample import Sample

@@ -18,11 +18,11 @@ from unigeoseg.data.store.schema import (
     IMAGES,
     TRIPLETS,
     VERSION,
-    decode_png,
     patch_of,
     sample_of,
 )
 from unigeoseg.errors import DataError
+from unigeoseg.geo.png import decode_png
 from unigeoseg.runtime.atomic import read_json
 from unigeoseg.sample import Sample
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import cv2
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from unigeoseg.data.store.parquet import Row, pa
 from unigeoseg.errors import DataError, RasterError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.masks import Rle, area, decode, encode_labels
+from unigeoseg.geo.png import decode_png, encode_png
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.sample import Sample
 
@@ -198,27 +198,6 @@ def _grid(row: Mapping[str, Any]) -> Grid | None:
         return Grid(row["width"], row["height"], Affine(*row["transform"]), crs)
     except (CRSError, RasterError, TypeError) as error:
         raise DataError(f"the place of image {row['id']} makes no sense: {error}") from error
-
-
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """PNG of pixels (H, W, 3) RGB or (H, W)."""
-    shown = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-    # level 1 is a fifth smaller than OpenCV's default; higher levels gain 1 % and take longer
-    done, packed = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done, "OpenCV writes every 8-bit image as PNG"
-    return packed.tobytes()
-
-
-def decode_png(content: bytes, name: str) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) uint8 RGB.
-
-    Raises:
-        DataError: If the picture is damaged.
-    """
-    shown = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if shown is None:
-        raise DataError(f"the picture of image {name} is damaged; build the dataset again")
-    return np.ascontiguousarray(shown[..., ::-1], dtype=np.uint8)
 
 
 def triplet_row(sample: Sample) -> Row:

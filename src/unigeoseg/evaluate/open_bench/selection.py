@@ -22,8 +22,8 @@ from unigeoseg.data.sources.readers import open_source, recognise
 from unigeoseg.data.sources.readers.images import read_image
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
 from unigeoseg.data.store.parquet import Row
-from unigeoseg.data.store.schema import decode_png
 from unigeoseg.errors import DataError
+from unigeoseg.geo.png import decode_png
 from unigeoseg.geo.tiling import plan_tiles
 from unigeoseg.sample import Sample, Split
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.inspect.show import BLUE, YELLOW, Card, edged, prompted, sheet
-from unigeoseg.data.store.schema import encode_png
 from unigeoseg.evaluate.predictions import PredictionFile
 from unigeoseg.evaluate.score import Outcome, Scored, answers
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.formats import check_suffix
 from unigeoseg.geo.masks import decode
+from unigeoseg.geo.png import encode_png
+from unigeoseg.report.overlay import BLUE, YELLOW, draw_outline, draw_prompt
+from unigeoseg.report.sheet import Card, contact_sheet
 from unigeoseg.runtime.atomic import write_bytes
 from unigeoseg.sample import Sample
 
@@ -62,7 +63,7 @@ def draw_pictures(
     chosen = {name: by_chance(half, rows, seed) for name, half in halves.items()}
     cards = _cards([each for some in chosen.values() for each in some], layout, predictions)
     sheets = [
-        sheet(
+        contact_sheet(
             [cards[each.id] for each in chosen[name]],
             columns=1,
             title=f"{name}: {len(half)} of {outcome.total} samples, {len(chosen[name])} drawn by "
@@ -100,8 +101,12 @@ def _cards(
 def _card(
     scored: Scored, sample: Sample, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
 ) -> Card:
-    shown = prompted(pixels, sample.prompt)
-    pictures = [shown, edged(pixels, sample.mask(), YELLOW), edged(pixels, mask, BLUE)]
+    shown = draw_prompt(pixels, sample.prompt)
+    pictures = [
+        shown,
+        draw_outline(pixels, sample.mask(), YELLOW),
+        draw_outline(pixels, mask, BLUE),
+    ]
     reached = f"{scored.family}: IoU {scored.overlap.iou:.2f}, confidence {scored.score:.2f}"
     return Card(pictures, [sample.prompt.instruction(sample.width, sample.height), reached])
 

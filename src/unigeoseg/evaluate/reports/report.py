@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
-from unigeoseg.data.inspect.show import BLUE, outlined, traced
 from unigeoseg.evaluate.calibration import table_parts
 from unigeoseg.evaluate.metrics import DEFAULT
 from unigeoseg.evaluate.predictions import PredictionFile
@@ -16,6 +15,7 @@ from unigeoseg.evaluate.score import RELEASED_SIDE, Outcome, Scored, answers
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.masks import Rle, decode
 from unigeoseg.report.document import Part, Picture, Section, Table
+from unigeoseg.report.overlay import BLUE, draw_contour, draw_sample
 
 PICTURES = 12
 """Worst samples, and random ones, that a report shows."""
@@ -103,7 +103,7 @@ def pictures(
     """Pictures of samples by id: the truth in yellow, the prediction in blue, the prompt in red."""
     drawn: dict[str, Picture] = {}
     for scored, sample, rle in answers(chosen, layout, predictions):
-        shown = _outline(outlined(layout.pixels(sample.image), sample), rle)
+        shown = _outline(draw_sample(layout.pixels(sample.image), sample), rle)
         said = sample.prompt.instruction(sample.width, sample.height)
         words = f"{said}\nIoU {100 * scored.overlap.iou:.1f}, {sample.category}\n{scored.id}"
         drawn[scored.id] = Picture(_jpeg(shown), words, f"{scored.id}.jpg")
@@ -114,7 +114,7 @@ def _outline(pixels: np.ndarray, rle: Rle) -> np.ndarray:
     inner = decode(rle)
     if inner.shape != pixels.shape[:2]:  # a released square
         inner = _unboxed(inner, pixels.shape[:2])
-    return traced(pixels, inner, BLUE)
+    return draw_contour(pixels, inner, BLUE)
 
 
 def _unboxed(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

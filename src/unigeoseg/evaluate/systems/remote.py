@@ -20,10 +20,10 @@ from dataclasses import astuple, dataclass
 from typing import Any
 from urllib.error import HTTPError
 
-from unigeoseg.data.store.schema import encode_png
 from unigeoseg.errors import DataError, OnlineRequestError, OnlineUnavailableError
 from unigeoseg.evaluate.systems.base import Answer, Pixels
 from unigeoseg.geo.masks import Rle, decode
+from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Prompt
 
 TIMEOUT_S = 600.0

@@ -10,12 +10,12 @@ from threading import Lock
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from unigeoseg.data.inspect.show import outlined
-from unigeoseg.data.store.schema import encode_png
 from unigeoseg.errors import OptionError, UniGeoSegError
 from unigeoseg.evaluate.open_bench.review.verdicts import REASONS, Verdict, Verdicts
 from unigeoseg.evaluate.suites.layouts import Layout
+from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Task
+from unigeoseg.report.overlay import draw_sample
 from unigeoseg.sample import Sample
 
 HOST = "127.0.0.1"
@@ -80,7 +80,7 @@ class Review:
             return None
         with self._lock:  # row groups are remembered, and not by several threads at a time
             pixels = self.layout.pixels(sample.image)
-        return encode_png(outlined(pixels, sample) if outline else pixels)
+        return encode_png(draw_sample(pixels, sample) if outline else pixels)
 
     def judge(self, content: Mapping[str, Any]) -> None:
         """Keep a verdict from the page.
