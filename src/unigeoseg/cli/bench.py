@@ -60,7 +60,7 @@ def nano(
     from unigeoseg.evaluate.reports.held_out_tables import ANSWERS, measure, sections, write
     from unigeoseg.evaluate.reports.pictures import draw_pictures
     from unigeoseg.evaluate.suites.held_out import held_out
-    from unigeoseg.report.document import markdown
+    from unigeoseg.report.document import report_markdown
     from unigeoseg.runtime.atomic import whole_directory
 
     layout = held_out(data, split, images)
@@ -73,7 +73,7 @@ def nano(
             write(found, tables, folder, title)
             answers = PredictionFile.open(folder / ANSWERS)
             draw_pictures(found.outcome, layout, answers, folder / "pictures.png")
-    typer.echo(markdown(title, tables, ""))
+    typer.echo(report_markdown(title, tables, ""))
     if output:
         say(f"wrote {output}")
     if found.outcome.problems:

@@ -1,13 +1,18 @@
 """A report as parts, and the two forms it is written in: Markdown and a self-contained page."""
 
 import base64
-import html
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unigeoseg.errors import OutputFormatError
 from unigeoseg.runtime.atomic import write_bytes
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 class Bold(str):
@@ -33,21 +38,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Bars:
-    """Shares as bars: name, value from 0 to 1, and what is written beside it."""
+    """A bar chart of shares: name, value from 0 to 1, and the label beside the bar."""
 
     rows: Sequence[tuple[str, float, str]]
+
+    def as_table(self) -> Table:
+        """The bars as rows of block characters."""
+        blocks = [(name, "█" * round(_BAR * share), label) for name, share, label in self.rows]
+        return Table(("", "", ""), blocks)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as JPEG, its words, and a file name for it."""
+    """A picture as JPEG, its caption, and a file name for it."""
 
     jpeg: bytes
-    words: str
+    caption: str
     name: str
 
 
 Part = str | Table | Bars | Picture
+"""What a section consists of; a text is a paragraph, its lines are kept."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +69,18 @@ class Section:
     parts: Sequence[Part]
 
 
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em }
-table { border-collapse: collapse; margin: .8em 0 } td, th { padding: .2em .7em; text-align: right;
-border-bottom: 1px solid #ccc } td:first-child, th:first-child { text-align: left }
-p { white-space: pre-line } .bar { background: #2a7; height: .8em } .bars td:nth-child(2) {
-width: 24em } .pictures { display: grid; gap: 1em; grid-template-columns:
-repeat(auto-fill, minmax(17em, 1fr)) } figure { margin: 0 } figure img { width: 100% }
-figcaption { white-space: pre-line; font-size: 13px }
-"""
-_BAR = 30  # letters of a full bar in Markdown
+_BAR = 30  # characters of a full bar
+
+_MARKUP = re.compile(
+    r"""
+    [\\`*|~]                     # escapes, code, emphasis, cells, strikethrough
+    | (?<!\w)_ | _(?!\w)         # emphasis; inside of a word it is a letter
+    | \](?=[(\[:])               # links and their definitions; brackets alone are text
+    """,
+    re.VERBOSE,
+)
+_BLOCK = re.compile(r"(?:[#>+=-]|\d+[.)]\s)")
+"""What makes a heading, a quotation, a list or a rule of a line that it begins."""
 
 
 def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
@@ -79,12 +92,12 @@ def write_report(path: Path, title: str, sections: Sequence[Section]) -> None:
     """
     suffix = path.suffix.lower()
     if suffix == ".html":
-        write_bytes(path, page(title, sections).encode())
+        write_bytes(path, report_html(title, sections).encode())
     elif suffix == ".md":
         folder = path.with_name(f"{path.stem}_pictures")
         for picture in _pictures(sections):
             write_bytes(folder / picture.name, picture.jpeg)
-        write_bytes(path, markdown(title, sections, folder.name).encode())
+        write_bytes(path, report_markdown(title, sections, folder.name).encode())
     else:
         raise OutputFormatError(f"{path.name} ends in {suffix or 'no suffix'}; give .html or .md")
 
@@ -94,91 +107,74 @@ def _pictures(sections: Sequence[Section]) -> Iterator[Picture]:
         yield from (part for part in section.parts if isinstance(part, Picture))
 
 
-def markdown(title: str, sections: Sequence[Section], folder: str) -> str:
-    """The report as Markdown whose pictures lie in `folder`."""
-    parts = [f"# {_plain(title)}"]
+def report_html(title: str, sections: Sequence[Section]) -> str:
+    """The report as a page that needs nothing but itself; every text is escaped."""
+    return _page_template().render(title=title, sections=sections)
+
+
+@cache
+def _page_template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("unigeoseg.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    for name, kind in (("bold", Bold), ("table", Table), ("bars", Bars), ("picture", Picture)):
+        environment.tests[name] = lambda value, kind=kind: isinstance(value, kind)
+    return environment.get_template("report.html.j2")
+
+
+def report_markdown(title: str, sections: Sequence[Section], folder: str) -> str:
+    """The report as Markdown whose pictures lie in `folder`; every text is escaped."""
+    blocks = [f"# {_inline(title)}"]
     for section in sections:
-        parts.append(f"## {_plain(section.title)}")
-        parts += [_as_markdown(part, folder) for part in section.parts]
-    return "\n\n".join(parts) + "\n"
+        blocks.append(f"## {_inline(section.title)}")
+        blocks += [_part_markdown(part, folder) for part in section.parts]
+    return "\n\n".join(blocks) + "\n"
 
 
 def table_markdown(table: Table) -> str:
-    """A table as Markdown, its note below."""
+    """A table as Markdown, its note below; every text is escaped."""
     lines = [
-        f"| {' | '.join(map(_plain, table.head))} |",
+        f"| {' | '.join(map(_inline, table.head))} |",
         f"|{'---|' * len(table.head)}",
-        *(f"| {' | '.join(map(_markdown_cell, row))} |" for row in table.rows),
+        *(f"| {' | '.join(map(_inline, row))} |" for row in table.rows),
     ]
-    return "\n".join(lines) + (f"\n\n{table.note}" if table.note else "")
+    return "\n".join(lines) + (f"\n\n{_paragraph(table.note)}" if table.note else "")
 
 
-def _as_markdown(part: Part, folder: str) -> str:
+def _part_markdown(part: Part, folder: str) -> str:
     if isinstance(part, Table):
         return table_markdown(part)
     if isinstance(part, Bars):
-        drawn = [(name, "█" * round(_BAR * value), said) for name, value, said in part.rows]
-        return table_markdown(Table(("", "", ""), drawn))
+        return table_markdown(part.as_table())
     if isinstance(part, Picture):
-        words = _plain(part.words.replace("[", "(").replace("]", ")"))
-        return f"![{words}]({folder}/{part.name})\n\n{words}"
-    return part
+        caption = _inline(part.caption.replace("[", "(").replace("]", ")"))
+        return f"![{caption}]({folder}/{part.name})\n\n{caption}"
+    return _paragraph(part)
 
 
-def _markdown_cell(text: str) -> str:
-    return f"**{_plain(text)}**" if isinstance(text, Bold) else _plain(text)
+def _inline(text: str) -> str:
+    """A text in one line that cannot break out of a cell, become a link, markup or HTML."""
+    line = _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+    line = line.replace("&", "&amp;").replace("<", "&lt;")
+    return f"**{line}**" if isinstance(text, Bold) else line
 
 
-def _plain(text: str) -> str:
-    """A text in one line that cannot break out of a cell or become HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def page(title: str, sections: Sequence[Section]) -> str:
-    """The report as a page that needs nothing but itself; every text is escaped."""
-    body = "\n".join(
-        f"<h2>{html.escape(section.title)}</h2>\n{_body(section.parts)}" for section in sections
-    )
-    name = html.escape(title)
-    return (
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
-        f"<title>{name}</title><style>{_STYLE}</style>\n<h1>{name}</h1>\n{body}\n</html>\n"
+def _paragraph(text: str) -> str:
+    """A text with its lines, none of which becomes a heading, a list or a quotation."""
+    return "\n".join(
+        _BLOCK.sub(_escaped_block, line, count=1) if _BLOCK.match(line) else line
+        for line in map(_inline, text.splitlines())
     )
 
 
-def _body(parts: Sequence[Part]) -> str:
-    pictures = "\n".join(_figure(part) for part in parts if isinstance(part, Picture))
-    others = "\n".join(_as_html(part) for part in parts if not isinstance(part, Picture))
-    return others + (f'\n<div class="pictures">{pictures}</div>' if pictures else "")
-
-
-def _as_html(part: str | Table | Bars) -> str:
-    if isinstance(part, Table):
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in part.head)
-        rows = "\n".join(_row(list(map(_cell, row))) for row in part.rows)
-        note = f"<p>{html.escape(part.note)}</p>" if part.note else ""
-        return f"<table><tr>{head}</tr>\n{rows}</table>{note}"
-    if isinstance(part, Bars):
-        rows = "\n".join(_row([_cell(name), _bar(value), _cell(s)]) for name, value, s in part.rows)
-        return f'<table class="bars">{rows}</table>'
-    return f"<p>{html.escape(part)}</p>"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _cell(text: str) -> str:
-    return f"<b>{html.escape(text)}</b>" if isinstance(text, Bold) else html.escape(text)
-
-
-def _bar(value: float) -> str:
-    return f'<div class="bar" style="width: {100 * value:.1f}%"></div>'
-
-
-def _figure(picture: Picture) -> str:
-    content = base64.b64encode(picture.jpeg).decode()
-    return (
-        f'<figure><img src="data:image/jpeg;base64,{content}" alt="">'
-        f"<figcaption>{html.escape(picture.words)}</figcaption></figure>"
-    )
+def _escaped_block(match: re.Match[str]) -> str:
+    marker = match[0]
+    return f"\\{marker}" if not marker[0].isdigit() else f"{marker[:-2]}\\{marker[-2:]}"

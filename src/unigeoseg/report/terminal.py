@@ -14,11 +14,9 @@ from unigeoseg.report.document import (
     Picture,
     Section,
     Table,
-    markdown,
+    report_markdown,
     table_markdown,
 )
-
-_BAR_CELLS = 30  # width of a full bar, in characters
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
@@ -50,7 +48,7 @@ def print_report(title: str, sections: Sequence[Section], console: Console | Non
     """
     console = console or Console()
     if not console.is_terminal:
-        console.out(markdown(title, sections, ""), highlight=False)
+        console.out(report_markdown(title, sections, ""), highlight=False)
         return
     console.print(_text(title), style="bold")
     for section in sections:
@@ -64,10 +62,9 @@ def _print_part(part: Part, console: Console) -> None:
     if isinstance(part, Table):
         print_table(part, console)
     elif isinstance(part, Bars):
-        rows = [(name, "█" * round(_BAR_CELLS * share), label) for name, share, label in part.rows]
-        print_table(Table(("", "", ""), rows), console)
+        print_table(part.as_table(), console)
     else:
-        console.print(_text(part.words if isinstance(part, Picture) else part))
+        console.print(_text(part.caption if isinstance(part, Picture) else part))
 
 
 def _drawn_table(table: Table) -> RichTable:

@@ -37,7 +37,7 @@ from unigeoseg.evaluate.suites.held_out import (
     held_out,
 )
 from unigeoseg.geo.masks import area, encode
-from unigeoseg.report.document import markdown
+from unigeoseg.report.document import report_markdown
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_a_model_and_the_baselines_that_can_answer(layout, measured, tmp_path):
     assert set(measured.baselines) == {"fill-box", "grab-cut", "region-grow"}
     boxes = sum(each.family == "box" for each in layout.samples())
     assert measured.baselines["grab-cut"].total == boxes
-    text = markdown("t", sections(measured), "")
+    text = report_markdown("t", sections(measured), "")
     for row in ("| box |", "| box, fill-box |", "| point, region-grow |", "| towns |", "| River |"):
         assert row in text
     assert text.index("| box |") < text.index("| box, fill-box |") < text.index("| point |")
