@@ -12,7 +12,7 @@ from unigeoseg.data.builder.pipeline import build, summarise
 from unigeoseg.data.builder.plan import Options
 from unigeoseg.data.builder.tools import Loader
 from unigeoseg.data.builder.unit import Job
-from unigeoseg.data.sources.readers import recognise
+from unigeoseg.data.sources.readers import declared_source
 from unigeoseg.data.sources.source import Source
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
@@ -52,7 +52,7 @@ def job(out: Path, options: Options = OPTIONS, **rest) -> Job:
 
 
 def sources(folder: Path) -> list[tuple[Source, Path]]:
-    return [(recognise(folder), folder)]
+    return [(declared_source(folder), folder)]
 
 
 def built(folder: Path, out: Path, options: Options = OPTIONS, **rest) -> Dataset:

@@ -10,7 +10,7 @@ from unigeoseg.data.builder.pipeline import build
 from unigeoseg.data.builder.plan import Options
 from unigeoseg.data.builder.tools import Loader
 from unigeoseg.data.builder.unit import Job
-from unigeoseg.data.sources.readers import recognise
+from unigeoseg.data.sources.readers import declared_source
 
 ROOFS = ((10, 8, 30, 24), (70, 60, 110, 100), (20, 80, 34, 90))
 """Roofs of every image: x0, y0, x1, y1 in pixels."""
@@ -48,5 +48,5 @@ def write_shards(folder: Path, *, images: int = 6, side: int = 128) -> Path:
     sources = write_set(folder / "sources" / "roofs", images=images, side=side)
     options = Options()
     job = Job(folder / "shards", options, Loader(options.seed))
-    build(job, [(recognise(sources), sources)])
+    build(job, [(declared_source(sources), sources)])
     return folder / "shards"

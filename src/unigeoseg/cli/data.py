@@ -177,8 +177,8 @@ def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
 
 def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]":
     """Rows, where they are named, and directories of what is on the command line."""
-    from unigeoseg.data.sources.catalog import by_name
-    from unigeoseg.data.sources.folders import sets_in
+    from unigeoseg.data.sources.catalog import catalog_source
+    from unigeoseg.data.sources.folders import labelled_sets_in
 
     found: list[Place] = []
     for text in named or []:
@@ -187,9 +187,9 @@ def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]
             raise OptionError(
                 f"--source is {text!r}, expected NAME=DIR, such as loveda=/data/loveda"
             )
-        found.append((by_name(name), Path(directory)))
+        found.append((catalog_source(name), Path(directory)))
     for folder in folders or []:
-        found += [(None, each) for each in sets_in(folder)]
+        found += [(None, each) for each in labelled_sets_in(folder)]
     if not found:
         raise OptionError("nothing to build from: give folders, or --source NAME=DIR")
     return found
@@ -210,11 +210,11 @@ def sources() -> None:
     """List the sources of the catalogue with their licences, and the readers for own data."""
     from typing import get_args
 
-    from unigeoseg.data.sources.catalog import COLUMNS, table
+    from unigeoseg.data.sources.catalog import CATALOG_COLUMNS, catalog_table
     from unigeoseg.data.sources.source import ReaderName
 
-    rows = [COLUMNS, *table()]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
+    rows = [CATALOG_COLUMNS, *catalog_table()]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(CATALOG_COLUMNS))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo("  ".join(cells).rstrip())

@@ -30,7 +30,7 @@ class Rejection:
     limit: float | None = None
 
 
-Measured = tuple[float | None, float | None]
+Measurement = tuple[float | None, float | None]
 """What was measured and what it was compared with, where there is a number."""
 
 RejectionHandler = Callable[[Rejection], None]
@@ -41,7 +41,7 @@ class StrictError(DataError):
     """The first source or image that cannot be read, in a build that stops there."""
 
 
-def refuse(rejection: Rejection) -> None:
+def raise_rejection(rejection: Rejection) -> None:
     """End a strict build at a rejection.
 
     Raises:

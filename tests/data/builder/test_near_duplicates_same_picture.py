@@ -14,7 +14,7 @@ from unigeoseg.data.builder.plan import Options
 from unigeoseg.data.builder.tools import Loader
 from unigeoseg.data.builder.unit import Job
 from unigeoseg.data.inspect.verify import verify
-from unigeoseg.data.sources.catalog import by_name
+from unigeoseg.data.sources.catalog import catalog_source
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import read_rows
 from unigeoseg.evaluate.systems.baselines import fill_box
@@ -59,7 +59,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         content = path.read_bytes().replace(b'"width": 64', b'"width": 800')
         content = content.replace(b'"height": 48', b'"height": 800')
         path.write_bytes(content.replace(b"X\x04\x00\x00\x00test", b"X\x05\x00\x00\x00train"))
-    places = [(by_name("dior"), dior), (by_name("rrsis-d"), rrsis)]
+    places = [(catalog_source("dior"), dior), (catalog_source("rrsis-d"), rrsis)]
     options = Options(boxes="fill-box")
     return build(Job(root / "out", options, Loader(options.seed, segmenter=loaded)), places)
 

@@ -20,7 +20,7 @@ from places import SUPPORT, TESTS
 import sources
 from unigeoseg.data.builder.plan import PLAN, make_plan
 from unigeoseg.data.builder.unit import WORK, Job, read
-from unigeoseg.data.ledger import StrictError, refuse
+from unigeoseg.data.ledger import StrictError, raise_rejection
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
 from unigeoseg.data.store.parquet import read_rows
 from unigeoseg.errors import DataError, OptionError, OutputExistsError, OutputUnwritableError
@@ -355,7 +355,7 @@ def test_an_index_that_breaks_meanwhile_takes_its_images_along(tmp_path: Path):
         ("unreadable_source", "images/001.png"),
     ]
     with pytest.raises(StrictError, match=r"^towns: images/000\.png: unreadable_source: "):
-        list(read(plan.units[0], refuse))
+        list(read(plan.units[0], raise_rejection))
 
 
 def test_a_name_of_the_catalogue_comes_with_its_licence(tmp_path: Path):

@@ -12,9 +12,9 @@ from reads import read_all
 
 import sources
 from unigeoseg.data.sources.catalog import CATALOG
-from unigeoseg.data.sources.readers import open_source, recognise
+from unigeoseg.data.sources.readers import declared_source, open_labelled_source
 from unigeoseg.data.sources.readers.refs import load_refs
-from unigeoseg.data.sources.source import split_of
+from unigeoseg.data.sources.source import parse_split
 from unigeoseg.errors import DataError
 
 SPELLINGS = {
@@ -34,7 +34,7 @@ def declare(root: Path, **keys: object) -> None:
 
 def test_a_word_that_names_none_is_refused_with_those_that_do():
     with pytest.raises(DataError, match=r"a\.json: 'trainval' names no split; known are train, "):
-        split_of("trainval", "a.json")
+        parse_split("trainval", "a.json")
 
 
 @pytest.mark.parametrize("word", SPELLINGS)
@@ -72,7 +72,7 @@ def test_a_list_may_spell_its_split_and_outranks_the_folder(tmp_path: Path):
 def test_a_folder_that_names_no_split_is_refused(tmp_path: Path):
     masks(tmp_path, "trainval")
     with pytest.raises(DataError, match=r"trainval/1\.png: 'trainval' names no split"):
-        _ = open_source(recognise(tmp_path), tmp_path, pytest.fail).items
+        _ = open_labelled_source(declared_source(tmp_path), tmp_path, pytest.fail).items
 
 
 INDEX = {"file": "a.json", "images": "i", "split": "trainval"}
@@ -89,17 +89,17 @@ def test_a_declaration_is_refused_before_anything_is_read(kind: str, tmp_path: P
     keys, message = DECLARED[kind]
     masks(tmp_path, "train", **keys)
     with pytest.raises(DataError, match=rf"source\.json: {re.escape(message)}"):
-        recognise(tmp_path)
+        declared_source(tmp_path)
 
 
 def test_a_row_of_ones_own_is_held_to_the_same(tmp_path: Path):
     sources.isaid(tmp_path)
     layout = CATALOG["isaid"].layout
     row = replace(CATALOG["isaid"], layout=(replace(layout[0], split="Training"),))
-    assert open_source(row, tmp_path, pytest.fail).items[0].split == "train"
+    assert open_labelled_source(row, tmp_path, pytest.fail).items[0].split == "train"
     row = replace(row, layout=(replace(layout[0], split="all"),))
     with pytest.raises(DataError, match="'all' names no split"):
-        _ = open_source(row, tmp_path, pytest.fail).items
+        _ = open_labelled_source(row, tmp_path, pytest.fail).items
 
 
 def test_expressions_are_held_to_the_same(tmp_path: Path):
@@ -122,4 +122,4 @@ def test_a_gsd_that_is_no_length_is_refused(gsd: str, tmp_path: Path):
     path = root / "source.json"
     path.write_text(path.read_text().replace('"licence"', f'"gsd_m": {gsd}, "licence"', 1))
     with pytest.raises(DataError, match="gsd_m"):
-        recognise(root)
+        declared_source(root)

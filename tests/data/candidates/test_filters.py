@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from patches import BUILDING, CAR, POND, ROAD, WATER, patch
 
-from unigeoseg.data.candidates.filters import Rules, keep
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.filters import FilterRules, filter_candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 
 VEHICLE = 229
 
@@ -13,8 +13,8 @@ VEHICLE = 229
 def kept(rectangles, rules=None, seed=0, **changes):
     """Region ids that are kept, those that are described, and the broken rules per region."""
     scene, noted = patch(rectangles, **changes), []
-    found = candidates(scene, lambda rejection: None)
-    left = keep(scene, found, np.random.default_rng(seed), noted.append, rules)
+    found = measure_candidates(scene, lambda rejection: None)
+    left = filter_candidates(scene, found, np.random.default_rng(seed), noted.append, rules)
     return (
         [each.region for each in left],
         [each.region for each in left if each.describable],
@@ -75,15 +75,15 @@ def test_kin_count_as_one_category():
 
 
 def test_limits_are_the_callers():
-    _, described, _ = kept(many(7), Rules(most_alike=7, per_category=3))
+    _, described, _ = kept(many(7), FilterRules(most_alike=7, per_category=3))
     assert len(described) == 3
-    assert kept({1: (POND, (50, 50, 60, 60))}, Rules(least_share=0))[0] == [1]
+    assert kept({1: (POND, (50, 50, 60, 60))}, FilterRules(least_share=0))[0] == [1]
 
 
 def test_a_value_and_its_limit_are_noted():
     noted = []
     scene = patch({1: (BUILDING, (50, 50, 60, 60))})
-    found = candidates(scene, noted.append)
-    assert keep(scene, found, np.random.default_rng(0), noted.append) == []
+    found = measure_candidates(scene, noted.append)
+    assert filter_candidates(scene, found, np.random.default_rng(0), noted.append) == []
     (rejection,) = noted
     assert (rejection.stage, rejection.value, rejection.limit) == ("rule", 100 / 256**2, 0.005)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from patches import BUILDING, patch
 
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 from unigeoseg.data.instructions.clicks_boxes import box_draft, point_draft
 from unigeoseg.prompt import Box
 
 
 def target(width: int):
-    (found,) = candidates(patch({1: (BUILDING, (10, 20, 10 + width, 30))}), lambda rejection: None)
+    (found,) = measure_candidates(
+        patch({1: (BUILDING, (10, 20, 10 + width, 30))}), lambda rejection: None
+    )
     return found
 
 

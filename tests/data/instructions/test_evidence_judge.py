@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from patches import BUILDING, FOREST, ROAD, patch
 
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 from unigeoseg.data.instructions.evidence_judge import Evidence, EvidenceJudge
 
 ROOF = (BUILDING, (50, 60, 90, 100))
@@ -14,7 +14,7 @@ def judged(rectangles, limits=None, **changes):
     scene = patch(rectangles, **changes)
     noise = np.random.default_rng(0).integers(-6, 7, scene.pixels.shape)
     scene.pixels[:] = np.clip(scene.pixels + noise, 0, 255)
-    return EvidenceJudge(limits).judge(scene, candidates(scene, lambda rejection: None))
+    return EvidenceJudge(limits).judge(scene, measure_candidates(scene, lambda rejection: None))
 
 
 def test_a_roof_on_grass_stands_out():
@@ -50,7 +50,7 @@ def test_a_thin_diagonal_is_not_compact():
     steps = {at: (BUILDING, (x, x, x + 8, x + 10)) for at, x in corners.items()}
     scene = patch(steps)
     scene.regions[scene.regions > 0] = 1
-    (found,) = candidates(scene, lambda rejection: None)[:1]
+    (found,) = measure_candidates(scene, lambda rejection: None)[:1]
     (verdict,) = EvidenceJudge().judge(scene, [found])
     assert verdict.scores["compact"] < 0.75
 

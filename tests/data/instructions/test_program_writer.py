@@ -11,19 +11,19 @@ from affine import Affine
 from patches import BUILDING, FOREST, POND, ROAD, SIDE, patch, random_patch
 from rasterio.crs import CRS
 
-from unigeoseg.data.candidates.filters import keep
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.filters import filter_candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.instructions.program_writer import OfflineWriter
 from unigeoseg.data.instructions.reasoning import ReasoningWriter
 from unigeoseg.data.instructions.referring import ReferringWriter
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.programs.execute import Executor, select
+from unigeoseg.data.programs.execute import ProgramExecutor, execute_program
 from unigeoseg.data.programs.graph import scene_graph
 from unigeoseg.data.programs.program import expression, parse_program
-from unigeoseg.data.programs.search import Facts
-from unigeoseg.data.taxonomy.categories import leaks, taxonomy
+from unigeoseg.data.programs.search import SceneFacts
+from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.geo.grid import Grid
 from unigeoseg.prompt import Task
 
@@ -38,7 +38,9 @@ TOWN = {
 
 def written(scene: Patch, seed: int = 0, reject=lambda rejection: None) -> list[Draft]:
     rng = np.random.default_rng(seed)
-    found = keep(scene, candidates(scene, lambda rejection: None), rng, lambda rejection: None)
+    found = filter_candidates(
+        scene, measure_candidates(scene, lambda rejection: None), rng, lambda rejection: None
+    )
     described = [each for each in found if each.describable]
     return list(OfflineWriter(reject).write(scene, described, rng))
 
@@ -63,7 +65,7 @@ def test_programs_select_exactly_their_targets(seeds):
     drafts = about(seeds) if len(seeds) > 60 else many()
     assert len(drafts) > 10 * len(seeds)
     for scene, draft in drafts:
-        chosen = select(parse_program(draft.program), scene_graph(scene))
+        chosen = execute_program(parse_program(draft.program), scene_graph(scene))
         assert chosen == frozenset(draft.regions)
         assert np.array_equal(np.isin(scene.regions, list(chosen)), draft.mask)
         assert scene.categories[draft.regions[0]] == draft.category
@@ -76,7 +78,7 @@ def test_no_reasoning_question_names_its_answer():
     assert len(asked) > 500
     for draft in asked:
         entry = taxonomy()[draft.category]
-        assert leaks(draft.prompt.text, entry) is None
+        assert leaked_word(draft.prompt.text, entry) is None
         assert entry.label in draft.answer
         assert not set(entry.held_out.questions) & {draft.prompt.text}
 
@@ -85,7 +87,7 @@ def test_attribute_asks_for_the_only_one_and_context_for_one_of_two_or_three():
     for scene, draft in many():
         if draft.prompt.task is Task.REASONING:
             source = f"(program 1 (category {draft.category}))"
-            alike = len(select(parse_program(source), scene_graph(scene)))
+            alike = len(execute_program(parse_program(source), scene_graph(scene)))
             assert (alike == 1) == (draft.family == "attribute")
             assert alike <= 3
 
@@ -177,9 +179,9 @@ def test_a_line_of_the_ledger_has_its_place_and_its_numbers():
 def test_an_expression_without_a_wording_of_the_right_length_is_noted(words, limit):
     noted: list[Rejection] = []
     scene, rng = patch(TOWN), np.random.default_rng(0)
-    executor = Executor(scene_graph(scene))
-    common = (scene, executor, Facts(executor, rng), rng, noted.append)
-    (target, *_) = candidates(scene, noted.append)
+    executor = ProgramExecutor(scene_graph(scene))
+    common = (scene, executor, SceneFacts(executor, rng), rng, noted.append)
+    (target, *_) = measure_candidates(scene, noted.append)
     assert list(ReferringWriter(*common, words=words).write(target)) == []
     missed = [each for each in noted if each.rule == "words"]
     assert missed and {each.limit for each in missed} == {limit}
@@ -189,15 +191,15 @@ def test_an_expression_without_a_wording_of_the_right_length_is_noted(words, lim
 def test_an_attribute_question_that_selects_nothing_clearly_is_noted():
     noted: list[Rejection] = []
     scene, rng = patch(TOWN), np.random.default_rng(0)
-    executor = Executor(scene_graph(scene))
+    executor = ProgramExecutor(scene_graph(scene))
     writer = ReasoningWriter(scene, executor, Unsure(executor, rng), rng, noted.append)
-    pond = next(each for each in candidates(scene, noted.append) if each.category == POND)
+    pond = next(each for each in measure_candidates(scene, noted.append) if each.category == POND)
     list(writer.write(pond))
     assert {each.rule for each in noted} == {"none"}
     assert {(each.value, each.limit) for each in noted} == {(0, 1)}
 
 
-class Unsure(Facts):
+class Unsure(SceneFacts):
     """Says of every region that it lies at the top."""
 
     def relations(self, node):

@@ -5,11 +5,13 @@ import pytest
 
 from unigeoseg.data.instructions import whole_category
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
-from unigeoseg.data.taxonomy.categories import by_name, leaks, taxonomy
-from unigeoseg.data.taxonomy.wording import said_in
+from unigeoseg.data.taxonomy.categories import category_by_name, leaked_word, taxonomy
+from unigeoseg.data.taxonomy.wording import find_leak
 from unigeoseg.prompt import Prompt, Task
 
-BUILDING, AIRPLANE, WATER = (by_name(name).id for name in ("building", "airplane", "water"))
+BUILDING, AIRPLANE, WATER = (
+    category_by_name(name).id for name in ("building", "airplane", "water")
+)
 
 
 def patch_of(unknown: bool = False, labelled=(BUILDING, AIRPLANE)) -> Patch:
@@ -43,7 +45,7 @@ def test_only_what_is_labelled_wherever_it_occurs_has_a_whole():
 
 def test_what_is_certainly_missing():
     assert whole_category.missing_categories(patch_of()) == [AIRPLANE]
-    ship = by_name("ship").id
+    ship = category_by_name("ship").id
     assert whole_category.missing_categories(patch_of(), never=(ship,)) == sorted([AIRPLANE, ship])
     assert whole_category.missing_categories(patch_of(unknown=True)) == []
 
@@ -70,7 +72,7 @@ def test_a_question_does_not_name_it(category):
     rng, entry = np.random.default_rng(0), taxonomy()[category]
     for _ in range(20):
         question = whole_category.asked(patch_of(), category, rng)
-        assert leaks(question.prompt.text, entry) is None
+        assert leaked_word(question.prompt.text, entry) is None
         assert question.prompt.task is Task.REASONING
         found = category != AIRPLANE
         assert (entry.label in question.answer) == found
@@ -100,4 +102,4 @@ def test_no_generator_uses_words_that_are_held_out():
             ]
             assert not set(said) & set(entry.held_out.questions)
             held_out = entry.held_out.names
-            assert not any(said_in(text, names=(), phrases=held_out) for text in said), entry
+            assert not any(find_leak(text, names=(), phrases=held_out) for text in said), entry

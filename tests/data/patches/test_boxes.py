@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unigeoseg.data.patches.boxes import fill_boxes
+from unigeoseg.data.patches.boxes import segment_boxes
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.sources.annotated import LabelledBox
 from unigeoseg.errors import OptionError
@@ -46,7 +46,7 @@ def test_masks_become_regions_small_over_large():
         LabelledBox(3, corners(14, 14, 18, 18)),
         LabelledBox(2, corners(10, 10, 30, 30)),
     )
-    filled = fill_boxes(given, filler, pytest.fail)
+    filled = segment_boxes(given, filler, pytest.fail)
     assert filled.categories[filled.regions[15, 15]] == 3
     assert filled.categories[filled.regions[12, 12]] == 2
     assert filled.boxes == () and (filled.regions > 0).sum() == 400
@@ -56,7 +56,7 @@ def test_masks_become_regions_small_over_large():
 def test_regions_that_are_there_stay():
     before = patch(LabelledBox(2, corners(10, 10, 30, 30)))
     before.regions[:20] = 7
-    filled = fill_boxes(replace(before, categories={7: 9}), filler, pytest.fail)
+    filled = segment_boxes(replace(before, categories={7: 9}), filler, pytest.fail)
     assert (filled.regions[:20] == 7).all()
     assert filled.categories[filled.regions[25, 25]] == 2
 
@@ -71,7 +71,7 @@ def test_regions_that_are_there_stay():
 )
 def test_where_no_mask_agrees_nobody_knows(segment, rule):
     noted = []
-    filled = fill_boxes(patch(LabelledBox(2, corners(10, 10, 30, 30))), segment, noted.append)
+    filled = segment_boxes(patch(LabelledBox(2, corners(10, 10, 30, 30))), segment, noted.append)
     assert [(each.stage, each.rule) for each in noted] == [("box", rule)]
     assert noted[0].detail == "box 110.0,10.0,130.0,30.0 of the image"
     assert (filled.regions[10:30, 10:30] == UNKNOWN_REGION).all()
@@ -83,14 +83,14 @@ def test_where_no_mask_agrees_nobody_knows(segment, rule):
 def test_a_mask_outside_the_rotated_box_or_too_thin_is_refused():
     diamond = np.array([[20, 5], [35, 20], [20, 35], [5, 20]], np.float32)
     noted = []
-    fill_boxes(patch(LabelledBox(2, diamond)), filler, noted.append)
+    segment_boxes(patch(LabelledBox(2, diamond)), filler, noted.append)
 
     def cross(pixels, boxes):
         mask = np.zeros((40, 40), bool)
         mask[20, 5:35] = mask[5:35, 20] = True
         return [mask]
 
-    fill_boxes(patch(LabelledBox(2, diamond)), cross, noted.append)
+    segment_boxes(patch(LabelledBox(2, diamond)), cross, noted.append)
     assert [each.rule for each in noted] == ["box_inside", "box_fill"]
     assert noted[0].value == pytest.approx(0.5, abs=0.05)
     assert noted[1].limit == 0.2
@@ -108,4 +108,4 @@ def test_a_mask_outside_the_rotated_box_or_too_thin_is_refused():
 def test_a_segmenter_that_gives_other_masks_than_asked_for(masks, told):
     given = patch(LabelledBox(2, corners(10, 10, 30, 30)))
     with pytest.raises(OptionError, match=told):
-        fill_boxes(given, lambda pixels, boxes: masks, pytest.fail)
+        segment_boxes(given, lambda pixels, boxes: masks, pytest.fail)

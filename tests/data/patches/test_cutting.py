@@ -5,7 +5,7 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
-from unigeoseg.data.patches.cutting import cut
+from unigeoseg.data.patches.cutting import cut_patches
 from unigeoseg.data.patches.patch import UNKNOWN_REGION
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.annotated import (
@@ -41,7 +41,7 @@ def box(x0: float, y0: float, x1: float, y1: float, category: int = 9) -> Labell
 def test_windows_cover_the_image_and_keep_their_place():
     grid = Grid(56, 40, Affine(0.5, 0, 1000, 0, -0.5, 2000), CRS.from_epsg(32650))
     whole = image(grid=grid)
-    patches = list(cut(whole, pytest.fail, size=32, stride=16))
+    patches = list(cut_patches(whole, pytest.fail, size=32, stride=16))
     assert [(patch.x, patch.y) for patch in patches] == [
         (0, 0), (16, 0), (24, 0), (0, 8), (16, 8), (24, 8)
     ]  # fmt: skip
@@ -53,7 +53,7 @@ def test_windows_cover_the_image_and_keep_their_place():
 
 
 def test_a_small_image_is_one_patch_as_it_is():
-    (patch,) = cut(image(20, 30), pytest.fail, size=32, stride=16)
+    (patch,) = cut_patches(image(20, 30), pytest.fail, size=32, stride=16)
     assert patch.pixels.shape == (20, 30, 3)
 
 
@@ -63,7 +63,7 @@ def test_class_pixels_are_8_connected_pieces_within_the_patch():
     classes[10, 2:30] = 5
     classes[20:24] = 7
     classes[30:] = UNKNOWN
-    patches = list(cut(image(classes=classes), pytest.fail, size=32, stride=16))
+    patches = list(cut_patches(image(classes=classes), pytest.fail, size=32, stride=16))
     first, last = patches[0], patches[-1]
     assert sorted(first.categories.values()) == [5, 5, 7]
     assert first.regions[2, 2] == first.regions[3, 3] != first.regions[10, 5]
@@ -78,7 +78,7 @@ def test_small_objects_lie_over_large_ones_and_the_rest_of_their_class_is_unknow
     classes = np.zeros((40, 56), np.uint16)
     classes[:25, :25] = 5
     classes[30:, 30:] = 7
-    (patch,) = cut(image(objects=(small, large), classes=classes), pytest.fail)
+    (patch,) = cut_patches(image(objects=(small, large), classes=classes), pytest.fail)
     assert patch.categories[patch.regions[5, 5]] == 6
     assert patch.categories[patch.regions[0, 0]] == 5
     assert patch.regions[22, 22] == UNKNOWN_REGION
@@ -87,7 +87,7 @@ def test_small_objects_lie_over_large_ones_and_the_rest_of_their_class_is_unknow
 
 def test_an_object_keeps_only_what_the_patch_shows_of_it():
     objects = (LabelledObject(5, 20, 4, np.ones((10, 20), bool)),)
-    patches = list(cut(image(objects=objects), pytest.fail, size=32, stride=32))
+    patches = list(cut_patches(image(objects=objects), pytest.fail, size=32, stride=32))
     areas = [int((patch.regions > 0).sum()) for patch in patches]
     assert areas == [10 * 12, 10 * 16, 6 * 12, 6 * 16]
 
@@ -95,13 +95,13 @@ def test_an_object_keeps_only_what_the_patch_shows_of_it():
 def test_a_box_goes_where_half_of_it_is():
     noted = []
     boxes = (box(20, 4, 40, 8), box(0, 0, 4, 4))
-    patches = list(cut(image(32, 56, boxes=boxes), noted.append, size=32, stride=24))
+    patches = list(cut_patches(image(32, 56, boxes=boxes), noted.append, size=32, stride=24))
     assert [[each.corners.tolist() for each in patch.boxes] for patch in patches] == [
         [[[20, 4], [32, 4], [32, 8], [20, 8]], [[0, 0], [4, 0], [4, 4], [0, 4]]],
         [[[0, 4], [16, 4], [16, 8], [0, 8]]],
     ]
     assert noted == []
-    left, right = cut(
+    left, right = cut_patches(
         image(32, 56, boxes=(box(28, 4, 40, 8),), labelled=frozenset({9, 20})),
         noted.append,
         size=32,
@@ -115,7 +115,7 @@ def test_a_box_goes_where_half_of_it_is():
 def test_a_rotated_box_stays_rotated_where_it_is_cut():
     corners = np.array([[26, 10], [34, 18], [26, 26], [18, 18]], np.float32)
     turned = LabelledBox(3, corners)
-    first = next(cut(image(32, 56, boxes=(turned,)), lambda _: None, size=32, stride=24))
+    first = next(cut_patches(image(32, 56, boxes=(turned,)), lambda _: None, size=32, stride=24))
     sides = np.linalg.norm(np.roll(first.boxes[0].corners, -1, axis=0) - first.boxes[0].corners)
     assert sides > 0
     steps = np.abs(np.roll(first.boxes[0].corners, -1, axis=0) - first.boxes[0].corners)
@@ -125,17 +125,19 @@ def test_a_rotated_box_stays_rotated_where_it_is_cut():
 def test_texts_go_with_the_whole_image():
     target = LabelledObject(5, 3, 3, np.ones((4, 4), bool))
     text = LabelledText("the tank at the top", Task.REFERRING, target, 5)
-    (only,) = cut(image(20, 30, texts=(text,)), pytest.fail, size=32, stride=16)
+    (only,) = cut_patches(image(20, 30, texts=(text,)), pytest.fail, size=32, stride=16)
     assert only.texts == (text,)
-    whole, *parts = cut(image(texts=(text,), objects=(target,)), pytest.fail, size=32, stride=16)
+    whole, *parts = cut_patches(
+        image(texts=(text,), objects=(target,)), pytest.fail, size=32, stride=16
+    )
     assert whole.texts == (text,) and whole.pixels.shape == (40, 56, 3) and not whole.categories
     assert len(parts) == 6 and not any(part.texts for part in parts)
-    (told,) = cut(image(texts=(text,)), pytest.fail, size=32, stride=16)
+    (told,) = cut_patches(image(texts=(text,)), pytest.fail, size=32, stride=16)
     assert told.pixels.shape == (40, 56, 3)  # windows without any label would say nothing
 
 
 def test_every_patch_knows_what_the_whole_image_shows():
-    parts = list(cut(image(), pytest.fail, size=32, stride=16))
+    parts = list(cut_patches(image(), pytest.fail, size=32, stride=16))
     shown = perceptual_hash(image().pixels)
     assert shown is not None and {part.image_phash for part in parts} == {shown}
 
@@ -144,12 +146,15 @@ def test_more_pieces_than_ids_drop_the_patch():
     classes = np.zeros((520, 520), np.uint16)
     classes[::2, ::2] = 4
     noted = []
-    assert list(cut(image(520, 520, classes=classes), noted.append, size=520, stride=520)) == []
+    assert (
+        list(cut_patches(image(520, 520, classes=classes), noted.append, size=520, stride=520))
+        == []
+    )
     assert [each.rule for each in noted] == ["too_many_regions"]
 
 
 def test_sizes_out_of_range_are_refused():
     with pytest.raises(OptionError, match="tile must be >= 1"):
-        list(cut(image(), pytest.fail, size=0, stride=0))
+        list(cut_patches(image(), pytest.fail, size=0, stride=0))
     with pytest.raises(OptionError, match="overlap must be >= 0"):
-        list(cut(image(), pytest.fail, size=32, stride=64))
+        list(cut_patches(image(), pytest.fail, size=32, stride=64))

@@ -6,7 +6,7 @@ from affine import Affine
 from patches import BUILDING, CAR, FOREST, POND, ROAD, SIDE, WATER, patch
 
 from unigeoseg.data.patches.patch import UNKNOWN_REGION
-from unigeoseg.data.programs.execute import select
+from unigeoseg.data.programs.execute import execute_program
 from unigeoseg.data.programs.graph import SceneGraph
 from unigeoseg.data.programs.program import parse_program
 from unigeoseg.data.sources.annotated import LabelledBox
@@ -29,7 +29,7 @@ def run(program: str, rectangles=TOWN, **changes) -> set[int] | str:
     """Selected regions, or why it is ambiguous."""
     graph = SceneGraph(patch(rectangles, **changes))
     try:
-        return set(select(parse_program(f"(program 1 {program})"), graph))
+        return set(execute_program(parse_program(f"(program 1 {program})"), graph))
     except AmbiguousError as error:
         return error.rule
 
@@ -175,7 +175,7 @@ def test_a_patch_with_much_unknown_is_not_described():
     scene = patch(TOWN)
     scene.regions[:, 150:170] = np.where(scene.regions[:, 150:170] == 0, UNKNOWN_REGION, 0)
     with pytest.raises(AmbiguousError) as error:
-        select(parse_program("(program 1 (category 25))"), SceneGraph(scene))
+        execute_program(parse_program("(program 1 (category 25))"), SceneGraph(scene))
     assert error.value.rule == "unknown"
 
 

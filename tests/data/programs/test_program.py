@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unigeoseg.data.programs import program
-from unigeoseg.data.programs.program import expression, parse_program, print_program
+from unigeoseg.data.programs.program import expression, format_program, parse_program
 from unigeoseg.errors import ProgramError
 
 categories = st.integers(1, 235).map(lambda number: expression("category", number))
@@ -40,7 +40,7 @@ selections = st.one_of(ones, filtered, wrapped("only", filtered))
 
 @given(selections)
 def test_text_and_back(selection):
-    text = print_program(selection)
+    text = format_program(selection)
     assert parse_program(text) == selection
     assert json.loads(json.dumps(text)) == text
     assert text.isascii()

@@ -4,10 +4,10 @@ import numpy as np
 import patches
 import pytest
 
-from unigeoseg.data.programs.execute import select as first
+from unigeoseg.data.programs.execute import execute_program as first
 from unigeoseg.data.programs.graph import scene_graph
 from unigeoseg.data.programs.program import COLOURS, COURSES, PLACES, SIDES, parse_program
-from unigeoseg.data.programs.reference import NoSelection, select
+from unigeoseg.data.programs.reference import NoSelection, reference_selection
 from unigeoseg.errors import AmbiguousError
 
 CATEGORIES = (patches.ROAD, patches.BUILDING, patches.POND, patches.FOREST)
@@ -66,7 +66,7 @@ def test_both_implementations_select_the_same(seed):
         inner = a_one(rng, 2) if rng.random() < 0.6 else a_set(rng, 2)
         program = f"(program 1 {inner})"
         expected = outcome(first, parse_program(program), graph)
-        assert outcome(select, program, patch) == expected, program
+        assert outcome(reference_selection, program, patch) == expected, program
         selected += expected is not None
     assert selected >= 3
 
@@ -93,7 +93,7 @@ def test_hand_drawn_cases():
         "(category 80)": None,
     }
     for inner, expected in cases.items():
-        assert outcome(select, f"(program 1 {inner})", scene) == expected, inner
+        assert outcome(reference_selection, f"(program 1 {inner})", scene) == expected, inner
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_hand_drawn_cases():
 )  # fmt: skip
 def test_what_is_no_program_selects_nothing(text):
     with pytest.raises(NoSelection, match="malformed"):
-        select(text, patches.patch({1: (patches.BUILDING, (10, 10, 50, 50))}))
+        reference_selection(text, patches.patch({1: (patches.BUILDING, (10, 10, 50, 50))}))

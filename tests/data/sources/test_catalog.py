@@ -10,8 +10,8 @@ import pytest
 
 import sources
 from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.sources.catalog import CATALOG, COLUMNS, by_name, table
-from unigeoseg.data.sources.readers import open_source
+from unigeoseg.data.sources.catalog import CATALOG, CATALOG_COLUMNS, catalog_source, catalog_table
+from unigeoseg.data.sources.readers import open_labelled_source
 from unigeoseg.errors import DataError
 from unigeoseg.prompt import Task
 
@@ -29,7 +29,7 @@ def test_every_row_has_a_fixture_and_nothing_unknown():
 def test_row(name: str, tmp_path: Path):
     expected = sources.BUILDERS[name](tmp_path)
     rejected: list[Rejection] = []
-    opened = open_source(name, tmp_path, rejected.append)
+    opened = open_labelled_source(name, tmp_path, rejected.append)
     items = {item.key: item for item in opened.items}
     assert list(items) == sorted(items)
     image = pickle.loads(pickle.dumps(opened)).read(items[expected.key], rejected.append)
@@ -81,14 +81,14 @@ def check_texts(image, expected: sources.Expected) -> None:
 
 def test_labelled_categories_are_those_of_the_table(tmp_path: Path):
     sources.loveda(tmp_path)
-    opened = open_source("loveda", tmp_path, pytest.fail)
+    opened = open_labelled_source("loveda", tmp_path, pytest.fail)
     assert opened.read(opened.items[0], pytest.fail).labelled == {25, 9, 5, 6, 4, 2}
     assert [item.split for item in opened.items] == ["train", "val"]
 
 
 def test_both_editions_of_a_source_are_read(tmp_path: Path):
     sources.gid_15(tmp_path)
-    opened = open_source("gid-15", tmp_path, pytest.fail)
+    opened = open_labelled_source("gid-15", tmp_path, pytest.fail)
     second = opened.read(opened.items[1], pytest.fail)
     assert second.split == "val"
     assert set(np.unique(second.classes)) == {23, 9}
@@ -98,14 +98,14 @@ def test_a_palette_is_read_by_its_colours_where_the_row_knows_colours_alone(tmp_
     sources.potsdam(tmp_path)
     path = tmp_path / "5_Labels_all/top_potsdam_2_13_label.tif"
     PIL.Image.open(path).quantize(4, dither=PIL.Image.Dither.NONE).save(path)
-    opened = open_source("potsdam", tmp_path, pytest.fail)
+    opened = open_labelled_source("potsdam", tmp_path, pytest.fail)
     check_classes(opened.read(opened.items[0], pytest.fail).classes, (63, 0))
 
 
 def test_an_empty_mask_means_that_nothing_is_meant(tmp_path: Path):
     sources.earthreason(tmp_path)
     sources.image(tmp_path / "train/labels/beach_1.png", sources.coded(0, 0))
-    opened = open_source("earthreason", tmp_path, pytest.fail)
+    opened = open_labelled_source("earthreason", tmp_path, pytest.fail)
     said = opened.read(opened.items[0], pytest.fail).texts[0]
     assert said.target is None
 
@@ -113,23 +113,23 @@ def test_an_empty_mask_means_that_nothing_is_meant(tmp_path: Path):
 def test_an_image_of_two_splits_is_in_the_one_held_out(tmp_path: Path):
     sources.refsegrs(tmp_path)
     sources.text(tmp_path / "output_phrase_test.txt", "4213 the white van\n")
-    opened = open_source("refsegrs", tmp_path, pytest.fail)
+    opened = open_labelled_source("refsegrs", tmp_path, pytest.fail)
     assert {item.key: item.split for item in opened.items}["images/4213.tif"] == "test"
 
 
 def test_the_table_and_unknown_names():
-    rows = table()
-    assert len(rows) == len(CATALOG) and all(len(row) == len(COLUMNS) for row in rows)
+    rows = catalog_table()
+    assert len(rows) == len(CATALOG) and all(len(row) == len(CATALOG_COLUMNS) for row in rows)
     assert all(all(cell for cell in row) for row in rows)
     with pytest.raises(DataError, match="no source is called 'imagenet'"):
-        by_name("imagenet")
+        catalog_source("imagenet")
 
 
 def test_a_row_with_a_class_that_nobody_knows_says_so_once(tmp_path: Path):
     sources.loveda(tmp_path)
     row = replace(CATALOG["loveda"], classes={7: "gravel heap", 1: "background"})
     rejected: list[Rejection] = []
-    opened = open_source(row, tmp_path, rejected.append)
+    opened = open_labelled_source(row, tmp_path, rejected.append)
     image = opened.read(opened.items[0], rejected.append)
     assert [(r.stage, r.rule, r.key) for r in rejected] == [("read", "unknown_class", "")]
     check_classes(image.classes, (65535, 0))

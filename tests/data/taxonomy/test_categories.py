@@ -11,9 +11,9 @@ import pytest
 from unigeoseg.data.taxonomy.categories import (
     Category,
     ancestors,
-    by_name,
-    leaks,
-    parse,
+    category_by_name,
+    leaked_word,
+    parse_categories,
     same_or_near,
     taxonomy,
 )
@@ -43,7 +43,7 @@ def test_own_categories_start_at_201():
 
 @pytest.mark.parametrize("category", EVERY)
 def test_no_question_gives_its_category_away(category):
-    assert {text: leaks(text, category) for text in texts(category)} == dict.fromkeys(
+    assert {text: leaked_word(text, category) for text in texts(category)} == dict.fromkeys(
         texts(category)
     )
 
@@ -67,7 +67,7 @@ def test_texts_are_questions_phrases_or_requests(category):
 @pytest.mark.parametrize("category", EVERY)
 def test_held_out_words_are_not_used(category):
     """No category is known by them, so none of its own ways to name it repeats one."""
-    assert not any(map(by_name, category.held_out.names))
+    assert not any(map(category_by_name, category.held_out.names))
     assert not set(category.questions) & set(category.held_out.questions)
 
 
@@ -84,9 +84,9 @@ def test_no_question_stands_for_two_categories():
 @pytest.mark.parametrize("category", EVERY)
 def test_its_own_name_finds_it_or_a_near_duplicate(category):
     for name in (*category.ways, *category.synonyms):
-        found = by_name(name)
+        found = category_by_name(name)
         assert found is not None and same_or_near(found.id, category.id)
-    assert all(by_name(name) is category for name in category.synonyms)
+    assert all(category_by_name(name) is category for name in category.synonyms)
 
 
 def test_near_duplicates_of_the_paper():
@@ -122,13 +122,13 @@ def test_near_duplicates_of_the_paper():
     ],
 )
 def test_class_names_of_public_sets(name, found):
-    category = by_name(name)
+    category = category_by_name(name)
     assert category is not None and category.id == found
 
 
 @pytest.mark.parametrize("name", ["", "()", "look-alike", "land", "unlabeled", "tank top", "0"])
 def test_what_is_not_known(name):
-    assert by_name(name) is None
+    assert category_by_name(name) is None
 
 
 def test_broader_categories():
@@ -155,7 +155,7 @@ def test_broader_categories():
     ],
 )
 def test_what_leaks(text, category, word):
-    assert leaks(text, taxonomy()[category]) == word
+    assert leaked_word(text, taxonomy()[category]) == word
 
 
 def entries() -> list[dict]:
@@ -197,18 +197,18 @@ def test_a_broken_entry_is_named(at, field, value, message):
     broken = entries()
     broken[at][field] = value
     with pytest.raises(DataError, match=message):
-        parse(broken)
+        parse_categories(broken)
 
 
 def test_a_missing_field_is_named():
     broken = entries()
     del broken[1]["kind"]
     with pytest.raises(DataError, match=r"80 \(Airport\): the field 'kind' is missing"):
-        parse(broken)
+        parse_categories(broken)
 
 
 def test_entries_come_back_in_order_and_cannot_be_changed():
-    parsed = parse(reversed(entries()))
+    parsed = parse_categories(reversed(entries()))
     assert list(parsed) == [45, 80, 82]
     with pytest.raises(TypeError, match="item assignment"):
         parsed[1] = parsed[45]

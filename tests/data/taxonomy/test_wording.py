@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigeoseg.data.taxonomy.wording import normal_form, said_in, stem
+from unigeoseg.data.taxonomy.wording import find_leak, normal_form, stem
 
 RELATIVES = (
     "irrigated irrigation irrigate irrigating",
@@ -92,10 +92,10 @@ TRACK = ("ground track field", "running track")
     ],
 )
 def test_what_gives_a_name_away(text, names, word):
-    assert said_in(text, names) == word
+    assert find_leak(text, names) == word
 
 
 def test_phrases_count_only_as_a_whole():
     phrases = ("flooded cereal basin",)
-    assert said_in("the flooded basin with a cereal", (), phrases) is None
-    assert said_in("each flooded cereal-basin here", (), phrases) == "flooded cereal basin"
+    assert find_leak("the flooded basin with a cereal", (), phrases) is None
+    assert find_leak("each flooded cereal-basin here", (), phrases) == "flooded cereal basin"

@@ -19,13 +19,13 @@ from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.instructions.protocols import Judge, Scorer, Writer
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
-from unigeoseg.data.taxonomy.categories import by_name, taxonomy
+from unigeoseg.data.taxonomy.categories import category_by_name, taxonomy
 from unigeoseg.data.vlm import online_stages
 from unigeoseg.errors import MissingExtraError
 from unigeoseg.geo.masks import tight_box
 from unigeoseg.prompt import Box, Prompt, Task
 
-POND, ROAD, BUILDING = (by_name(name).id for name in ("Pond", "Road", "Building"))
+POND, ROAD, BUILDING = (category_by_name(name).id for name in ("Pond", "Road", "Building"))
 LAYOUT = {  # region: category and box
     1: (POND, (5, 5, 20, 20)),
     2: (BUILDING, (40, 5, 60, 15)),

@@ -5,11 +5,11 @@ import pytest
 from patches import CAR, SIDE, WATER, patch
 
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
-from unigeoseg.data.taxonomy.categories import by_name
+from unigeoseg.data.taxonomy.categories import category_by_name
 from unigeoseg.train.input.copy_paste import CutOut, RareObjects
 from unigeoseg.train.input.patch_cache import PatchCache
 
-BUS = by_name("bus").id
+BUS = category_by_name("bus").id
 RED = (200, 40, 40)
 WIDTH, HEIGHT = 72, 24
 

@@ -9,9 +9,9 @@ import sets
 
 from unigeoseg.data.instructions import whole_category
 from unigeoseg.data.patches.patch import UNKNOWN_REGION
-from unigeoseg.data.programs.reference import select
+from unigeoseg.data.programs.reference import reference_selection
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.taxonomy.categories import by_name, taxonomy
+from unigeoseg.data.taxonomy.categories import category_by_name, taxonomy
 from unigeoseg.errors import DataError, OptionError, OutputUnwritableError
 from unigeoseg.prompt import Task
 from unigeoseg.train.input import crops, patch_cache
@@ -106,7 +106,7 @@ def test_masks_are_those_of_the_regions(asked):
 def test_expressions_and_questions_single_out_their_region_in_the_view(asked):
     for family in ("referring", "attribute", "context"):
         for view, draft in asked[family]:
-            assert select(draft.program, view) == set(draft.regions)
+            assert reference_selection(draft.program, view) == set(draft.regions)
 
 
 def test_clicks_beside_an_object_are_beside_it(asked):
@@ -146,7 +146,7 @@ def test_some_questions_come_with_words_left_out(patch, asked):
 
 
 def test_absent_things_are_mostly_of_the_kinds_that_the_source_shows_elsewhere(patch):
-    elsewhere, never = by_name("Bus").id, by_name("Ship").id
+    elsewhere, never = category_by_name("Bus").id, category_by_name("Ship").id
     known = replace(patch, regions=np.where(patch.regions == UNKNOWN_REGION, 0, patch.regions))
 
     def absent(view) -> list[int]:

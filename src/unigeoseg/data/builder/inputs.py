@@ -8,8 +8,8 @@ from pathlib import Path
 
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.sources.catalog import CATALOG
-from unigeoseg.data.sources.readers import Item, open_source, recognise
-from unigeoseg.data.sources.readers.reading import without_place
+from unigeoseg.data.sources.readers import ImageItem, declared_source, open_labelled_source
+from unigeoseg.data.sources.readers.reading import replace_directory
 from unigeoseg.data.sources.readers.walk import paths_below
 from unigeoseg.data.sources.source import Source
 from unigeoseg.errors import DataError, OptionError
@@ -33,7 +33,7 @@ class Input:
 
     source: Source
     directory: Path
-    items: tuple[Item, ...]
+    items: tuple[ImageItem, ...]
 
     @property
     def digests(self) -> dict[str, str | int]:
@@ -81,7 +81,7 @@ def unreadable(name: str, key: str, error: Exception, directory: Path) -> Reject
 
     The directory is named by its last part, so that the ledger is the same on every machine.
     """
-    detail = without_place(_named(error, directory), directory, directory.name)
+    detail = replace_directory(_named(error, directory), directory, directory.name)
     return Rejection("read", "unreadable_source", name, key, detail)
 
 
@@ -95,8 +95,10 @@ def _opened(source: Source | None, directory: Path) -> Input:
     try:
         if not directory.is_dir():
             raise DataError(f"{directory} is not a directory; give the folder of a source")
-        row = source or recognise(directory)
-        return Input(row, directory, tuple(open_source(row, directory, _noted_later).items))
+        row = source or declared_source(directory)
+        return Input(
+            row, directory, tuple(open_labelled_source(row, directory, _noted_later).items)
+        )
     except OSError as error:
         raise DataError(f"{directory} cannot be read: {error}") from error
 

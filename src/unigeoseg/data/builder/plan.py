@@ -12,9 +12,9 @@ from typing import Any
 
 import unigeoseg
 from unigeoseg.data.builder.inputs import Input, Place, open_inputs
-from unigeoseg.data.ledger import Rejection, refuse
-from unigeoseg.data.patches.cutting import SIZE, STRIDE
-from unigeoseg.data.sources.readers import Item
+from unigeoseg.data.ledger import Rejection, raise_rejection
+from unigeoseg.data.patches.cutting import PATCH_SIZE, PATCH_STRIDE
+from unigeoseg.data.sources.readers import ImageItem
 from unigeoseg.data.sources.source import Source
 from unigeoseg.data.store.schema import VERSION
 from unigeoseg.errors import OptionError, OutputExistsError
@@ -45,8 +45,8 @@ class Options:
     """
 
     seed: int = 0
-    size: int = SIZE
-    stride: int = STRIDE
+    size: int = PATCH_SIZE
+    stride: int = PATCH_STRIDE
     cap: int | None = None
     diverse: float = 0.1
     judge: str = "offline"
@@ -81,7 +81,7 @@ class Unit:
     number: int
     source: Source
     directory: Path
-    items: tuple[Item, ...]
+    items: tuple[ImageItem, ...]
     leads: bool
 
     @property
@@ -162,7 +162,7 @@ def make_plan(places: Iterable[Place], options: Options, *, strict: bool = False
         OptionError: If two sources have one name; see `open_inputs`.
     """
     noted: list[Rejection] = []
-    inputs = open_inputs(places, refuse if strict else noted.append)
+    inputs = open_inputs(places, raise_rejection if strict else noted.append)
     units: list[Unit] = []
     for each in inputs:
         for first in range(0, len(each.items), UNIT_IMAGES):

@@ -11,13 +11,13 @@ import numpy as np
 
 from unigeoseg.data.builder.unit import Scored
 from unigeoseg.data.candidates.candidate import Candidate
-from unigeoseg.data.candidates.filters import keep
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.filters import filter_candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 from unigeoseg.data.instructions.clicks_boxes import box_draft, point_draft
 from unigeoseg.data.instructions.draft import PUBLISHED, Draft
 from unigeoseg.data.instructions.protocols import Judge, Scorer, Verdict, Writer
 from unigeoseg.data.ledger import Rejection, RejectionHandler
-from unigeoseg.data.patches.patch import Patch, in_patch
+from unigeoseg.data.patches.patch import Patch, patch_rejection
 from unigeoseg.data.sources.annotated import LabelledText
 from unigeoseg.prompt import Prompt, Task
 
@@ -40,7 +40,9 @@ class Stages:
 
     def __call__(self, patch: Patch, reject: RejectionHandler) -> Iterator[Scored]:
         """The instructions of one patch that every check accepted, and those of its source."""
-        kept = keep(patch, candidates(patch, reject), self.chance(patch, "rules"), reject)
+        kept = filter_candidates(
+            patch, measure_candidates(patch, reject), self.chance(patch, "rules"), reject
+        )
         accepted = judged(patch, kept, self.judge, reject)
         told = [each for each in accepted if each.describable]
         drafts = [
@@ -112,4 +114,4 @@ def published(patch: Patch, text: LabelledText) -> Draft:
 
 
 def _rejection(stage: str, patch: Patch, verdict: Verdict, detail: str) -> Rejection:
-    return in_patch(patch, stage, verdict.rule, detail, (verdict.value, verdict.limit))
+    return patch_rejection(patch, stage, verdict.rule, detail, (verdict.value, verdict.limit))

@@ -15,13 +15,13 @@ from pathlib import Path
 from unigeoseg.data.builder.inputs import unreadable
 from unigeoseg.data.builder.plan import Options, Unit
 from unigeoseg.data.instructions.draft import Draft
-from unigeoseg.data.ledger import Rejection, RejectionHandler, StrictError, refuse
-from unigeoseg.data.patches.boxes import BoxSegmenter, fill_boxes
-from unigeoseg.data.patches.cutting import cut
+from unigeoseg.data.ledger import Rejection, RejectionHandler, StrictError, raise_rejection
+from unigeoseg.data.patches.boxes import BoxSegmenter, segment_boxes
+from unigeoseg.data.patches.cutting import cut_patches
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.annotated import AnnotatedImage
-from unigeoseg.data.sources.readers import open_source
+from unigeoseg.data.sources.readers import open_labelled_source
 from unigeoseg.data.store.parquet import TableWriter
 from unigeoseg.data.store.schema import (
     IMAGE_GROUP,
@@ -158,7 +158,7 @@ class Job:
 
         def reject(rejection: Rejection) -> None:
             if self.strict and rejection.stage == "read":
-                refuse(rejection)
+                raise_rejection(rejection)
             noted.append(rejection)
 
         for image in read(unit, reject):
@@ -199,7 +199,7 @@ def read(unit: Unit, reject: RejectionHandler) -> Iterator[AnnotatedImage]:
     """
     whole, at = reject if unit.leads else _noted_before, 0
     try:
-        source = open_source(unit.source, unit.directory, whole)
+        source = open_labelled_source(unit.source, unit.directory, whole)
         for at, item in enumerate(unit.items):  # noqa: B007 - it says where reading stopped
             image = source.read(item, reject)
             if image is not None:
@@ -219,8 +219,8 @@ def patches(
     image: AnnotatedImage, options: Options, segment: BoxSegmenter | None, reject: RejectionHandler
 ) -> Iterator[Patch]:
     """Stages "patch" and "box": the patches of an image, their boxes turned into regions."""
-    for patch in cut(image, reject, size=options.size, stride=options.stride):
-        yield fill_boxes(patch, segment, reject)
+    for patch in cut_patches(image, reject, size=options.size, stride=options.stride):
+        yield segment_boxes(patch, segment, reject)
 
 
 def write_patch(

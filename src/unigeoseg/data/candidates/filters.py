@@ -10,13 +10,13 @@ import numpy as np
 
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.ledger import RejectionHandler
-from unigeoseg.data.patches.patch import Patch, in_patch
+from unigeoseg.data.patches.patch import Patch, patch_rejection
 from unigeoseg.data.programs.graph import Node, SceneGraph, scene_graph
 from unigeoseg.data.taxonomy.confusable import confusable
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class FilterRules:
     """Limits of the rules; the paper's by default.
 
     Attributes:
@@ -35,12 +35,12 @@ class Rules:
     per_category: int = 2
 
 
-def keep(
+def filter_candidates(
     patch: Patch,
     found: Sequence[Candidate],
     rng: np.random.Generator,
     reject: RejectionHandler,
-    rules: Rules | None = None,
+    rules: FilterRules | None = None,
 ) -> list[Candidate]:
     """Candidates of the right size; those that may be described too are marked `describable`.
 
@@ -54,14 +54,14 @@ def keep(
         reject: Takes note of each rule that was broken, by the names of `Rules`.
         rules: The limits; the paper's without it.
     """
-    rules = rules or Rules()
+    rules = rules or FilterRules()
     sized = [each for each in found if _sized(patch, each, rules, reject)]
     apart = [each for each in sized if _apart(patch, each, rules, reject)]
     chosen = _sample(patch, apart, rng, rules, reject)
     return [replace(each, describable=each.region in chosen) for each in sized]
 
 
-def _sized(patch: Patch, each: Candidate, rules: Rules, reject: RejectionHandler) -> bool:
+def _sized(patch: Patch, each: Candidate, rules: FilterRules, reject: RejectionHandler) -> bool:
     share = each.area_px / patch.regions.size
     if share < rules.least_share:
         _note(patch, each, reject, ("least_share", share, rules.least_share))
@@ -72,7 +72,7 @@ def _sized(patch: Patch, each: Candidate, rules: Rules, reject: RejectionHandler
     return False
 
 
-def _apart(patch: Patch, each: Candidate, rules: Rules, reject: RejectionHandler) -> bool:
+def _apart(patch: Patch, each: Candidate, rules: FilterRules, reject: RejectionHandler) -> bool:
     """Whether few regions are like it, and none of them near."""
     graph = scene_graph(patch)
     node = graph.nodes[each.region]
@@ -105,7 +105,7 @@ def _sample(
     patch: Patch,
     apart: Sequence[Candidate],
     rng: np.random.Generator,
-    rules: Rules,
+    rules: FilterRules,
     reject: RejectionHandler,
 ) -> set[int]:
     """Region ids of at most so many candidates of each category."""
@@ -123,4 +123,4 @@ def _note(
     patch: Patch, each: Candidate, reject: RejectionHandler, broken: tuple[str, float, float]
 ) -> None:
     rule, value, limit = broken
-    reject(in_patch(patch, "rule", rule, f"region {each.region}", (value, limit)))
+    reject(patch_rejection(patch, "rule", rule, f"region {each.region}", (value, limit)))

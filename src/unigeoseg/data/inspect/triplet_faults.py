@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.candidates.filters import Rules
+from unigeoseg.data.candidates.filters import FilterRules
 from unigeoseg.data.instructions.clicks_boxes import WRITER as INTERACTIVE
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.instructions.program_writer import OfflineWriter
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.programs.reference import NoSelection, select
-from unigeoseg.data.taxonomy.categories import leaks, taxonomy
+from unigeoseg.data.programs.reference import NoSelection, reference_selection
+from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.geo.masks import tight_box
 from unigeoseg.prompt import Task
 from unigeoseg.sample import Sample
@@ -50,7 +50,7 @@ def faults(sample: Sample, mask: Mask, patch: Patch | None, *, offline: bool) ->
     if patch is not None:
         yield from _beside(sample, mask, patch)
     if sample.prompt.task is Task.REASONING and sample.category_id in taxonomy():
-        word = leaks(sample.prompt.text, taxonomy()[sample.category_id])
+        word = leaked_word(sample.prompt.text, taxonomy()[sample.category_id])
         yield "leak", f"{sample.prompt.text!r} says {word!r}" if word else ""
 
 
@@ -126,7 +126,7 @@ def _other_mask(sample: Sample, mask: Mask, patch: Patch) -> str:
 
 
 def _wrong_area(sample: Sample, patch: Patch) -> str:
-    rules = Rules()
+    rules = FilterRules()
     for region in sample.regions:
         share = float((patch.regions == region).mean())
         if not rules.least_share <= share <= rules.most_share:
@@ -141,7 +141,7 @@ def _wrong_selection(sample: Sample, patch: Patch) -> str:
     if not sample.program:
         return "it has no program that proves its target"
     try:
-        chosen = select(sample.program, patch)
+        chosen = reference_selection(sample.program, patch)
     except NoSelection as error:
         return f"{sample.program!r} selects nothing: {error}"
     same = chosen == set(sample.regions)

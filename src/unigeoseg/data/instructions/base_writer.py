@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from unigeoseg.data.ledger import Measured, RejectionHandler
-from unigeoseg.data.patches.patch import Patch, in_patch
-from unigeoseg.data.programs.execute import Executor
-from unigeoseg.data.programs.grammar import Speaker
+from unigeoseg.data.ledger import Measurement, RejectionHandler
+from unigeoseg.data.patches.patch import Patch, patch_rejection
+from unigeoseg.data.programs.execute import ProgramExecutor
+from unigeoseg.data.programs.grammar import Verbalizer
 from unigeoseg.data.programs.graph import Node
 from unigeoseg.data.programs.program import Expression
-from unigeoseg.data.programs.search import Facts, singles_out
+from unigeoseg.data.programs.search import SceneFacts, selection_fault
 
 
 class PatchWriter:
@@ -25,8 +25,8 @@ class PatchWriter:
     def __init__(
         self,
         patch: Patch,
-        executor: Executor,
-        facts: Facts,
+        executor: ProgramExecutor,
+        facts: SceneFacts,
         rng: np.random.Generator,
         reject: RejectionHandler,
     ) -> None:
@@ -35,18 +35,20 @@ class PatchWriter:
         self._rng = rng
         self._reject = reject
         self._facts = facts
-        self._say = Speaker(executor, rng)
+        self._say = Verbalizer(executor, rng)
 
     def _clear(self, selection: Expression, node: Node) -> bool:
         """Whether a program selects a region alone; it is noted if not."""
-        fault = singles_out(self._run, selection, node)
+        fault = selection_fault(self._run, selection, node)
         if fault:
             self._note(fault.rule, node, str(selection), fault.counted)
         return not fault
 
-    def _note(self, rule: str, node: Node, detail: str, measured: Measured = (None, None)) -> None:
+    def _note(
+        self, rule: str, node: Node, detail: str, measured: Measurement = (None, None)
+    ) -> None:
         what = f"region {node.region}: {detail}"
-        self._reject(in_patch(self._patch, "write", rule, what, measured))
+        self._reject(patch_rejection(self._patch, "write", rule, what, measured))
 
 
 def off_length(text: str, words: tuple[int, int]) -> tuple[int, int] | None:

@@ -14,9 +14,9 @@ from unigeoseg.data.instructions.reasoning import ReasoningWriter
 from unigeoseg.data.instructions.referring import ReferringWriter
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.programs.execute import Executor
+from unigeoseg.data.programs.execute import ProgramExecutor
 from unigeoseg.data.programs.graph import scene_graph
-from unigeoseg.data.programs.search import Facts
+from unigeoseg.data.programs.search import SceneFacts
 
 
 class OfflineWriter:
@@ -35,8 +35,8 @@ class OfflineWriter:
         self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
     ) -> Iterator[Draft]:
         """Drafts about candidates of one patch; the same for the same state of `rng`."""
-        executor = Executor(scene_graph(patch))
-        facts = Facts(executor, rng)
+        executor = ProgramExecutor(scene_graph(patch))
+        facts = SceneFacts(executor, rng)
         writers = (
             ReferringWriter(patch, executor, facts, rng, self._reject),
             ReasoningWriter(patch, executor, facts, rng, self._reject),

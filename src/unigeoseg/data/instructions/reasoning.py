@@ -12,10 +12,10 @@ from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.base_writer import PatchWriter, off_length
 from unigeoseg.data.instructions.draft import Draft, Family
 from unigeoseg.data.programs.graph import Node
-from unigeoseg.data.programs.program import Expression, expression, print_program
-from unigeoseg.data.programs.search import RELATIONS, about
-from unigeoseg.data.programs.situations import ATTRIBUTE, CONTEXT, situation
-from unigeoseg.data.taxonomy.categories import leaks, taxonomy
+from unigeoseg.data.programs.program import Expression, expression, format_program
+from unigeoseg.data.programs.search import RELATION_OPERATORS, topics_of
+from unigeoseg.data.programs.situations import ATTRIBUTE_FRAMES, CONTEXT_FRAMES, need_phrase
+from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.errors import AmbiguousError
 from unigeoseg.prompt import Prompt, Task
 
@@ -55,7 +55,7 @@ class ReasoningWriter(PatchWriter):
         for _ in range(_PER_TARGET):
             count = min(len(facts), int(self._rng.choice([0, 1, 2], p=[0.2, 0.5, 0.3])))
             chosen = [facts[at] for at in self._rng.permutation(len(facts))[:count]]
-            if len(chosen) > 1 and not about(chosen[0]).isdisjoint(about(chosen[1])):
+            if len(chosen) > 1 and not topics_of(chosen[0]).isdisjoint(topics_of(chosen[1])):
                 chosen.pop()
             selection = expression("only", _narrowed(source, chosen))
             question = self._say.pick(taxonomy()[node.category].questions)
@@ -63,7 +63,7 @@ class ReasoningWriter(PatchWriter):
                 continue
             used.add(question)
             given = " and ".join(self._say.lies(fact) for fact in chosen)
-            text = self._say.pick(ATTRIBUTE[bool(given)]).format(
+            text = self._say.pick(ATTRIBUTE_FRAMES[bool(given)]).format(
                 ask=question[:-1] if question[-1] in ".?" else question,
                 mark="?" if question.endswith("?") else ".",
                 given=given,
@@ -87,7 +87,7 @@ class ReasoningWriter(PatchWriter):
                 *self._facts.compared(node, source),
             ]
             if option.operator in ("largest", "smallest")
-            or any(part.operator in RELATIONS for part in option.walk())
+            or any(part.operator in RELATION_OPERATORS for part in option.walk())
         ]
         order = self._rng.permutation(len(options))[:_TRIES]
         found = (option for option in (options[at] for at in order) if self._clear(option, node))
@@ -103,10 +103,10 @@ class ReasoningWriter(PatchWriter):
     ) -> Iterator[Draft]:
         entry = taxonomy()[target.category]
         why = self._say.verb(selection)
-        text = self._say.pick(CONTEXT).format(
+        text = self._say.pick(CONTEXT_FRAMES).format(
             count=self._say.count(source),
             function=self._say.pick(entry.functions),
-            need=self._say.pick([why, situation(selection, self._say) or why]),
+            need=self._say.pick([why, need_phrase(selection, self._say) or why]),
         )
         others = "the other one" if self._say.count(source) == "two" else "the others"
         given = f"unlike {others} of its kind in the scene, it {why}"
@@ -119,7 +119,7 @@ class ReasoningWriter(PatchWriter):
         entry = taxonomy()[target.category]
         node = self._run.graph.nodes[target.region]
         text = text[0].upper() + text[1:]
-        leak = leaks(text, entry)
+        leak = leaked_word(text, entry)
         if leak is not None:
             self._note("leak", node, f"{leak!r} in {text!r}")
             return
@@ -135,7 +135,7 @@ class ReasoningWriter(PatchWriter):
             mask=target.mask,
             category=target.category,
             writer="",
-            program=print_program(selection),
+            program=format_program(selection),
             answer=f"The target region belongs to {entry.label}, and the reason is that "
             f"{entry.reason}{also}.",
         )

@@ -14,8 +14,8 @@ from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.base_writer import PatchWriter, off_length
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.programs.graph import Node
-from unigeoseg.data.programs.program import Expression, expression, print_program
-from unigeoseg.data.programs.search import about
+from unigeoseg.data.programs.program import Expression, expression, format_program
+from unigeoseg.data.programs.search import topics_of
 from unigeoseg.prompt import Prompt, Task
 
 WORDS = (6, 25)
@@ -53,7 +53,7 @@ class ReferringWriter(PatchWriter):
                     mask=target.mask,
                     category=target.category,
                     writer="",
-                    program=print_program(selection),
+                    program=format_program(selection),
                 )
 
     def _programs(self, node: Node) -> Iterator[Expression]:
@@ -115,7 +115,7 @@ def _conjunctions(relations: list[Expression], others: list[Expression]) -> Iter
         yield "one relation", (test,)
     for test in others:
         yield "no relation", (test,)
-    topics = {test: about(test) for test in (*relations, *others)}
+    topics = {test: topics_of(test) for test in (*relations, *others)}
     for one, other in combinations(topics, 2):
         if topics[one].isdisjoint(topics[other]):
             yield "two conditions" if one in relations else "no relation", (one, other)

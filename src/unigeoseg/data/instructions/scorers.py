@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.instructions.protocols import Verdict
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.programs.execute import Executor
+from unigeoseg.data.programs.execute import ProgramExecutor
 from unigeoseg.data.programs.graph import SceneGraph, scene_graph
 from unigeoseg.data.programs.program import Expression, parse_program
-from unigeoseg.data.taxonomy.categories import leaks, taxonomy
+from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.errors import AmbiguousError, ProgramError
 from unigeoseg.geo.masks import components
 from unigeoseg.prompt import Task
@@ -60,7 +60,7 @@ class SceneScorer:
 
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, in order."""
-        looks = [Executor(scene_graph(patch)), Executor(SceneGraph(_halved(patch)))]
+        looks = [ProgramExecutor(scene_graph(patch)), ProgramExecutor(SceneGraph(_halved(patch)))]
         masks = {id(draft.mask): _measured(draft.mask) for draft in drafts}
         return [
             _passed({**_looked(draft, *looks), **masks[id(draft.mask)]}, self.limits)
@@ -81,7 +81,7 @@ def _read(draft: Draft) -> dict[str, float]:
     words = re.findall(r"[\w'-]+", text.lower())
     count = len(words)
     entry = taxonomy().get(draft.category)
-    named = task is Task.REASONING and entry is not None and leaks(text, entry) is not None
+    named = task is Task.REASONING and entry is not None and leaked_word(text, entry) is not None
     doubled = any(one == other for one, other in pairwise(words))
     return {
         "implicit": 0.0 if named else 1.0,
@@ -101,7 +101,7 @@ def _measured(mask: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
-def _looked(draft: Draft, close: Executor, far: Executor) -> dict[str, float]:
+def _looked(draft: Draft, close: ProgramExecutor, far: ProgramExecutor) -> dict[str, float]:
     selection = _selection(draft)
     regions = close.graph.patch.regions
     held = not draft.regions or np.array_equal(np.isin(regions, draft.regions), draft.mask)
@@ -120,7 +120,7 @@ def _selection(draft: Draft) -> Expression | str | None:
 
 
 def _agrees(
-    selection: Expression | str | None, run: Executor, draft: Draft, unclear: float
+    selection: Expression | str | None, run: ProgramExecutor, draft: Draft, unclear: float
 ) -> float:
     """1 if a program selects the draft's regions, 0 if others, `unclear` if it is ambiguous."""
     if not isinstance(selection, Expression):

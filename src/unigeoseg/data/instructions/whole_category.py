@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.instructions.draft import Draft, Family
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
-from unigeoseg.data.taxonomy.categories import by_name, leaks, taxonomy
+from unigeoseg.data.taxonomy.categories import category_by_name, leaked_word, taxonomy
 from unigeoseg.data.taxonomy.confusable import confusable
 from unigeoseg.prompt import Prompt, Task
 
@@ -88,7 +88,7 @@ def missing_categories(patch: Patch, never: Iterable[int] = ()) -> list[int]:
 def never_shown(source: str) -> tuple[int, ...]:
     """Ids of `NEVER_SHOWN`: to ask a source for one has a certain answer, nothing."""
     names = NEVER_SHOWN.get(source, ())
-    return tuple(category.id for name in names if (category := by_name(name)))
+    return tuple(category.id for name in names if (category := category_by_name(name)))
 
 
 def _alike(asked: int, found: int) -> bool:
@@ -152,7 +152,7 @@ def _unnamed(  # noqa: PLR0917
     plain = [
         text
         for text in texts
-        if leaks(text, entry) is None
+        if leaked_word(text, entry) is None
         and (task is Task.REASONING or Prompt.from_text(text).task is task)
     ]
     if not plain:

@@ -40,7 +40,7 @@ class Agreement:
 AGREEMENT = Agreement()
 
 
-def fill_boxes(
+def segment_boxes(
     patch: Patch,
     segment: BoxSegmenter | None,
     reject: RejectionHandler,
@@ -85,8 +85,8 @@ def fill_boxes(
         region = max(categories, default=0) + 1
         regions[mask & free] = region
         categories[region] = category
-    kept = {each: categories[each] for each in present(regions) if each in categories}
-    labelled = without(patch.labelled, refused)
+    kept = {each: categories[each] for each in labels_in(regions) if each in categories}
+    labelled = completely_labelled(patch.labelled, refused)
     return replace(patch, regions=regions, categories=kept, boxes=(), labelled=labelled)
 
 
@@ -108,13 +108,13 @@ def _is_mask(mask: Mask, shape: tuple[int, ...]) -> bool:
     return mask.shape == shape and mask.dtype == np.bool_
 
 
-def present(labels: NDArray[np.uint16]) -> list[int]:
+def labels_in(labels: NDArray[np.uint16]) -> list[int]:
     """Labels that occur in a map (H, W), in order."""
     found: list[int] = np.flatnonzero(np.bincount(labels.ravel())).tolist()
     return found
 
 
-def without(labelled: frozenset[int], lost: Iterable[int]) -> frozenset[int]:
+def completely_labelled(labelled: frozenset[int], lost: Iterable[int]) -> frozenset[int]:
     """Categories that are still labelled wherever they occur after objects of some were lost."""
     return frozenset(
         each for each in labelled if all(confusable(each, category) is False for category in lost)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.data.ledger import Rejection, RejectionHandler
-from unigeoseg.data.patches.boxes import present, without
+from unigeoseg.data.patches.boxes import completely_labelled, labels_in
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.annotated import (
@@ -23,15 +23,19 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.masks import components
 from unigeoseg.geo.tiling import plan_tiles
 
-SIZE, STRIDE = 512, 256
+PATCH_SIZE, PATCH_STRIDE = 512, 256
 """Side of a patch and step between patches in pixels (paper section 2, stage 1)."""
 
 _MOST_REGIONS = int(UNKNOWN_REGION) - 1
 _BOX_SHARE = 0.5  # of a box's area that must lie in the patch
 
 
-def cut(
-    image: AnnotatedImage, reject: RejectionHandler, *, size: int = SIZE, stride: int = STRIDE
+def cut_patches(
+    image: AnnotatedImage,
+    reject: RejectionHandler,
+    *,
+    size: int = PATCH_SIZE,
+    stride: int = PATCH_STRIDE,
 ) -> Iterator[Patch]:
     """Cut an image and its labels alike.
 
@@ -86,7 +90,7 @@ def _patches(
             pixels=np.ascontiguousarray(image.pixels[window.toslices()]),
             regions=regions,
             categories=categories,
-            labelled=without(image.labelled, lost),
+            labelled=completely_labelled(image.labelled, lost),
             boxes=boxes,
             texts=image.texts if texts else (),
             split=image.split,
@@ -115,7 +119,7 @@ def _regions(
     if image.classes is not None:
         classes = image.classes[window.toslices()]
         told_apart = {each.category for each in objects}
-        for category in present(classes):
+        for category in labels_in(classes):
             if category == UNKNOWN or category in told_apart:
                 regions[classes == category] = UNKNOWN_REGION
             elif category:
@@ -125,7 +129,7 @@ def _regions(
     if len(categories) > _MOST_REGIONS:
         return None
     drawn = regions.astype(np.uint16)
-    return drawn, {each: categories[each] for each in present(drawn) if each in categories}
+    return drawn, {each: categories[each] for each in labels_in(drawn) if each in categories}
 
 
 def _add_pieces(

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.ledger import Measured, Rejection
+from unigeoseg.data.ledger import Measurement, Rejection
 from unigeoseg.data.sources.annotated import LabelledBox, LabelledText
 from unigeoseg.geo.grid import Grid
 
@@ -64,8 +64,8 @@ class Patch:
         return digest.hexdigest()[:16]
 
 
-def in_patch(
-    patch: Patch, stage: str, rule: str, what: str, measured: Measured = (None, None)
+def patch_rejection(
+    patch: Patch, stage: str, rule: str, what: str, measured: Measurement = (None, None)
 ) -> Rejection:
     """A rejection in one patch; its place goes with `what`, since regions are counted per patch."""
     detail = f"{what} in the patch at x {patch.x}, y {patch.y}"

@@ -20,17 +20,17 @@ _AXES = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}
 _DIRECTIONS = {"left-of": (0, 1), "right-of": (0, -1), "above": (1, 1), "below": (1, -1)}
 
 
-def select(selection: Expression, graph: SceneGraph) -> frozenset[int]:
+def execute_program(selection: Expression, graph: SceneGraph) -> frozenset[int]:
     """Ids of the regions that a program selects.
 
     Raises:
         AmbiguousError: If it selects none, or a margin is not met.
         ProgramError: If it names a category that the taxonomy does not have.
     """
-    return frozenset(node.region for node in Executor(graph).run(selection))
+    return frozenset(node.region for node in ProgramExecutor(graph).run(selection))
 
 
-class Executor:
+class ProgramExecutor:
     """Runs programs on one graph and remembers what their parts select.
 
     Args:
@@ -83,7 +83,7 @@ class Executor:
         return self.run(selection)[0]
 
 
-def _category(run: Executor, category: int) -> Nodes:
+def _category(run: ProgramExecutor, category: int) -> Nodes:
     if category not in taxonomy():
         raise ProgramError(f"the taxonomy has no category {category}")
     graph = run.graph
@@ -97,7 +97,7 @@ def _category(run: Executor, category: int) -> Nodes:
     return tuple(node for node, answer in answers.items() if answer)
 
 
-def _filter(run: Executor, source: Expression, test: Expression) -> Nodes:
+def _filter(run: ProgramExecutor, source: Expression, test: Expression) -> Nodes:
     nodes = run.members(source)
     for named in _named(test):
         run.members(named)
@@ -114,7 +114,7 @@ def _named(test: Expression) -> Iterable[Expression]:
             yield from _named(argument) if argument.type == "test" else (argument,)
 
 
-def _only(run: Executor, source: Expression) -> Nodes:
+def _only(run: ProgramExecutor, source: Expression) -> Nodes:
     nodes = run.run(source)
     if len(nodes) > 1:
         count = len(nodes)
@@ -122,7 +122,7 @@ def _only(run: Executor, source: Expression) -> Nodes:
     return nodes
 
 
-def _largest(run: Executor, source: Expression) -> Nodes:
+def _largest(run: ProgramExecutor, source: Expression) -> Nodes:
     first, *others = sorted(_several(run, source), key=lambda node: -node.area_px)
     for other in others:
         if 10 * first.area_px < 13 * other.area_px or first.box_area < other.box_area:
@@ -130,7 +130,7 @@ def _largest(run: Executor, source: Expression) -> Nodes:
     return (first,)
 
 
-def _smallest(run: Executor, source: Expression) -> Nodes:
+def _smallest(run: ProgramExecutor, source: Expression) -> Nodes:
     first, *others = sorted(_several(run, source), key=lambda node: node.area_px)
     for other in others:
         if 13 * first.area_px > 10 * other.area_px or first.box_area > other.box_area:
@@ -140,11 +140,11 @@ def _smallest(run: Executor, source: Expression) -> Nodes:
     return (first,)
 
 
-def _rank(run: Executor, rank: int, side: str, source: Expression) -> Nodes:
+def _rank(run: ProgramExecutor, rank: int, side: str, source: Expression) -> Nodes:
     return (_nth(run, _several(run, source), rank, side, source),)
 
 
-def _nth(run: Executor, nodes: Nodes, rank: int, side: str, source: Expression) -> Node:
+def _nth(run: ProgramExecutor, nodes: Nodes, rank: int, side: str, source: Expression) -> Node:
     """The node of which rank - 1 others lie clearly on the given side, the rest on the other."""
     axis, sign = _AXES[side]
     if rank > len(nodes):
@@ -161,7 +161,7 @@ def _nth(run: Executor, nodes: Nodes, rank: int, side: str, source: Expression) 
     return chosen
 
 
-def _in_row(run: Executor, rank: int, side: str, source: Expression) -> Nodes:
+def _in_row(run: ProgramExecutor, rank: int, side: str, source: Expression) -> Nodes:
     nodes = run.run(source)
     if len(nodes) < 3:
         count = len(nodes)
@@ -184,7 +184,7 @@ def _in_line(points: Sequence[tuple[int, int]], unit: int) -> bool:
     return even and abs(rise) <= length and 6 * off <= min(gaps) * length
 
 
-def _nearest(run: Executor, source: Expression, anchor: Expression) -> Nodes:
+def _nearest(run: ProgramExecutor, source: Expression, anchor: Expression) -> Nodes:
     nodes, distances = _distances(run, source, anchor)
     near, runner_up = distances[0], distances[1]
     if runner_up - near < run.graph.unit or 4 * runner_up < 5 * near:
@@ -192,7 +192,7 @@ def _nearest(run: Executor, source: Expression, anchor: Expression) -> Nodes:
     return (nodes[0],)
 
 
-def _farthest(run: Executor, source: Expression, anchor: Expression) -> Nodes:
+def _farthest(run: ProgramExecutor, source: Expression, anchor: Expression) -> Nodes:
     nodes, distances = _distances(run, source, anchor)
     far, runner_up = distances[-1], distances[-2]
     if far - runner_up < run.graph.unit or 4 * far < 5 * runner_up:
@@ -200,7 +200,9 @@ def _farthest(run: Executor, source: Expression, anchor: Expression) -> Nodes:
     return (nodes[-1],)
 
 
-def _distances(run: Executor, source: Expression, anchor: Expression) -> tuple[Nodes, list[int]]:
+def _distances(
+    run: ProgramExecutor, source: Expression, anchor: Expression
+) -> tuple[Nodes, list[int]]:
     """Regions of a set but the anchor, and their distances from it, in rising order."""
     centre = run.one(anchor)
     nodes = [node for node in run.members(source) if node is not centre]
@@ -214,7 +216,7 @@ def _distances(run: Executor, source: Expression, anchor: Expression) -> tuple[N
     return tuple(node for _, node in pairs), [distance for distance, _ in pairs]
 
 
-def _several(run: Executor, source: Expression) -> Nodes:
+def _several(run: ProgramExecutor, source: Expression) -> Nodes:
     nodes = run.members(source)
     if len(nodes) < 2:
         count = len(nodes)
@@ -229,7 +231,7 @@ Pair = Callable[[SceneGraph, Node, Node], Truth]
 def _related(holds: Pair) -> Callable[..., Truth]:
     """A test of a relation to any of the regions named, the region itself left out."""
 
-    def test(run: Executor, node: Node, others: Expression) -> Truth:
+    def test(run: ProgramExecutor, node: Node, others: Expression) -> Truth:
         named = run.members(others)
         return relations.exists(holds(run.graph, node, each) for each in named if each is not node)
 
@@ -237,21 +239,21 @@ def _related(holds: Pair) -> Callable[..., Truth]:
 
 
 def _toward(axis: int, sign: int) -> Callable[..., Truth]:
-    def test(run: Executor, node: Node, other: Expression) -> Truth:
+    def test(run: ProgramExecutor, node: Node, other: Expression) -> Truth:
         named = run.one(other)
         return node is not named and relations.toward(run.graph, node, named, axis, sign)
 
     return test
 
 
-def _between(run: Executor, node: Node, one: Expression, other: Expression) -> Truth:
+def _between(run: ProgramExecutor, node: Node, one: Expression, other: Expression) -> Truth:
     first, second = run.one(one), run.one(other)
     if first is second:
         raise AmbiguousError("none", f"{one} and {other} are the same region")
     return node not in (first, second) and relations.between(node, first, second)
 
 
-def _not(run: Executor, node: Node, test: Expression) -> Truth:
+def _not(run: ProgramExecutor, node: Node, test: Expression) -> Truth:
     truth = run.truth(test, node)
     return None if truth is None else not truth
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from unigeoseg.data.programs.execute import Executor
+from unigeoseg.data.programs.execute import ProgramExecutor
 from unigeoseg.data.programs.nouns import plurals, singulars, with_article
 from unigeoseg.data.programs.phrases import (
     COUNTS,
@@ -28,7 +28,7 @@ Constructions = tuple[list[str], list[str]]
 """Noun phrases that may stand anywhere, and texts that stand alone."""
 
 
-class Speaker:
+class Verbalizer:
     """Says programs about one scene.
 
     Args:
@@ -36,7 +36,7 @@ class Speaker:
         rng: Draws the words.
     """
 
-    def __init__(self, executor: Executor, rng: np.random.Generator) -> None:
+    def __init__(self, executor: ProgramExecutor, rng: np.random.Generator) -> None:
         self._run = executor
         self._rng = rng
 
@@ -186,7 +186,7 @@ def _source(selection: Expression, at: int = 0) -> Expression:
     return cast(Expression, selection.arguments[at])
 
 
-def _only_noun(say: Speaker, selection: Expression) -> Constructions:
+def _only_noun(say: Verbalizer, selection: Expression) -> Constructions:
     source = _source(selection)
     tests = _parts(source)[1]
     if not tests:
@@ -197,7 +197,7 @@ def _only_noun(say: Speaker, selection: Expression) -> Constructions:
     return [f"the {say.single(source)}"], []
 
 
-def _only_verb(say: Speaker, selection: Expression) -> list[str]:
+def _only_verb(say: Verbalizer, selection: Expression) -> list[str]:
     tests = _parts(_source(selection))[1]
     return [" and ".join(say.lies(test) for test in tests) or "is the only one of its kind"]
 
@@ -208,7 +208,7 @@ _EXTREMES = {
 }
 
 
-def _extreme_noun(say: Speaker, selection: Expression) -> Constructions:
+def _extreme_noun(say: Verbalizer, selection: Expression) -> Constructions:
     source = _source(selection)
     of_two, of_many, _ = _EXTREMES[selection.operator]
     word = say.pick(of_two if say.count(source) == "two" else of_many)
@@ -219,13 +219,13 @@ def _extreme_noun(say: Speaker, selection: Expression) -> Constructions:
     ], [f"of {say.several(source)}, the {word}"]
 
 
-def _extreme_verb(say: Speaker, selection: Expression) -> list[str]:
+def _extreme_verb(say: Verbalizer, selection: Expression) -> list[str]:
     of_two, of_many, ground = _EXTREMES[selection.operator]
     word = say.pick(of_two if say.count(_source(selection)) == "two" else of_many)
     return [f"is the {word}", ground] if word in of_many else [f"is the {word} of the two"]
 
 
-def _rank_noun(say: Speaker, selection: Expression) -> Constructions:
+def _rank_noun(say: Verbalizer, selection: Expression) -> Constructions:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     source = _source(selection, 2)
     if rank == 1:
@@ -249,7 +249,7 @@ def _rank_noun(say: Speaker, selection: Expression) -> Constructions:
     ]
 
 
-def _rank_verb(say: Speaker, selection: Expression) -> list[str]:
+def _rank_verb(say: Verbalizer, selection: Expression) -> list[str]:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     if rank == 1:
         return [f"is the {say.most(side)[0]}", *(f"lies {far}" for far in say.most(side)[1:])]
@@ -259,7 +259,7 @@ def _rank_verb(say: Speaker, selection: Expression) -> list[str]:
     ]
 
 
-def _row_noun(say: Speaker, selection: Expression) -> Constructions:
+def _row_noun(say: Verbalizer, selection: Expression) -> Constructions:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     source = _source(selection, 2)
     category, tests = _parts(source)
@@ -275,7 +275,7 @@ def _row_noun(say: Speaker, selection: Expression) -> Constructions:
     ]
 
 
-def _row_verb(say: Speaker, selection: Expression) -> list[str]:
+def _row_verb(say: Verbalizer, selection: Expression) -> list[str]:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     return [f"is the {ORDINALS[rank - 1]} from the {side} in the row"]
 
@@ -286,7 +286,7 @@ _DISTANCES = {
 }
 
 
-def _distance_noun(say: Speaker, selection: Expression) -> Constructions:
+def _distance_noun(say: Verbalizer, selection: Expression) -> Constructions:
     source, anchor = cast(tuple[Expression, Expression], selection.arguments)
     word = say.pick(_DISTANCES[selection.operator])
     category, tests = _parts(source)
@@ -304,7 +304,7 @@ def _distance_noun(say: Speaker, selection: Expression) -> Constructions:
     return [among] if tests else plain, ways
 
 
-def _distance_verb(say: Speaker, selection: Expression) -> list[str]:
+def _distance_verb(say: Verbalizer, selection: Expression) -> list[str]:
     anchor = _source(selection, 1)
     return [
         f"{verb} {word} {say.noun(anchor)}"

@@ -111,7 +111,7 @@ def expression(operator: str, *arguments: Expression | str | int) -> Expression:
     return Expression(operator, arguments)
 
 
-def print_program(selection: Expression) -> str:
+def format_program(selection: Expression) -> str:
     """A program as text, in ASCII without quotes or line breaks."""
     return f"(program {VERSION} {selection})"
 

@@ -28,7 +28,7 @@ class NoSelection(Exception):
     """A program is ambiguous, or no program."""
 
 
-def select(program: str, patch: Patch) -> set[int]:
+def reference_selection(program: str, patch: Patch) -> set[int]:
     """Ids of the regions that a program selects.
 
     Raises:

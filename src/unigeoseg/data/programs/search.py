@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from unigeoseg.data.programs.execute import Executor
+from unigeoseg.data.programs.execute import ProgramExecutor
 from unigeoseg.data.programs.graph import Node
 from unigeoseg.data.programs.program import (
     COLOURS,
@@ -21,7 +21,7 @@ from unigeoseg.data.programs.program import (
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import AmbiguousError
 
-RELATIONS = frozenset(
+RELATION_OPERATORS = frozenset(
     "beside near inside around left-of right-of above below between nearest farthest".split()
 )
 """Operators that tell a region by another one."""
@@ -34,7 +34,7 @@ _COMPARED = 6  # more regions than this are not compared with each other
 _SURVEYED = 4  # a landmark is the largest of no more than this
 
 
-class Facts:
+class SceneFacts:
     """What can be said of the regions of one scene.
 
     Args:
@@ -42,7 +42,7 @@ class Facts:
         rng: Draws landmarks and programs.
     """
 
-    def __init__(self, executor: Executor, rng: np.random.Generator) -> None:
+    def __init__(self, executor: ProgramExecutor, rng: np.random.Generator) -> None:
         self._run = executor
         self._rng = rng
         self._anchors = self._landmarks()
@@ -167,7 +167,9 @@ class Facts:
             return False
 
 
-def singles_out(executor: Executor, selection: Expression, node: Node) -> AmbiguousError | None:
+def selection_fault(
+    executor: ProgramExecutor, selection: Expression, node: Node
+) -> AmbiguousError | None:
     """Why a program does not select one region and nothing else; None if it does.
 
     Returns:
@@ -181,7 +183,7 @@ def singles_out(executor: Executor, selection: Expression, node: Node) -> Ambigu
     return AmbiguousError("other", f"{selection} does not select region {node.region}")
 
 
-def about(test: Expression) -> set[str]:
+def topics_of(test: Expression) -> set[str]:
     """What a test speaks of: the categories it names, or the place."""
     named = {str(part) for part in test.walk() if part.operator == "category"}
     return named or {"place" if test.operator in ("in", "at-edge") else test.operator}

@@ -2,12 +2,12 @@
 
 from typing import cast
 
-from unigeoseg.data.programs.grammar import Speaker
+from unigeoseg.data.programs.grammar import Verbalizer
 from unigeoseg.data.programs.phrases import with_names
 from unigeoseg.data.programs.program import Expression
 
 # by whether facts of the scene are given; `ask` is a question or a phrase without its mark
-ATTRIBUTE = {
+ATTRIBUTE_FRAMES = {
     False: (
         "{ask}{mark}",
         "Looking at this scene from above: {ask}{mark}",
@@ -23,7 +23,7 @@ ATTRIBUTE = {
     ),
 }
 
-CONTEXT = (
+CONTEXT_FRAMES = (
     "Of the {count} regions here, each of which {function}, which one {need}?",
     "There are {count} regions in this scene of which each {function}; which of them {need}?",
     "Each of {count} regions in view {function}. Which of these {need}?",
@@ -62,7 +62,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def situation(selection: Expression, say: Speaker) -> str | None:
+def need_phrase(selection: Expression, say: Verbalizer) -> str | None:
     """A need that the selected region meets because of how it is selected, as a verb phrase."""
     relation = selection
     if selection.operator == "only":

@@ -5,7 +5,7 @@ from pathlib import Path
 from unigeoseg.data.sources.readers.declared import DECLARATION, META
 
 
-def sets_in(folder: Path) -> list[Path]:
+def labelled_sets_in(folder: Path) -> list[Path]:
     """A folder that says what it is, or the folders in it that do; the folder if none does."""
     if any((folder / name).is_file() for name in (DECLARATION, META)):
         return [folder]

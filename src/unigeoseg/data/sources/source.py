@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from unigeoseg.data.sources.annotated import UNKNOWN
-from unigeoseg.data.taxonomy.categories import by_name
+from unigeoseg.data.taxonomy.categories import category_by_name
 from unigeoseg.errors import DataError
 from unigeoseg.sample import Split
 
@@ -76,10 +76,10 @@ class ClassTable:
         called: dict[int, str] = {}
         unmatched = []
         for code, text in classes.items():
-            name, category = meaning(text)
+            name, category = parse_class(text)
             if category is None:
                 unmatched.append(name)
-            names[plain(name)] = category
+            names[normalized_class_name(name)] = category
             number = _enter(code, category, ids, colours, names)
             called |= {} if number is None else {number: name}
         lost = {number: called[number] for number, category in ids.items() if category is None}
@@ -91,8 +91,8 @@ class ClassTable:
 
     def named(self, name: str) -> int | None:
         """Category of a class name, by the table, else by the taxonomy; None if nobody knows it."""
-        said = plain(name)
-        return self.names[said] if said in self.names else meaning(name)[1]
+        said = normalized_class_name(name)
+        return self.names[said] if said in self.names else parse_class(name)[1]
 
     @staticmethod
     def targets(category: int) -> bool:
@@ -100,20 +100,20 @@ class ClassTable:
         return category not in (NOTHING, int(UNKNOWN))
 
 
-def plain(name: str) -> str:
+def normalized_class_name(name: str) -> str:
     """A class name in lower case with single spaces for signs: "Storage_Tank" -> "storage tank"."""
     return re.sub(r"[\W_]+", " ", name).strip().lower()
 
 
-def meaning(text: str) -> tuple[str, int | None]:
+def parse_class(text: str) -> tuple[str, int | None]:
     """The name and the category id of "name" or "name -> category"; None where nobody knows."""
     name, arrow, target = (part.strip() for part in text.partition("->"))
-    said = plain(target if arrow else name)
+    said = normalized_class_name(target if arrow else name)
     if said in _NOTHING_NAMES:
         return name, NOTHING
     if said in _UNKNOWN_NAMES:
         return name, int(UNKNOWN)
-    category = by_name(target if arrow else name)
+    category = category_by_name(target if arrow else name)
     if category is None:
         return name, None
     return name, category.id if category.target else _hidden(category.name)
@@ -134,7 +134,7 @@ def _enter(
     """Enter what a code means, and return its id if it has one."""
     match code:
         case str():
-            names[plain(code)] = category
+            names[normalized_class_name(code)] = category
             return None
         case (int(red), int(green), int(blue)) if _is_colour(red, green, blue):
             colours[red, green, blue] = category
@@ -166,7 +166,7 @@ def _settled(found: Mapping[K, int | None]) -> dict[K, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class TemplateLayout:
     """A label file beside each image, found by templates of paths below the directory.
 
     In a template `{word}` stands for a part of a name without "/", `{ext}` for the suffix of an
@@ -192,7 +192,7 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class IndexLayout:
     """One file that lists the labels of many images.
 
     Attributes:
@@ -238,7 +238,7 @@ class Source:
     name: str
     title: str
     reader: ReaderName
-    layout: Files | tuple[Index, ...]
+    layout: TemplateLayout | tuple[IndexLayout, ...]
     classes: Mapping[Code, str]
     licence: str
     cite: str = ""
@@ -274,7 +274,7 @@ _SPLITS: Mapping[str, Split] = MappingProxyType(
 )
 
 
-def split_of(word: str, where: object) -> Split | Literal[""]:
+def parse_split(word: str, where: object) -> Split | Literal[""]:
     """The split that "Train", "validation", "testing" and the like name; none for no word.
 
     Args:
@@ -290,7 +290,7 @@ def split_of(word: str, where: object) -> Split | Literal[""]:
     return _SPLITS[said] if said else ""
 
 
-def pattern_of(template: str) -> re.Pattern[str]:
+def template_pattern(template: str) -> re.Pattern[str]:
     """What a template of paths matches, with a named group per word."""
     seen: set[str] = set()
 
@@ -306,13 +306,13 @@ def pattern_of(template: str) -> re.Pattern[str]:
     )
 
 
-def filled(template: str, words: Mapping[str, str]) -> str:
+def fill_template(template: str, words: Mapping[str, str]) -> str:
     """A template with its words put in.
 
     Raises:
         DataError: If a word has no value.
     """
-    missing = sorted(set(words_of(template)) - set(words))
+    missing = sorted(set(template_words(template)) - set(words))
     if missing:
         raise DataError(
             f"the template {template!r} uses {{{missing[0]}}}, which the images' template lacks"
@@ -320,6 +320,6 @@ def filled(template: str, words: Mapping[str, str]) -> str:
     return re.sub(r"\{([a-z_]+)\}", lambda match: words[match[1]], template)
 
 
-def words_of(template: str) -> Iterable[str]:
+def template_words(template: str) -> Iterable[str]:
     """The words of a template."""
     return re.findall(r"\{([a-z_]+)\}", template)

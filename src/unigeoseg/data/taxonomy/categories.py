@@ -15,7 +15,7 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import Any, Literal
 
-from unigeoseg.data.taxonomy.wording import normal_form, said_in
+from unigeoseg.data.taxonomy.wording import find_leak, normal_form
 from unigeoseg.errors import DataError
 
 _THEMES = ("land", "objects", "own")
@@ -96,10 +96,10 @@ def taxonomy() -> Mapping[int, Category]:
     """
     folder = files("unigeoseg.data.taxonomy")
     texts = [(folder / f"{theme}.json").read_text("utf-8") for theme in _THEMES]
-    return parse(entry for text in texts for entry in json.loads(text))
+    return parse_categories(entry for text in texts for entry in json.loads(text))
 
 
-def parse(entries: Iterable[Mapping[str, Any]]) -> Mapping[int, Category]:
+def parse_categories(entries: Iterable[Mapping[str, Any]]) -> Mapping[int, Category]:
     """Categories from the JSON values of their entries, checked one by one and together.
 
     Raises:
@@ -119,7 +119,7 @@ def parse(entries: Iterable[Mapping[str, Any]]) -> Mapping[int, Category]:
     return MappingProxyType(dict(sorted(categories.items())))
 
 
-def by_name(name: str) -> Category | None:
+def category_by_name(name: str) -> Category | None:
     """The category that a class name means, in any spelling; None if nothing is known by it.
 
     What stands in parentheses counts only if the whole name is known with it. Where
@@ -148,7 +148,7 @@ def same_or_near(a: int, b: int) -> bool:
     return taxonomy()[a].id == taxonomy()[b].id or b in taxonomy()[a].near_duplicates
 
 
-def leaks(text: str, category: Category) -> str | None:
+def leaked_word(text: str, category: Category) -> str | None:
     """The word or phrase by which a text gives its category away, or None.
 
     The names of near-duplicates and of the parent count as the category's own; those held out count
@@ -158,7 +158,7 @@ def leaks(text: str, category: Category) -> str | None:
     near = [known[other] for other in category.near_duplicates]
     broader = [known[category.parent]] if category.parent is not None else []
     named = (category, *near, *broader)
-    return said_in(
+    return find_leak(
         text,
         names=[name for one in named for name in (*one.ways, *one.synonyms)],
         phrases=[name for one in named for name in one.held_out.names],

@@ -96,7 +96,7 @@ def normal_form(name: str) -> str:
     return "".join(words).removesuffix("e")
 
 
-def said_in(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> str | None:
+def find_leak(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> str | None:
     """Where a text says one of the names, or a word of them that gives them away.
 
     Words are compared by their stems ("irrigated" and "irrigation") and by the parts of compounds

@@ -12,8 +12,8 @@ from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.draft import Draft, Family
 from unigeoseg.data.instructions.reasoning import MOST_ALIKE
 from unigeoseg.data.ledger import RejectionHandler
-from unigeoseg.data.patches.patch import Patch, in_patch
-from unigeoseg.data.taxonomy.categories import leaks, taxonomy
+from unigeoseg.data.patches.patch import Patch, patch_rejection
+from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Cues, Expression, ReasonedQuestion
 from unigeoseg.data.vlm.client import NoAnswer, OnlineClient, Question
@@ -71,7 +71,7 @@ class OnlineWriter:
             fault = _fault(text, family, candidate)
             if fault:
                 what = f"region {candidate.region}: {fault.detail}"
-                self._reject(in_patch(patch, "write", fault.rule, what))
+                self._reject(patch_rejection(patch, "write", fault.rule, what))
             elif isinstance(text, _Text):
                 drafts.append(self._draft(family, candidate, text))
         return drafts
@@ -152,5 +152,5 @@ def _fault(text: _Text | NoAnswer, family: Family, candidate: Candidate) -> NoAn
         return text
     if family == "referring":
         return None
-    word = leaks(text.instruction, taxonomy()[candidate.category])
+    word = leaked_word(text.instruction, taxonomy()[candidate.category])
     return NoAnswer("names_category", f"{word!r} in: {text.instruction}") if word else None

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from unigeoseg.data.builder.pipeline import summarise
 from unigeoseg.data.ledger import Rejection
-from unigeoseg.data.patches.cutting import cut
+from unigeoseg.data.patches.cutting import cut_patches
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
-from unigeoseg.data.sources.readers import open_source, recognise
+from unigeoseg.data.sources.readers import declared_source, open_labelled_source
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.schema import image_row, triplet_row
 from unigeoseg.data.store.shard_writer import Shards
@@ -138,7 +138,7 @@ def _cut(
     rejected: list[Rejection] = []
     if not (folder / key).is_file():
         return [], [f"{folder / key}: there is no such file"]
-    opened = open_source(recognise(folder), folder, rejected.append)
+    opened = open_labelled_source(declared_source(folder), folder, rejected.append)
     item = next((item for item in opened.items if item.key == key), None)
     image = item and opened.read(item, rejected.append)
     if not image:
@@ -146,7 +146,7 @@ def _cut(
     wanted: defaultdict[tuple[int, int], list[Sample]] = defaultdict(list)
     for each in members:
         wanted[each.x, each.y].append(each.sample)
-    patches = {(patch.x, patch.y): patch for patch in cut(image, rejected.append)}
+    patches = {(patch.x, patch.y): patch for patch in cut_patches(image, rejected.append)}
     found, lost = [], []
     for place, samples in sorted(wanted.items()):
         patch = patches.get(place)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from unigeoseg.data.builder.near_duplicates import SEEN, Seen, shown_by
 from unigeoseg.data.builder.splits import assign
-from unigeoseg.data.patches.cutting import SIZE, STRIDE
+from unigeoseg.data.patches.cutting import PATCH_SIZE, PATCH_STRIDE
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
-from unigeoseg.data.sources.folders import sets_in
-from unigeoseg.data.sources.readers import open_source, recognise
+from unigeoseg.data.sources.folders import labelled_sets_in
+from unigeoseg.data.sources.readers import declared_source, open_labelled_source
 from unigeoseg.data.sources.readers.images import read_image
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
 from unigeoseg.data.store.parquet import Row
@@ -63,10 +63,10 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
     """
     options = dataset.summary.get("options", {})
     cut = options.get("size"), options.get("stride")
-    if cut != (SIZE, STRIDE):
+    if cut != (PATCH_SIZE, PATCH_STRIDE):
         raise DataError(
             f"the patches of {dataset.path} are of size and stride {cut}, an index needs "
-            f"{(SIZE, STRIDE)}; build it without --size and --stride"
+            f"{(PATCH_SIZE, PATCH_STRIDE)}; build it without --size and --stride"
         )
     rows = list(dataset.image_rows((*SEEN, "unknown")))
     unknown = frozenset(row["id"] for row in rows if row["unknown"] is not None)
@@ -139,8 +139,8 @@ def _of_dataset(folder: Path) -> Iterator[Seen]:
 
 
 def _of_sets(folder: Path) -> Iterator[Seen]:
-    for directory in sets_in(folder):
-        opened = open_source(recognise(directory), directory, lambda _: None)
+    for directory in labelled_sets_in(folder):
+        opened = open_labelled_source(declared_source(directory), directory, lambda _: None)
         name = opened.source.name
         rows = [
             {"source": name, "key": item.key, "group": f"{name}/{item.group}"}
@@ -156,7 +156,7 @@ def _of_sets(folder: Path) -> Iterator[Seen]:
 
 def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[Seen]:
     height, width = pixels.shape[:2]
-    for window in plan_tiles(width, height, SIZE, SIZE - STRIDE):
+    for window in plan_tiles(width, height, PATCH_SIZE, PATCH_SIZE - PATCH_STRIDE):
         phash = perceptual_hash(pixels[window.toslices()])
         name = f"{row['source']}/{row['key']}/{window.col_off},{window.row_off}"
         place = row["source"], row["key"], row["group"]

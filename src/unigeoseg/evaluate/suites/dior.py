@@ -10,8 +10,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from numpy.typing import NDArray
 
-from unigeoseg.data.sources.readers.images import read_codes
-from unigeoseg.data.sources.readers.reading import Refused, read_text
+from unigeoseg.data.sources.readers.images import read_mask_codes
+from unigeoseg.data.sources.readers.reading import RejectedError, read_label_text
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.masks import components, encode, tight_box
@@ -39,7 +39,7 @@ class Samrs(Layout):
         for path in _drawn(self.folder):
             if found == self.suite.samples:
                 return
-            codes = read_codes(path)
+            codes = read_mask_codes(path)
             chance = np.random.default_rng(list(_digest(path)))
             region = _region(codes, chance)
             if region is not None:
@@ -111,7 +111,7 @@ class Rsvg(Layout):
         """As `Layout.samples`."""
         listed = self.folder / f"{self.suite.split}.txt"
         try:
-            wanted = {int(word) for word in read_text(listed).split()}
+            wanted = {int(word) for word in read_label_text(listed).split()}
         except ValueError as error:
             raise DataError(f"{listed} holds something else than numbers: {error}") from error
         number = 0
@@ -157,7 +157,7 @@ class Rsvg(Layout):
 
 def _xml(path: Path) -> Element:
     try:
-        root: Element = fromstring(read_text(path))
+        root: Element = fromstring(read_label_text(path))
     except (ParseError, DefusedXmlException) as error:
-        raise Refused("broken_label", f"{path.name} is not valid XML: {error}") from error
+        raise RejectedError("broken_label", f"{path.name} is not valid XML: {error}") from error
     return root

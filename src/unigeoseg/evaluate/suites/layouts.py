@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unigeoseg.data.exchange.benchmark import read_benchmark
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.sources.annotated import AnnotatedImage, LabelledText
-from unigeoseg.data.sources.readers import OpenSource, open_source
+from unigeoseg.data.sources.readers import OpenSource, open_labelled_source
 from unigeoseg.data.sources.readers.images import read_image
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.taxonomy.categories import taxonomy
@@ -115,7 +115,7 @@ class Catalogue(Layout):
             raise DataError(_incomplete(self, len(items), lost))
 
     def _source(self, lost: list[Rejection]) -> OpenSource:
-        return open_source(self.suite.source, self.folder, lost.append)
+        return open_labelled_source(self.suite.source, self.folder, lost.append)
 
 
 def _published(image: AnnotatedImage) -> Callable[[LabelledText], Sample]:

@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from unigeoseg.data.candidates.candidate import Candidate
-from unigeoseg.data.candidates.filters import Rules, keep
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.filters import FilterRules, filter_candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 from unigeoseg.data.instructions import whole_category
 from unigeoseg.data.instructions.clicks_boxes import box_draft, point_draft
 from unigeoseg.data.instructions.draft import Draft
@@ -20,9 +20,9 @@ from unigeoseg.data.instructions.reasoning import ReasoningWriter
 from unigeoseg.data.instructions.referring import ReferringWriter
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
-from unigeoseg.data.programs.execute import Executor
+from unigeoseg.data.programs.execute import ProgramExecutor
 from unigeoseg.data.programs.graph import scene_graph
-from unigeoseg.data.programs.search import Facts
+from unigeoseg.data.programs.search import SceneFacts
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.train.input.augment import augment_words
 
@@ -41,7 +41,7 @@ FAMILIES: Mapping[str, Task] = {
 """Kinds of instruction and the task that each belongs to."""
 
 # views are smaller than patches, and show objects down to a few pixels
-_RULES = Rules(least_share=0.0015, most_share=0.8, apart_px=6, per_category=3)
+_RULES = FilterRules(least_share=0.0015, most_share=0.8, apart_px=6, per_category=3)
 _WORDS = (3, 25)  # people also say "the largest building"
 _TARGETS = 6  # regions of a view that expressions and questions are written about
 _HAND = 0.06  # a hand that draws a box is off by up to this share of its side
@@ -125,7 +125,9 @@ class Teacher:
 
     @cached_property
     def _objects(self) -> list[Candidate]:
-        return keep(self._view, candidates(self._view, _forget), self._rng, _forget, _RULES)
+        return filter_candidates(
+            self._view, measure_candidates(self._view, _forget), self._rng, _forget, _RULES
+        )
 
     @cached_property
     def _by_category(self) -> list[list[Candidate]]:
@@ -168,8 +170,8 @@ class Teacher:
     def _write(self) -> dict[str, list[Draft]]:
         describable = [each for each in self._objects if each.describable]
         order = self._rng.permutation(len(describable))[:_TARGETS]
-        executor = Executor(scene_graph(self._view))
-        common = self._view, executor, Facts(executor, self._rng), self._rng, _forget
+        executor = ProgramExecutor(scene_graph(self._view))
+        common = self._view, executor, SceneFacts(executor, self._rng), self._rng, _forget
         writers = ReferringWriter(*common, words=_WORDS), ReasoningWriter(*common)
         told: dict[str, list[Draft]] = {}
         for at in order.tolist():

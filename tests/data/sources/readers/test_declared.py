@@ -12,8 +12,8 @@ from places import DOCS
 import sources
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.sources.annotated import AnnotatedImage
-from unigeoseg.data.sources.catalog import as_markdown
-from unigeoseg.data.sources.readers import open_source, recognise
+from unigeoseg.data.sources.catalog import catalog_markdown
+from unigeoseg.data.sources.readers import declared_source, open_labelled_source
 from unigeoseg.data.sources.readers.declared import metres
 from unigeoseg.errors import DataError
 
@@ -26,7 +26,7 @@ def declare(root: Path, **keys: object) -> None:
 
 def read_first(root: Path) -> tuple[AnnotatedImage, list[Rejection]]:
     rejected: list[Rejection] = []
-    opened = open_source(recognise(root), root, rejected.append)
+    opened = open_labelled_source(declared_source(root), root, rejected.append)
     return opened.read(opened.items[0], rejected.append), rejected
 
 
@@ -85,7 +85,7 @@ RULES = {
 def test_group_rules(rule: str, tmp_path: Path):
     root = sets.write_set(tmp_path / "roofs", images=3)
     write_meta(root, group_rule=rule, gsd="about 0.5 m (seen from space), per README")
-    opened = open_source(recognise(root), root, pytest.fail)
+    opened = open_labelled_source(declared_source(root), root, pytest.fail)
     groups = sorted({item.group for item in opened.items})
     assert groups == RULES[rule]
     assert opened.source.gsd_m == 0.5
@@ -117,14 +117,14 @@ def test_a_wrong_meta_is_named(kind: str, tmp_path: Path):
     keys, message = META[kind]
     write_meta(root, **keys)
     with pytest.raises(DataError, match=re.escape(message)):
-        recognise(root)
+        declared_source(root)
 
 
 def test_a_class_that_nobody_knows_is_unknown_and_noted_once(tmp_path: Path):
     root = sets.write_set(tmp_path / "roofs", images=2)
     write_meta(root, classes={"0": "background", "1": "gravel heap", "2": "water"})
     rejected: list[Rejection] = []
-    opened = open_source(recognise(root), root, rejected.append)
+    opened = open_labelled_source(declared_source(root), root, rejected.append)
     images = [opened.read(item, rejected.append) for item in opened.items]
     assert [r.rule for r in rejected] == ["unknown_class"]
     assert (images[0].classes[8:24, 10:30] == 65535).all()
@@ -192,7 +192,7 @@ def test_yolo_upright_and_rotated(tmp_path: Path):
     np.testing.assert_allclose(image.boxes[0].corners[[0, 2]], [(24, 12), (40, 36)])
     np.testing.assert_allclose(image.boxes[1].corners[2], (32, 24))
     assert [r.rule for r in rejected] == ["unknown_id", "box_extent"]
-    opened = open_source(recognise(tmp_path), tmp_path, pytest.fail)
+    opened = open_labelled_source(declared_source(tmp_path), tmp_path, pytest.fail)
     assert opened.read(opened.items[1], pytest.fail).boxes == ()  # no file, no box
 
 
@@ -285,13 +285,13 @@ def test_a_wrong_declaration_is_named(kind: str, tmp_path: Path):
 
 def test_a_folder_that_says_nothing_is_an_error_with_advice(tmp_path: Path):
     with pytest.raises(DataError, match=r"neither source\.json nor meta\.json"):
-        recognise(tmp_path)
+        declared_source(tmp_path)
     sources.text(tmp_path / "source.json", "[]")
     with pytest.raises(DataError, match="holds list; expected an object"):
-        recognise(tmp_path)
+        declared_source(tmp_path)
     sources.text(tmp_path / "source.json", "{")
     with pytest.raises(DataError, match="not valid JSON"):
-        recognise(tmp_path)
+        declared_source(tmp_path)
     declare(tmp_path, **(GOOD | {"images": "../{stem}.png"}))
     with pytest.raises(DataError, match="holds no image"):
         read_first(tmp_path)
@@ -306,10 +306,10 @@ def test_the_examples_of_the_document_are_valid(tmp_path: Path):
     assert len(examples) == 6
     for number, example in enumerate(examples):
         sources.text(tmp_path / str(number) / "source.json", example)
-        assert recognise(tmp_path / str(number)).table().unmatched == ()
+        assert declared_source(tmp_path / str(number)).table().unmatched == ()
 
 
 def test_the_document_has_the_catalogue_as_it_is():
-    assert DOCUMENT.read_text(encoding="utf-8").endswith(f"-->\n\n{as_markdown()}"), (
+    assert DOCUMENT.read_text(encoding="utf-8").endswith(f"-->\n\n{catalog_markdown()}"), (
         "run: python tools/sources.py"
     )

@@ -15,7 +15,7 @@ from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.sources.annotated import UNKNOWN
 from unigeoseg.data.sources.catalog import CATALOG
 from unigeoseg.data.sources.readers.masks import read_classes
-from unigeoseg.data.sources.readers.reading import Folder, Item, Reading
+from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Reading
 from unigeoseg.errors import DataError
 
 BUILDING, CAR = 25, 63
@@ -82,7 +82,7 @@ def test_a_mask_in_colours_takes_little_more_memory_than_its_pixels(tmp_path: Pa
     sources.image(tmp_path / "mask.png", mask)
     folder = Folder(row, tmp_path, row.table())
     rejected: list[Rejection] = []
-    reading = Reading(folder, Item("x.png", "", label="mask.png"), rejected.append)
+    reading = Reading(folder, ImageItem("x.png", "", label="mask.png"), rejected.append)
     read_classes(reading, (side, side))  # the lookup is made once
     tracemalloc.start()
     classes = read_classes(reading, (side, side))

@@ -15,7 +15,7 @@ from reads import Read, read_all, rules
 
 import sources
 from unigeoseg.data.sources.catalog import CATALOG
-from unigeoseg.data.sources.readers import open_source
+from unigeoseg.data.sources.readers import open_labelled_source
 from unigeoseg.data.sources.readers.images import MAX_PIXELS
 from unigeoseg.data.sources.readers.refs import load_refs
 from unigeoseg.errors import DataError
@@ -333,9 +333,9 @@ def test_broken_questions_skip_their_image(content: str, tmp_path: Path):
 def test_an_empty_or_foreign_folder_says_what_was_expected(tmp_path: Path):
     for name, row in CATALOG.items():
         with pytest.raises(DataError, match=r"expected"):
-            _ = open_source(name, tmp_path, pytest.fail).items
+            _ = open_labelled_source(name, tmp_path, pytest.fail).items
         with pytest.raises(DataError, match="not a directory"):
-            open_source(replace(row), tmp_path / "no", pytest.fail)
+            open_labelled_source(replace(row), tmp_path / "no", pytest.fail)
 
 
 def test_an_annotation_with_an_odd_id_is_no_target(tmp_path: Path):

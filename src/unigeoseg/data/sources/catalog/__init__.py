@@ -9,7 +9,7 @@ from types import MappingProxyType
 from unigeoseg.data.sources.catalog.land_cover import LAND_COVER
 from unigeoseg.data.sources.catalog.objects import OBJECTS
 from unigeoseg.data.sources.catalog.texts import TEXTS
-from unigeoseg.data.sources.source import Index, Source
+from unigeoseg.data.sources.source import IndexLayout, Source
 from unigeoseg.errors import DataError
 
 CATALOG: Mapping[str, Source] = MappingProxyType(
@@ -17,11 +17,11 @@ CATALOG: Mapping[str, Source] = MappingProxyType(
 )
 """Every row by its name."""
 
-COLUMNS = ("name", "title", "licence", "GSD", "classes", "layout", "url")
+CATALOG_COLUMNS = ("name", "title", "licence", "GSD", "classes", "layout", "url")
 """Columns of `table`."""
 
 
-def by_name(name: str) -> Source:
+def catalog_source(name: str) -> Source:
     """The row of a name.
 
     Raises:
@@ -32,7 +32,7 @@ def by_name(name: str) -> Source:
     return CATALOG[name]
 
 
-def table() -> list[tuple[str, ...]]:
+def catalog_table() -> list[tuple[str, ...]]:
     """The rows as texts, one per column of `COLUMNS`, for the command line and the documents."""
     return [
         (row.name, row.title, row.licence, _gsd(row), _classes(row), _layout(row), row.url)
@@ -40,9 +40,9 @@ def table() -> list[tuple[str, ...]]:
     ]
 
 
-def as_markdown() -> str:
+def catalog_markdown() -> str:
     """The rows for `docs/sources.md`: the table, then what to know of each."""
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *table()]
+    lines = [CATALOG_COLUMNS, ("---",) * len(CATALOG_COLUMNS), *catalog_table()]
     rows = "\n".join(
         f"| {' | '.join(cell.replace('|', ', ') for cell in line)} |" for line in lines
     )
@@ -63,6 +63,6 @@ def _classes(row: Source) -> str:
 
 def _layout(row: Source) -> str:
     if isinstance(row.layout, tuple):
-        first: Index = row.layout[0]
+        first: IndexLayout = row.layout[0]
         return f"{first.images}/, {first.files[0]}"
     return f"{row.layout.images[0]}, {row.layout.labels[0]}"

@@ -1,12 +1,12 @@
 """Land cover with pixel masks."""
 
-from unigeoseg.data.sources.source import Code, Files, Source
+from unigeoseg.data.sources.source import Code, Source, TemplateLayout
 
 _CHESAPEAKE = Source(
     name="chesapeake",
     title="Chesapeake Land Cover",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{area}_extended-debuffered-{split}_tiles/{tile}_naip-new.tif",),
         labels=("{area}_extended-debuffered-{split}_tiles/{tile}_lc.tif",),
         group="{area}/{tile}",
@@ -33,7 +33,7 @@ _DEEPGLOBE = Source(
     name="deepglobe",
     title="DeepGlobe Land Cover",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{split}/{number}_sat.jpg",),
         labels=("{split}/{number}_mask.png",),
     ),
@@ -59,7 +59,7 @@ _FBP = Source(
     name="five-billion-pixels",
     title="Five-Billion-Pixels",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("Image_16bit_BGRNir/{scene}.{ext}",),
         labels=("Annotation__index/{scene}_24label.png", "Annotation__color/{scene}_24label.tif"),
         group="{scene}",
@@ -104,7 +104,7 @@ _FLAIR = Source(
     name="flair",
     title="FLAIR #1 and #2",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{set}_aerial_{split}/{domain}/{zone}/img/IMG_{number}.tif",),
         labels=("{set}_labels_{split}/{domain}/{zone}/msk/MSK_{number}.tif",),
         group="{domain}/{zone}",
@@ -143,7 +143,7 @@ _GID15 = Source(
     name="gid-15",
     title="GID-15",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("image_RGB/{scene}.tif", "img_dir/{split}/{scene}.tif"),
         labels=(
             "label_15classes/{scene}_15label.tif",
@@ -184,7 +184,7 @@ _GLOBE230K = Source(
     name="globe230k",
     title="Globe230k",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("patch_image/{tile}.jpg",),
         labels=("patch_label/{tile}.png", "patch_label/{tile}.tif"),
     ),
@@ -213,7 +213,7 @@ _LOVEDA = Source(
     name="loveda",
     title="LoveDA",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{split}/{domain}/images_png/{number}.png",),
         labels=("{split}/{domain}/masks_png/{number}.png",),
     ),
@@ -239,7 +239,7 @@ _MINIFRANCE = Source(
     name="minifrance",
     title="MiniFrance",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=(
             "{city}/BDORTHO/{tile}.{ext}",
             "labeled_{split}/{city}/BDORTHO/{tile}.{ext}",
@@ -303,7 +303,7 @@ _POTSDAM = Source(
     name="potsdam",
     title="ISPRS Potsdam",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("2_Ortho_RGB/top_potsdam_{tile}_RGB.tif",),
         labels=(
             "5_Labels_all/top_potsdam_{tile}_label.tif",
@@ -326,7 +326,7 @@ _VAIHINGEN = Source(
     name="vaihingen",
     title="ISPRS Vaihingen",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("top/top_mosaic_09cm_area{area}.tif",),
         labels=(
             "ISPRS_semantic_labeling_Vaihingen_ground_truth_COMPLETE/top_mosaic_09cm_area{area}.tif",

@@ -1,12 +1,12 @@
 """Objects with boxes or masks of their own."""
 
-from unigeoseg.data.sources.source import Code, Files, Index, Source
+from unigeoseg.data.sources.source import Code, IndexLayout, Source, TemplateLayout
 
 _DIOR = Source(
     name="dior",
     title="DIOR",
     reader="voc",
-    layout=Files(
+    layout=TemplateLayout(
         images=("JPEGImages-{part}/{number}.jpg",),
         labels=(
             "Annotations/Horizontal Bounding Boxes/{number}.xml",
@@ -55,7 +55,7 @@ _DOTA = Source(
     name="dota",
     title="DOTA",
     reader="dota",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{split}/images/{number}.png",),
         labels=(
             "{split}/labelTxt-v1.0/labelTxt/{number}.txt",
@@ -117,7 +117,7 @@ _FAIR1M = Source(
     name="fair1m",
     title="FAIR1M",
     reader="fair1m",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{split}/{part}/images/{number}.tif", "{split}/images/{number}.tif"),
         labels=(
             "{split}/{part}/labelXml/{number}.xml",
@@ -146,7 +146,7 @@ _ISAID = Source(
     title="iSAID",
     reader="coco",
     layout=tuple(
-        Index(
+        IndexLayout(
             files=(
                 f"{split}/Annotations/iSAID_{split}.json",
                 f"{split}/annotations/iSAID_{split}.json",
@@ -169,7 +169,7 @@ _ISAID_MASKS = Source(
     name="isaid-masks",
     title="iSAID, colour masks",
     reader="masks",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{split}/images/{number}.png",),
         labels=(
             "{split}/Semantic_masks/images/{number}_instance_color_RGB.png",

@@ -1,6 +1,6 @@
 """Sources with instructions of their own."""
 
-from unigeoseg.data.sources.source import Files, Index, Source
+from unigeoseg.data.sources.source import IndexLayout, Source, TemplateLayout
 
 _SPLITS = ("train", "val", "test")
 
@@ -9,7 +9,7 @@ _RRSIS_D = Source(
     title="RRSIS-D",
     reader="refer",
     layout=(
-        Index(
+        IndexLayout(
             files=("rrsisd/instances.json", "instances.json"),
             images="images/rrsisd/JPEGImages",
             refs=("rrsisd/refs(unc).p", "refs(unc).p"),
@@ -29,7 +29,9 @@ _REFSEGRS = Source(
     title="RefSegRS",
     reader="phrases",
     layout=tuple(
-        Index(files=(f"output_phrase_{split}.txt",), images="images", split=split, masks="masks")
+        IndexLayout(
+            files=(f"output_phrase_{split}.txt",), images="images", split=split, masks="masks"
+        )
         for split in _SPLITS
     ),
     classes={},
@@ -47,7 +49,9 @@ _RISBENCH = Source(
     title="RISBench",
     reader="phrases",
     layout=tuple(
-        Index(files=(f"output_phrase_{split}.txt",), images="img_rgb", split=split, masks="mask")
+        IndexLayout(
+            files=(f"output_phrase_{split}.txt",), images="img_rgb", split=split, masks="mask"
+        )
         for split in _SPLITS
     ),
     classes={},
@@ -64,7 +68,7 @@ _REMOTESAM = Source(
     title="RemoteSAM-270K",
     reader="refer",
     layout=(
-        Index(
+        IndexLayout(
             files=("Annotations/instances.json", "instances.json"),
             images="JPEGImages",
             refs=("Annotations/refs(unc).p", "refs(unc).p"),
@@ -84,7 +88,7 @@ _EARTHREASON = Source(
     name="earthreason",
     title="EarthReason",
     reader="questions",
-    layout=Files(
+    layout=TemplateLayout(
         images=("{split}/images/{number}.{ext}",),
         labels=("{split}/QAs/{number}.json", "{split}/QAs/{number}.txt"),
         masks="{split}/labels/{number}.png",

@@ -4,7 +4,7 @@
 declares itself.
 """
 
-from unigeoseg.data.sources.readers.opening import OpenSource, open_source, recognise
-from unigeoseg.data.sources.readers.reading import Item
+from unigeoseg.data.sources.readers.opening import OpenSource, declared_source, open_labelled_source
+from unigeoseg.data.sources.readers.reading import ImageItem
 
-__all__ = ["Item", "OpenSource", "open_source", "recognise"]
+__all__ = ["ImageItem", "OpenSource", "declared_source", "open_labelled_source"]

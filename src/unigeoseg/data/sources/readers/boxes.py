@@ -11,8 +11,15 @@ from defusedxml.ElementTree import fromstring
 
 from unigeoseg.data.sources.annotated import LabelledBox
 from unigeoseg.data.sources.readers import masks
-from unigeoseg.data.sources.readers.images import Decoded
-from unigeoseg.data.sources.readers.reading import Folder, Item, Labels, Reading, Refused, read_text
+from unigeoseg.data.sources.readers.images import DecodedImage
+from unigeoseg.data.sources.readers.reading import (
+    Folder,
+    ImageItem,
+    Labels,
+    Reading,
+    RejectedError,
+    read_label_text,
+)
 from unigeoseg.data.sources.readers.shapes import box_of, upright
 from unigeoseg.errors import DataError
 
@@ -34,10 +41,10 @@ class Found:
 
     where: str
     name: str
-    corners: Corners | Refused
+    corners: Corners | RejectedError
 
 
-def yolo_items(folder: Folder) -> list[Item]:
+def yolo_items(folder: Folder) -> list[ImageItem]:
     """The images of the source, by path.
 
     Raises:
@@ -53,61 +60,61 @@ def yolo_items(folder: Folder) -> list[Item]:
     return found
 
 
-def yolo(reading: Reading, image: Decoded) -> Labels:
+def yolo(reading: Reading, image: DecodedImage) -> Labels:
     """YOLO: `class x y width height`, or four corners, as shares of the image; no file, no box."""
     path = reading.folder.path(reading.item.label)
     height, width = image.pixels.shape[:2]
-    lines = read_text(path).splitlines() if path.is_file() else []
+    lines = read_label_text(path).splitlines() if path.is_file() else []
     return _labels(reading, image, _yolo_boxes(lines, width, height))
 
 
-def voc(reading: Reading, image: Decoded) -> Labels:
+def voc(reading: Reading, image: DecodedImage) -> Labels:
     """Pascal VOC: `object/name` with `bndbox`, or `robndbox` with its corners (DIOR-R).
 
     Raises:
         Refused: If the file is missing or broken, or its `size` is not the image's.
     """
-    root = _xml(read_text(reading.label_path))
+    root = _xml(read_label_text(reading.label_path))
     _check_size(root, image.pixels.shape[:2])
     return _labels(reading, image, _xml_boxes(root.iter("object"), "name", _voc_corners))
 
 
-def fair1m(reading: Reading, image: Decoded) -> Labels:
+def fair1m(reading: Reading, image: DecodedImage) -> Labels:
     """FAIR1M: `objects/object` with `possibleresult/name` and `points/point`, "x,y" each."""
-    root = _xml(read_text(reading.label_path))
+    root = _xml(read_label_text(reading.label_path))
     return _labels(
         reading, image, _xml_boxes(root.iter("object"), "possibleresult/name", _fair1m_corners)
     )
 
 
-def dota(reading: Reading, image: Decoded) -> Labels:
+def dota(reading: Reading, image: DecodedImage) -> Labels:
     """DOTA: header lines, then `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`, a line per box."""
-    lines = read_text(reading.label_path).splitlines()
+    lines = read_label_text(reading.label_path).splitlines()
     return _labels(reading, image, _dota_boxes(lines), _dota_gsd(lines))
 
 
 def _labels(
-    reading: Reading, image: Decoded, found: Iterator[Found], gsd_m: float | None = None
+    reading: Reading, image: DecodedImage, found: Iterator[Found], gsd_m: float | None = None
 ) -> Labels:
     """Boxes with a category; the others are noted."""
     boxes: list[LabelledBox] = []
     for item in found:
         try:
             boxes += _box(reading, item, image.pixels.shape[:2])
-        except Refused as error:
+        except RejectedError as error:
             reading.note(error.rule, f"{item.where}: {error}", error.value, error.limit)
     return Labels(boxes=boxes, gsd_m=gsd_m)
 
 
 def _box(reading: Reading, item: Found, shape: tuple[int, int]) -> list[LabelledBox]:
-    if isinstance(item.corners, Refused):
+    if isinstance(item.corners, RejectedError):
         raise item.corners
     category = _category(reading, item.name)
     if category is None or not reading.folder.table.targets(category):
         return []
     box = box_of(category, item.corners, shape)
     if box is None:
-        raise Refused("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
+        raise RejectedError("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
     return [box]
 
 
@@ -117,7 +124,7 @@ def _category(reading: Reading, name: str) -> int | None:
         return reading.category(name)
     number = int(name) if len(name) <= _DIGITS else -1
     if number not in table.ids:
-        raise Refused("unknown_id", f"class {name[:_DIGITS]} has no name; declare it", number)
+        raise RejectedError("unknown_id", f"class {name[:_DIGITS]} has no name; declare it", number)
     if number in table.unmatched_ids:
         reading.count_unknown(table.unmatched_ids[number])
     return table.ids[number]
@@ -137,7 +144,9 @@ def _yolo_corners(words: Sequence[str], width: int, height: int) -> Corners:
     if len(values) == 8:
         return [(x * width, y * height) for x, y in _pairs(values)]
     if len(values) != 4:
-        raise Refused("broken_label", f"{len(values)} numbers; expected 4 or 8 after the class")
+        raise RejectedError(
+            "broken_label", f"{len(values)} numbers; expected 4 or 8 after the class"
+        )
     x, y, w, h = values
     left, top = (x - w / 2) * width, (y - h / 2) * height
     return upright(left, top, left + w * width, top + h * height)
@@ -155,7 +164,7 @@ def _dota_boxes(lines: Sequence[str]) -> Iterator[Found]:
 def _eight(words: Sequence[str]) -> Corners:
     values = _numbers(words)
     if len(values) != 8:
-        raise Refused("broken_label", f"{len(values)} coordinates; expected 8 and a class")
+        raise RejectedError("broken_label", f"{len(values)} coordinates; expected 8 and a class")
     return _pairs(values)
 
 
@@ -176,7 +185,9 @@ def _xml(text: str) -> Element:
     try:
         root: Element = fromstring(text, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise Refused("broken_label", f"the XML is broken or has entities: {error}") from error
+        raise RejectedError(
+            "broken_label", f"the XML is broken or has entities: {error}"
+        ) from error
     return root
 
 
@@ -193,7 +204,7 @@ def _check_size(root: Element, shape: tuple[int, int]) -> None:
     said = [root.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
     sides = [int(side) if side.isdecimal() and len(side) <= _DIGITS else 0 for side in said]
     if all(sides) and tuple(sides) != shape:
-        raise Refused(
+        raise RejectedError(
             "label_size",
             f"the label says {tuple(sides)} (H, W), its image is {shape}; make them equal",
         )
@@ -206,7 +217,7 @@ def _voc_corners(item: Element) -> Corners:
         return [[_number(rotated, f"{axis}_{end}") for axis in "xy"] for end in ends]
     box = item.find("bndbox")
     if box is None:
-        raise Refused("broken_label", "an object without bndbox")
+        raise RejectedError("broken_label", "an object without bndbox")
     return upright(*(_number(box, side) for side in ("xmin", "ymin", "xmax", "ymax")))
 
 
@@ -215,14 +226,14 @@ def _fair1m_corners(item: Element) -> Corners:
     if len(points) == 5 and points[4] == points[0]:
         points.pop()
     if len(points) != 4 or any(len(point) != 2 for point in points):
-        raise Refused("broken_label", f"{len(points)} points; expected four, each x,y")
+        raise RejectedError("broken_label", f"{len(points)} points; expected four, each x,y")
     return points
 
 
 def _number(parent: Element, tag: str) -> float:
     text = parent.findtext(tag)
     if text is None:
-        raise Refused("broken_label", f"an object without {tag}")
+        raise RejectedError("broken_label", f"an object without {tag}")
     return _numbers([text])[0]
 
 
@@ -230,16 +241,18 @@ def _numbers(words: Sequence[str]) -> list[float]:
     try:
         values = [float(word) for word in words]
     except ValueError as error:
-        raise Refused("broken_label", f"no number: {error}") from error
+        raise RejectedError("broken_label", f"no number: {error}") from error
     if not all(map(math.isfinite, values)):
-        raise Refused("broken_label", "a coordinate is not finite")
+        raise RejectedError("broken_label", "a coordinate is not finite")
     return values
 
 
-def _attempt(corners: Callable[P, Corners], *args: P.args, **kwargs: P.kwargs) -> Corners | Refused:
+def _attempt(
+    corners: Callable[P, Corners], *args: P.args, **kwargs: P.kwargs
+) -> Corners | RejectedError:
     try:
         return corners(*args, **kwargs)
-    except Refused as error:
+    except RejectedError as error:
         return error
 
 

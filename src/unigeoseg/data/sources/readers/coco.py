@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from unigeoseg.data.sources.annotated import LabelledBox, LabelledObject, larger_first
-from unigeoseg.data.sources.readers.images import Decoded
+from unigeoseg.data.sources.readers.images import DecodedImage
 from unigeoseg.data.sources.readers.reading import (
     MAX_INDEX_BYTES,
     Folder,
-    Item,
+    ImageItem,
     Labels,
     Reading,
-    Refused,
-    plain_path,
-    read_json,
+    RejectedError,
+    normalized_path,
+    read_label_json,
 )
 from unigeoseg.data.sources.readers.shapes import box_of, from_rings, from_rle, upright
-from unigeoseg.data.sources.readers.walk import scene_of
-from unigeoseg.data.sources.source import Index, split_of
+from unigeoseg.data.sources.readers.walk import scene_group
+from unigeoseg.data.sources.source import IndexLayout, parse_split
 from unigeoseg.errors import DataError
 
 Annotation = Mapping[str, Any]
@@ -64,7 +64,7 @@ def load(path: Path) -> Coco:
 
 @lru_cache(maxsize=8)
 def _load(path: Path, _changed: int, _size: int) -> Coco:
-    content = read_json(path, MAX_INDEX_BYTES)
+    content = read_label_json(path, MAX_INDEX_BYTES)
     try:
         names = {image["id"]: _file_name(image["file_name"]) for image in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
@@ -122,7 +122,7 @@ def check_size(coco: Coco, name: str, shape: tuple[int, int]) -> None:
     """
     said = coco.sizes.get(name, shape)
     if said != shape:
-        raise Refused(
+        raise RejectedError(
             "label_size", f"the index says {said} (H, W), its image is {shape}; make them equal"
         )
 
@@ -130,7 +130,7 @@ def check_size(coco: Coco, name: str, shape: tuple[int, int]) -> None:
 def _file_name(name: Any) -> str:  # noqa: ANN401 - from a file
     if not isinstance(name, str):
         raise TypeError(f"file_name {name!r}")
-    return plain_path(name)
+    return normalized_path(name)
 
 
 def index_path(folder: Folder, candidates: Iterable[str]) -> str | None:
@@ -138,7 +138,7 @@ def index_path(folder: Folder, candidates: Iterable[str]) -> str | None:
     return next((below for below in candidates if folder.path(below).is_file()), None)
 
 
-def indexes(folder: Folder) -> list[tuple[str, Index]]:
+def indexes(folder: Folder) -> list[tuple[str, IndexLayout]]:
     """The source's indexes that are there, with their paths.
 
     Raises:
@@ -153,7 +153,7 @@ def indexes(folder: Folder) -> list[tuple[str, Index]]:
     return found
 
 
-def items(folder: Folder) -> list[Item]:
+def items(folder: Folder) -> list[ImageItem]:
     """The images that the source's indexes list, by path.
 
     Raises:
@@ -162,21 +162,23 @@ def items(folder: Folder) -> list[Item]:
     """
     found = []
     for path, index in indexes(folder):
-        split = split_of(index.split, folder.directory / path)
+        split = parse_split(index.split, folder.directory / path)
         for name in load(folder.path(path)).annotations:
             key = image_key(folder, index, name)
-            found.append(Item(key, scene_of(folder, key, key), split, path))
+            found.append(ImageItem(key, scene_group(folder, key, key), split, path))
     return sorted(found, key=lambda item: item.key)
 
 
-def image_key(folder: Folder, index: Index, name: str) -> str:
+def image_key(folder: Folder, index: IndexLayout, name: str) -> str:
     """Path of an image that an index names, below the source's directory."""
-    key = plain_path(f"{plain_path(index.images)}/{name}" if plain_path(index.images) else name)
+    key = normalized_path(
+        f"{normalized_path(index.images)}/{name}" if normalized_path(index.images) else name
+    )
     folder.path(key)
     return key
 
 
-def entry(reading: Reading) -> tuple[Index, Coco, str]:
+def entry(reading: Reading) -> tuple[IndexLayout, Coco, str]:
     """The index that lists the item, what it says, and how it calls the item's image.
 
     Raises:
@@ -185,11 +187,11 @@ def entry(reading: Reading) -> tuple[Index, Coco, str]:
     folder, item = reading.folder, reading.item
     coco = load(reading.label_path)
     for path, index in indexes(folder):
-        base = plain_path(index.images)
+        base = normalized_path(index.images)
         name = item.key.removeprefix(f"{base}/" if base else "")
         if path == item.label and name in coco.annotations:
             return index, coco, name
-    raise Refused("missing_label", f"{item.label} has no entry for the image")
+    raise RejectedError("missing_label", f"{item.label} has no entry for the image")
 
 
 def strays(whole: Reading) -> None:
@@ -210,7 +212,7 @@ def note_strays(whole: Reading, path: str, coco: Coco) -> None:
         whole.note("broken_label", f"{path}: {said}")
 
 
-def labels(reading: Reading, image: Decoded) -> Labels:
+def labels(reading: Reading, image: DecodedImage) -> Labels:
     """The objects and boxes of an image.
 
     Raises:
@@ -232,7 +234,7 @@ def gather(reading: Reading, coco: Coco, name: str, shape: tuple[int, int]) -> L
     for annotation in coco.annotations[name]:
         try:
             found = _shape(reading, coco, annotation, shape)
-        except Refused as error:
+        except RejectedError as error:
             reading.note(error.rule, f"annotation {annotation.get('id')}: {error}", error.value)
             continue
         if isinstance(found, LabelledObject):
@@ -253,11 +255,11 @@ def _shape(
     if not category:
         return None
     if annotation.get("iscrowd"):
-        raise Refused("crowd", "a mask of many objects together")
+        raise RejectedError("crowd", "a mask of many objects together")
     outline = annotation.get("segmentation")
     found = outlined(category, outline, shape) if outline else _boxed(category, annotation, shape)
     if found is None:
-        raise Refused("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
+        raise RejectedError("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
     return found
 
 
@@ -269,7 +271,7 @@ def category_of(reading: Reading, coco: Coco, number: Any) -> int:  # noqa: ANN4
     """
     name = coco.categories.get(number) if isinstance(number, int) else None
     if name is None:
-        raise Refused("unknown_id", f"category {number!r} is not in the file")
+        raise RejectedError("unknown_id", f"category {number!r} is not in the file")
     category = reading.category(name)
     return category if category is not None and reading.folder.table.targets(category) else 0
 
@@ -287,5 +289,5 @@ def _boxed(category: int, annotation: Annotation, shape: tuple[int, int]) -> Lab
     try:
         x, y, width, height = (float(value) for value in annotation["bbox"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise Refused("broken_label", f"neither segmentation nor bbox: {error!r}") from error
+        raise RejectedError("broken_label", f"neither segmentation nor bbox: {error!r}") from error
     return box_of(category, upright(x, y, x + width, y + height), shape)

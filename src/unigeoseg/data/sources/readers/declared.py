@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from unigeoseg.data.sources.readers.reading import Refused, read_json
+from unigeoseg.data.sources.readers.reading import RejectedError, read_label_json
 from unigeoseg.data.sources.source import (
     Code,
-    Files,
-    Index,
+    IndexLayout,
     ReaderName,
     Source,
-    filled,
-    split_of,
-    words_of,
+    TemplateLayout,
+    fill_template,
+    parse_split,
+    template_words,
 )
 from unigeoseg.errors import DataError
 
@@ -101,7 +101,7 @@ def labelled_set(directory: Path) -> Source:
         name=directory.resolve().name,
         title=str(meta.get("name", directory.name)),
         reader="labelled",
-        layout=Files(images=("images/{stem}.{ext}",)),
+        layout=TemplateLayout(images=("images/{stem}.{ext}",)),
         classes=_classes(path, meta["classes"]),
         licence=str(meta["licence"]),
         url=str(meta.get("source_repository", "")),
@@ -156,8 +156,8 @@ def _compiled(path: Path, pattern: str) -> str:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        content = read_json(path)
-    except Refused as error:
+        content = read_label_json(path)
+    except RejectedError as error:
         raise DataError(f"{path}: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds {type(content).__name__}; expected an object {{...}}")
@@ -196,7 +196,7 @@ def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401
     return tuple(values)
 
 
-def _files(path: Path, content: Mapping[str, Any]) -> Files:
+def _files(path: Path, content: Mapping[str, Any]) -> TemplateLayout:
     images = _texts(path, "images", content["images"])
     labels = _texts(path, "labels", content.get("labels", []))
     if not labels:
@@ -204,10 +204,10 @@ def _files(path: Path, content: Mapping[str, Any]) -> Files:
     if content["reader"] == "questions" and not content.get("masks"):
         raise DataError(f'{path} lacks "masks", such as "masks/{{stem}}.png"')
     for template in images:
-        words = dict.fromkeys(words_of(template), "x")
+        words = dict.fromkeys(template_words(template), "x")
         for other in (*labels, content.get("group", ""), content.get("masks", "")):
-            filled(other, words)
-    return Files(
+            fill_template(other, words)
+    return TemplateLayout(
         images=images,
         labels=labels,
         masks=content.get("masks", ""),
@@ -219,13 +219,13 @@ def _files(path: Path, content: Mapping[str, Any]) -> Files:
 def _lists(path: Path, splits: Mapping[str, Any]) -> dict[str, str]:
     """Split -> file with its stems; a list that is missing would move its images elsewhere."""
     for split, below in splits.items():
-        split_of(split, path)
+        parse_split(split, path)
         if not isinstance(below, str) or not (path.parent / below).is_file():
             raise DataError(f'{path}: "splits" has {below!r} for {split!r}; expected a file there')
     return dict(splits)
 
 
-def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:
+def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[IndexLayout, ...]:
     """Indexes from a path, or from a list of {"file", "images", "split", "masks", "refs"}."""
     entries = content["index"]
     if isinstance(entries, str):
@@ -242,10 +242,10 @@ def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[Index, ...]:
             raise DataError(f'{path}: {what} an entry of "index"')
         refs = (entry["refs"],) if "refs" in entry else ()
         found.append(
-            Index(
+            IndexLayout(
                 files=(entry["file"],),
                 images=entry.get("images", "").strip("/"),
-                split=split_of(entry.get("split", ""), path),
+                split=parse_split(entry.get("split", ""), path),
                 masks=entry.get("masks", "").strip("/"),
                 refs=refs,
             )

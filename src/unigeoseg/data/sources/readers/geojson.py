@@ -13,8 +13,8 @@ from shapely.geometry import shape as parse_shape
 from shapely.geometry.base import BaseGeometry
 
 from unigeoseg.data.sources.annotated import LabelledObject, larger_first
-from unigeoseg.data.sources.readers.images import Decoded
-from unigeoseg.data.sources.readers.reading import Labels, Reading, Refused, read_json
+from unigeoseg.data.sources.readers.images import DecodedImage
+from unigeoseg.data.sources.readers.reading import Labels, Reading, RejectedError, read_label_json
 from unigeoseg.data.sources.readers.shapes import from_geometry
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import WGS84, Grid, parse_crs, transformer
@@ -22,7 +22,7 @@ from unigeoseg.geo.grid import WGS84, Grid, parse_crs, transformer
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, ShapelyError)
 
 
-def labels(reading: Reading, image: Decoded) -> Labels:
+def labels(reading: Reading, image: DecodedImage) -> Labels:
     """Polygons of the GeoJSON beside an image, as objects.
 
     Coordinates are longitude and latitude (RFC 7946), or in the CRS that a `crs` member names.
@@ -30,18 +30,18 @@ def labels(reading: Reading, image: Decoded) -> Labels:
     Raises:
         Refused: If the file is missing or broken, or the image has no georeference.
     """
-    content = read_json(reading.label_path)
+    content = read_label_json(reading.label_path)
     if image.grid is None:
-        raise Refused("broken_label", "the image has no georeference to place polygons with")
+        raise RejectedError("broken_label", "the image has no georeference to place polygons with")
     if not isinstance(content, dict) or not isinstance(content.get("features"), list):
-        raise Refused("broken_label", "no FeatureCollection with a list of features")
+        raise RejectedError("broken_label", "no FeatureCollection with a list of features")
     crs = _crs(content)
     objects: list[LabelledObject] = []
     for number, feature in enumerate(content["features"], start=1):
         try:
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
                 objects += _objects(reading, feature, image.grid, crs)
-        except Refused as error:
+        except RejectedError as error:
             reading.note(error.rule, f"feature {number}: {error}", error.value, error.limit)
     return Labels(objects=larger_first(objects))
 
@@ -51,34 +51,38 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     try:
         geometry = parse_shape(feature["geometry"])
     except _DAMAGE as error:
-        raise Refused("broken_label", f"its geometry is no polygon: {error!r}") from error
+        raise RejectedError("broken_label", f"its geometry is no polygon: {error!r}") from error
     category = reading.category(str(name))
     if category is None or not reading.folder.table.targets(category):
         return []
     try:
         found = from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
     except ShapelyError as error:
-        raise Refused("broken_label", f"its polygon cannot be computed with: {error}") from error
+        raise RejectedError(
+            "broken_label", f"its polygon cannot be computed with: {error}"
+        ) from error
     if found is None:
-        raise Refused("outside_image", "nothing of it lies in the image")
+        raise RejectedError("outside_image", "nothing of it lies in the image")
     return [found]
 
 
 def _class_of(feature: Any, attribute: str) -> Any:  # noqa: ANN401 - from a file
     """The property that says a feature's class, after what the feature lacks was told."""
     if not isinstance(feature, dict):
-        raise Refused("broken_label", f"it is {reprlib.repr(feature)}, expected an object")
+        raise RejectedError("broken_label", f"it is {reprlib.repr(feature)}, expected an object")
     properties = feature.get("properties")
     if not isinstance(properties, dict) or attribute not in properties:
-        raise Refused("broken_label", f"it has no property {attribute!r}")
+        raise RejectedError("broken_label", f"it has no property {attribute!r}")
     if not isinstance(feature.get("geometry"), dict):
-        raise Refused("broken_label", "it has no geometry, expected a polygon")
+        raise RejectedError("broken_label", "it has no geometry, expected a polygon")
     return properties[attribute]
 
 
 def _in_pixels(geometry: BaseGeometry, grid: Grid, crs: CRS) -> BaseGeometry:
     if geometry.geom_type not in ("Polygon", "MultiPolygon") or geometry.is_empty:
-        raise Refused("broken_label", f"a {geometry.geom_type}; expected a polygon with points")
+        raise RejectedError(
+            "broken_label", f"a {geometry.geom_type}; expected a polygon with points"
+        )
     to_map = transformer(crs, grid.crs)
     a, b, c, d, e, f = tuple(~grid.transform)[:6]
 
@@ -88,7 +92,7 @@ def _in_pixels(geometry: BaseGeometry, grid: Grid, crs: CRS) -> BaseGeometry:
 
     moved = shapely.transform(geometry, move)
     if not np.isfinite(shapely.get_coordinates(moved)).all():
-        raise Refused("outside_image", "its coordinates do not exist in the image's CRS")
+        raise RejectedError("outside_image", "its coordinates do not exist in the image's CRS")
     return shapely.make_valid(moved)
 
 
@@ -99,4 +103,4 @@ def _crs(content: Mapping[str, Any]) -> CRS:
     try:
         return parse_crs(str(member["properties"]["name"]))
     except (KeyError, TypeError, PromptError) as error:
-        raise Refused("broken_label", f"the member crs names no CRS: {error}") from error
+        raise RejectedError("broken_label", f"the member crs names no CRS: {error}") from error

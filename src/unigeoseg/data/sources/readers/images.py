@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
-from unigeoseg.data.sources.readers.reading import Refused
+from unigeoseg.data.sources.readers.reading import RejectedError
 from unigeoseg.errors import EmptyRasterError, RasterError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene
@@ -36,7 +36,7 @@ _PNG_TAIL = 1024  # bytes in which the end of a PNG is looked for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
+class DecodedImage:
     """An image.
 
     Attributes:
@@ -50,7 +50,7 @@ class Decoded:
     grid: Grid | None = None
 
 
-def read_image(path: Path, bands: Sequence[int] = ()) -> Decoded:
+def read_image(path: Path, bands: Sequence[int] = ()) -> DecodedImage:
     """Decode an image as RGB.
 
     Args:
@@ -64,11 +64,11 @@ def read_image(path: Path, bands: Sequence[int] = ()) -> Decoded:
         plain = dataset.driver in _PIL_DRIVERS and set(dataset.dtypes) == {"uint8"}
         small = dataset.width * dataset.height < _PIL_PIXELS
     if plain and small and not bands:
-        return Decoded(_by_pillow(path))
+        return DecodedImage(_by_pillow(path))
     return _by_gdal(path, bands)
 
 
-def read_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
+def read_mask_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
     """Decode a mask without changing its values.
 
     Returns:
@@ -80,7 +80,7 @@ def read_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
     """
     with _header(path) as dataset:
         if dataset.driver == "JPEG" and not lossy:
-            raise Refused(
+            raise RejectedError(
                 "lossy_mask",
                 f"{path.name} is a JPEG, which changes class codes; give PNG or TIFF, "
                 "or declare the masks lossy",
@@ -88,7 +88,9 @@ def read_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
         codes = _read(dataset, [1] if dataset.count < 3 else [1, 2, 3])
     if codes.shape[0] == 3:
         if codes.dtype != np.uint8:
-            raise Refused("broken_label", f"{path.name} has {codes.dtype} colours; give 8 bits")
+            raise RejectedError(
+                "broken_label", f"{path.name} has {codes.dtype} colours; give 8 bits"
+            )
         return np.moveaxis(codes, 0, 2)
     return _as_ids(codes[0], path)
 
@@ -107,7 +109,7 @@ def palette_colours(path: Path) -> dict[int, tuple[int, int, int]] | None:
 def _header(path: Path) -> Iterator[DatasetReader]:
     """The open file, after its size was checked; GDAL's complaints become refusals."""
     if not path.is_file():
-        raise Refused("missing_image", f"{path.name} is missing")
+        raise RejectedError("missing_image", f"{path.name} is missing")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
@@ -121,14 +123,14 @@ def _header(path: Path) -> Iterator[DatasetReader]:
                     _check_end(path)
                 yield dataset
         except (RasterioError, OSError) as error:
-            raise Refused(
+            raise RejectedError(
                 "unreadable_image", f"{path.name} is damaged: {_reason(error)}"
             ) from error
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise Refused(
+        raise RejectedError(
             "image_size",
             f"{path.name} is {width} x {height} pixels; cut it into tiles of at most "
             f"{MAX_SIDE} a side and {MAX_PIXELS} pixels",
@@ -142,7 +144,9 @@ def _check_end(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _PNG_TAIL))
         if b"IEND" not in file.read():
-            raise Refused("unreadable_image", f"{path.name} is damaged: the file is truncated")
+            raise RejectedError(
+                "unreadable_image", f"{path.name} is damaged: the file is truncated"
+            )
 
 
 def _by_pillow(path: Path) -> NDArray[np.uint8]:
@@ -150,10 +154,10 @@ def _by_pillow(path: Path) -> NDArray[np.uint8]:
         with PIL.Image.open(path) as image:
             return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        raise Refused("unreadable_image", f"{path.name} is damaged: {error}") from error
+        raise RejectedError("unreadable_image", f"{path.name} is damaged: {error}") from error
 
 
-def _by_gdal(path: Path, bands: Sequence[int]) -> Decoded:
+def _by_gdal(path: Path, bands: Sequence[int]) -> DecodedImage:
     try:
         with (
             rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True),
@@ -161,10 +165,10 @@ def _by_gdal(path: Path, bands: Sequence[int]) -> Decoded:
         ):
             raster = scene.read()
     except EmptyRasterError as error:
-        raise Refused("empty_image", str(error)) from error
+        raise RejectedError("empty_image", str(error)) from error
     except RasterError as error:
-        raise Refused("unreadable_image", str(error)) from error
-    return Decoded(
+        raise RejectedError("unreadable_image", str(error)) from error
+    return DecodedImage(
         np.ascontiguousarray(np.moveaxis(raster.array, 0, 2)),
         None if raster.valid.all() else raster.valid,
         raster.grid if raster.grid.georeferenced else None,
@@ -180,14 +184,18 @@ def _as_ids(codes: NDArray[Any], path: Path) -> NDArray[Any]:
     if codes.dtype.kind == "f":
         whole = np.nan_to_num(codes, nan=-1)
         if (whole != np.rint(whole)).any():
-            raise Refused("broken_label", f"{path.name} has fractions; class ids are whole numbers")
+            raise RejectedError(
+                "broken_label", f"{path.name} has fractions; class ids are whole numbers"
+            )
         codes = whole.clip(-1, 65536).astype(np.int32)
     if codes.dtype.kind not in "iu":
-        raise Refused("broken_label", f"{path.name} is {codes.dtype}; class ids are whole numbers")
+        raise RejectedError(
+            "broken_label", f"{path.name} is {codes.dtype}; class ids are whole numbers"
+        )
     if codes.dtype.itemsize > 2 or codes.dtype.kind == "i":
         low, high = int(codes.min()), int(codes.max())
         if low < 0 or high > 65535:
-            raise Refused(
+            raise RejectedError(
                 "unknown_id", f"{path.name} has ids {low} to {high}; 0 to 65535 are possible", high
             )
     return codes

@@ -13,16 +13,16 @@ from scipy.ndimage import find_objects
 
 from unigeoseg.data.sources.annotated import UNKNOWN, LabelledObject
 from unigeoseg.data.sources.readers.coco import Coco, gather, load, note_strays
-from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, Decoded
+from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, DecodedImage
 from unigeoseg.data.sources.readers.masks import read_classes
-from unigeoseg.data.sources.readers.reading import Folder, Item, Labels, Reading, Refused
+from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
 from unigeoseg.data.sources.readers.shapes import drawn, settled
-from unigeoseg.data.sources.readers.walk import scene_of
+from unigeoseg.data.sources.readers.walk import scene_group
 from unigeoseg.data.sources.source import NOTHING
 from unigeoseg.errors import DataError
 
 
-def items(folder: Folder) -> list[Item]:
+def items(folder: Folder) -> list[ImageItem]:
     """The images of the set, by path.
 
     Raises:
@@ -39,16 +39,16 @@ def items(folder: Folder) -> list[Item]:
     for name in names:
         folder.path(name)
     return [
-        Item(
+        ImageItem(
             key=f"images/{name}",
-            group=scene_of(folder, name, Path(name).stem),
+            group=scene_group(folder, name, Path(name).stem),
             label=f"masks/{Path(name).stem}.png" if masks else "",
         )
         for name in names
     ]
 
 
-def labels(reading: Reading, image: Decoded) -> Labels:
+def labels(reading: Reading, image: DecodedImage) -> Labels:
     """Class mask, objects and boxes of an image, whichever the set has.
 
     Raises:
@@ -110,7 +110,7 @@ def _listing(reading: Reading, name: str, *, alone: bool) -> list[Coco]:
     indexes = _indexes(reading.folder)
     lacking = [below for below, coco in indexes.items() if name not in coco.annotations]
     if alone and len(lacking) == len(indexes):
-        raise Refused("missing_label", f"{' and '.join(lacking)} have no entry for the image")
+        raise RejectedError("missing_label", f"{' and '.join(lacking)} have no entry for the image")
     for below in lacking:
         reading.note("missing_entry", f"{below} has no entry for the image", 0, 1)
     return [coco for below, coco in indexes.items() if below not in lacking]

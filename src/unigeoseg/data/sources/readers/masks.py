@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.sources.annotated import UNKNOWN
-from unigeoseg.data.sources.readers.images import Decoded, palette_colours, read_codes
-from unigeoseg.data.sources.readers.reading import Folder, Item, Labels, Reading, Refused
-from unigeoseg.data.sources.readers.walk import items_of
-from unigeoseg.data.sources.source import Files
+from unigeoseg.data.sources.readers.images import DecodedImage, palette_colours, read_mask_codes
+from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
+from unigeoseg.data.sources.readers.walk import items_from_templates
+from unigeoseg.data.sources.source import TemplateLayout
 
 _FIRST = 5  # codes named in a rejection
 _FOREIGN = 65534  # what a lookup gives for a code without a class; no category has that id
@@ -37,13 +37,13 @@ class _Lookup:
     say: Callable[[int], str]
 
 
-def items(folder: Folder) -> list[Item]:
+def items(folder: Folder) -> list[ImageItem]:
     """The images of the source, by path."""
-    assert isinstance(folder.source.layout, Files)
-    return items_of(folder, folder.source.layout)
+    assert isinstance(folder.source.layout, TemplateLayout)
+    return items_from_templates(folder, folder.source.layout)
 
 
-def labels(reading: Reading, image: Decoded) -> Labels:
+def labels(reading: Reading, image: DecodedImage) -> Labels:
     """The class mask beside an image.
 
     Raises:
@@ -60,15 +60,17 @@ def read_classes(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint16]
             a class.
     """
     path = reading.label_path
-    codes = read_codes(path, lossy=reading.folder.source.lossy)
+    codes = read_mask_codes(path, lossy=reading.folder.source.lossy)
     if codes.shape[:2] != shape:
-        raise Refused(
+        raise RejectedError(
             "label_size",
             f"the mask is {codes.shape[:2]} (H, W), its image {shape}; make them equal",
         )
     table = reading.folder.table
     if codes.ndim == 3 and not table.colours:
-        raise Refused("broken_label", "the mask has colours, but the source's classes have none")
+        raise RejectedError(
+            "broken_label", "the mask has colours, but the source's classes have none"
+        )
     if codes.ndim == 3:
         lookup = _Lookup("colours", _by_colour(tuple(table.colours.items())), _said)
     elif table.ids or not table.colours:
@@ -95,7 +97,9 @@ def _translated(reading: Reading, codes: NDArray[Any], lookup: _Lookup) -> NDArr
         classes[rows] = found
     _note_foreign(reading, foreign, lookup)
     if int(foreign.sum()) == classes.size and not reading.folder.table.ids:
-        raise Refused("unknown_colour", "no colour of the mask has a class; check the declaration")
+        raise RejectedError(
+            "unknown_colour", "no colour of the mask has a class; check the declaration"
+        )
     return classes
 
 

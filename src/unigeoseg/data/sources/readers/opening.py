@@ -10,11 +10,11 @@ import numpy as np
 
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.sources.annotated import UNKNOWN, AnnotatedImage
-from unigeoseg.data.sources.catalog import by_name
+from unigeoseg.data.sources.catalog import catalog_source
 from unigeoseg.data.sources.readers import boxes, coco, geojson, labelled, masks, texts
 from unigeoseg.data.sources.readers.declared import DECLARATION, META, declared, labelled_set
-from unigeoseg.data.sources.readers.images import Decoded, read_image
-from unigeoseg.data.sources.readers.reading import Folder, Item, Labels, Reading, Refused
+from unigeoseg.data.sources.readers.images import DecodedImage, read_image
+from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
 from unigeoseg.data.sources.source import ReaderName, Source
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import has_data
@@ -22,8 +22,8 @@ from unigeoseg.geo.masks import has_data
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    items: Callable[[Folder], list[Item]]
-    labels: Callable[[Reading, Decoded], Labels]
+    items: Callable[[Folder], list[ImageItem]]
+    labels: Callable[[Reading, DecodedImage], Labels]
     strays: Callable[[Reading], None] | None = None
 
 
@@ -66,7 +66,7 @@ class OpenSource:
         return Folder(self.source, self.directory, self.source.table())
 
     @cached_property
-    def items(self) -> list[Item]:
+    def items(self) -> list[ImageItem]:
         """Its images, by path; small and picklable.
 
         Raises:
@@ -83,7 +83,7 @@ class OpenSource:
         Raises:
             DataError: If an index is missing or broken.
         """
-        whole = Reading(self.folder, Item(key="", group=""), reject)
+        whole = Reading(self.folder, ImageItem(key="", group=""), reject)
         for name in self.folder.table.unmatched:
             detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
             whole.note("unknown_class", detail)
@@ -91,7 +91,7 @@ class OpenSource:
         if strays is not None:
             strays(whole)
 
-    def read(self, item: Item, reject: RejectionHandler) -> AnnotatedImage | None:
+    def read(self, item: ImageItem, reject: RejectionHandler) -> AnnotatedImage | None:
         """Read one image with its labels.
 
         Args:
@@ -108,13 +108,13 @@ class OpenSource:
         try:
             image = read_image(self.folder.path(item.key), self.source.bands)
             labels = _READERS[self.source.reader].labels(reading, image)
-        except Refused as error:
+        except RejectedError as error:
             reading.note(error.rule, str(error), error.value, error.limit)
             return None
         reading.note_unknown()
         return self._joined(item, image, labels)
 
-    def _joined(self, item: Item, image: Decoded, labels: Labels) -> AnnotatedImage:
+    def _joined(self, item: ImageItem, image: DecodedImage, labels: Labels) -> AnnotatedImage:
         classes = labels.classes
         if classes is not None and image.valid is not None:
             classes = np.where(has_data(image.valid), classes, UNKNOWN)
@@ -136,7 +136,7 @@ class OpenSource:
         )
 
 
-def open_source(
+def open_labelled_source(
     source: Source | str, directory: str | Path, reject: RejectionHandler
 ) -> OpenSource:
     """Open a source for reading.
@@ -151,7 +151,7 @@ def open_source(
         DataError: If there is no such row or directory, a class code makes no sense, or an index
             is missing or broken.
     """
-    row = by_name(source) if isinstance(source, str) else source
+    row = catalog_source(source) if isinstance(source, str) else source
     path = Path(directory)
     if not path.is_dir():
         raise DataError(f"{path} is not a directory; give the folder of {row.name}")
@@ -160,7 +160,7 @@ def open_source(
     return opened
 
 
-def recognise(directory: str | Path) -> Source:
+def declared_source(directory: str | Path) -> Source:
     """The row of a folder that says itself what it is.
 
     Raises:

@@ -46,7 +46,7 @@ Rule = Literal[
 ]
 
 
-class Refused(DataError):
+class RejectedError(DataError):
     """An image cannot be used; the run goes on without it.
 
     Args:
@@ -66,7 +66,7 @@ class Refused(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ImageItem:
     """One image that can be read, described without opening it.
 
     Attributes:
@@ -117,7 +117,7 @@ class Folder:
         Raises:
             DataError: If it leads out of the directory, is too long, or is no text in UTF-8.
         """
-        parts = PurePosixPath(plain_path(below)).parts
+        parts = PurePosixPath(normalized_path(below)).parts
         if not parts or ".." in parts or parts[0] == "/" or "\0" in below:
             raise DataError(f"{below!r} leads out of {self.directory}; file names must stay inside")
         try:
@@ -144,7 +144,7 @@ class Reading:
     """
 
     folder: Folder
-    item: Item
+    item: ImageItem
     reject: RejectionHandler
     unknown: Counter[str] = field(default_factory=Counter)
 
@@ -153,14 +153,14 @@ class Reading:
     ) -> None:
         """Note that something of the item was dropped."""
         name = self.folder.source.name
-        said = " ".join(without_place(detail, self.folder.directory, name).split())
+        said = " ".join(replace_directory(detail, self.folder.directory, name).split())
         if len(said) > _DETAIL:
             said = f"{said[:_DETAIL]}..."
         self.reject(Rejection("read", rule, name, self.item.key, said, value, limit))
 
     def at(self, key: str) -> "Reading":
         """The reading of another image of the source, of which nothing but its path is known."""
-        return Reading(self.folder, Item(key, group=""), self.reject)
+        return Reading(self.folder, ImageItem(key, group=""), self.reject)
 
     def category(self, name: str) -> int | None:
         """Category of an object's class name; None, and counted, if nobody knows it."""
@@ -189,11 +189,13 @@ class Reading:
         label = self.item.label
         path = self.folder.path(label) if label else None
         if path is None or not path.is_file():
-            raise Refused("missing_label", f"{label or 'a label file'} is missing beside the image")
+            raise RejectedError(
+                "missing_label", f"{label or 'a label file'} is missing beside the image"
+            )
         return path
 
 
-def without_place(text: str, directory: Path, name: str) -> str:
+def replace_directory(text: str, directory: Path, name: str) -> str:
     """A message with `name` for a source's directory, so that it is the same on every machine.
 
     A directory that is not absolute names no place, and its name may be any word of a text.
@@ -206,7 +208,7 @@ def without_place(text: str, directory: Path, name: str) -> str:
     return text
 
 
-def plain_path(path: str) -> str:
+def normalized_path(path: str) -> str:
     """A relative path in the one form that is compared: "./a//b" is "a/b", "." is empty.
 
     A backslash is "/", as on the system that wrote it.
@@ -215,7 +217,7 @@ def plain_path(path: str) -> str:
     return "" if said == "." else said
 
 
-def read_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
+def read_label_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
     """Text of a label file, UTF-8 with or without a mark at its start.
 
     Raises:
@@ -224,23 +226,27 @@ def read_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
     try:
         size = path.stat().st_size
         if size > limit:
-            raise Refused("broken_label", f"{path.name} has {size} bytes; split it", size, limit)
+            raise RejectedError(
+                "broken_label", f"{path.name} has {size} bytes; split it", size, limit
+            )
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused("broken_label", f"{path.name} cannot be read as UTF-8: {error}") from error
+        raise RejectedError(
+            "broken_label", f"{path.name} cannot be read as UTF-8: {error}"
+        ) from error
 
 
-def read_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:  # noqa: ANN401 - JSON is any
+def read_label_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:  # noqa: ANN401 - JSON is any
     """Value of a JSON file.
 
     Raises:
         Refused: If it cannot be read, is no JSON, or holds text that is not Unicode.
     """
-    text = read_text(path, limit)
+    text = read_label_text(path, limit)
     try:
         content = json.loads(text)
         if _SURROGATE.search(text):
             json.dumps(content, ensure_ascii=False).encode()  # fails at half a surrogate pair
         return content
     except (ValueError, RecursionError) as error:
-        raise Refused("broken_label", f"{path.name} is not valid JSON: {error}") from error
+        raise RejectedError("broken_label", f"{path.name} is not valid JSON: {error}") from error

@@ -13,7 +13,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from unigeoseg.data.sources.annotated import LabelledBox, LabelledObject
-from unigeoseg.data.sources.readers.reading import Refused
+from unigeoseg.data.sources.readers.reading import RejectedError
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import decode, encode, tight_box
 
@@ -39,7 +39,7 @@ def from_rings(category: int, rings: Sequence[Any], shape: Shape) -> LabelledObj
     """
     points = [_points(ring, shape) for ring in rings]
     if not points:
-        raise Refused("broken_label", "a polygon without points; give at least three")
+        raise RejectedError("broken_label", "a polygon without points; give at least three")
     every = np.concatenate(points)
     x0, y0 = (max(0, math.floor(low)) for low in every.min(axis=0))
     x1 = min(shape[1], math.ceil(every[:, 0].max()) + 1)
@@ -59,18 +59,20 @@ def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  #
     """
     counts = rle.get("counts") if isinstance(rle, dict) else None
     if counts is None or rle.get("size") != list(shape):
-        raise Refused("broken_label", f"run-lengths do not have the image's size {list(shape)}")
+        raise RejectedError(
+            "broken_label", f"run-lengths do not have the image's size {list(shape)}"
+        )
     if isinstance(counts, list):
         if not all(isinstance(run, int) and run >= 0 for run in counts) or sum(counts) != (
             shape[0] * shape[1]
         ):
-            raise Refused("broken_label", "run-lengths do not fill the image")
+            raise RejectedError("broken_label", "run-lengths do not fill the image")
         values = np.arange(len(counts)) % 2 == 1
         mask = np.repeat(values, counts).reshape(shape, order="F")
     elif isinstance(counts, str):
         mask = _decompressed(counts, shape)
     else:
-        raise Refused("broken_label", "run-lengths are neither a list nor a string")
+        raise RejectedError("broken_label", "run-lengths are neither a list nor a string")
     return cropped(category, mask, 0, 0)
 
 
@@ -78,10 +80,10 @@ def _decompressed(counts: str, shape: Shape) -> NDArray[np.bool_]:
     try:
         mask = decode({"size": list(shape), "counts": counts})
     except DataError as error:
-        raise Refused("broken_label", str(error)) from error
+        raise RejectedError("broken_label", str(error)) from error
     # The decoder leaves what short runs do not reach as it finds it in memory.
     if encode(mask)["counts"] != counts:
-        raise Refused("broken_label", "run-lengths do not fill the image")
+        raise RejectedError("broken_label", "run-lengths do not fill the image")
     return mask
 
 
@@ -120,10 +122,10 @@ def box_of(category: int, corners: Sequence[Sequence[float]], shape: Shape) -> L
     """
     points = np.asarray(corners, np.float64)
     if points.shape != (4, 2) or not (np.abs(points) <= _FAR * max(shape)).all():
-        raise Refused("broken_label", "a box needs four corners, finite and near the image")
+        raise RejectedError("broken_label", "a box needs four corners, finite and near the image")
     area = abs(_signed_area(points))
     if area < 1e-6:
-        raise Refused("box_extent", "a box has no extent", area, 0)
+        raise RejectedError("box_extent", "a box has no extent", area, 0)
     upright = len(np.unique(points[:, 0])) == 2 and len(np.unique(points[:, 1])) == 2
     if upright:
         points = points.clip((0, 0), (shape[1], shape[0]))
@@ -142,7 +144,7 @@ def upright(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, flo
     """
     if not (x1 > x0 and y1 > y0):
         extent = min(x1 - x0, y1 - y0)
-        raise Refused("box_extent", f"a box of {x1 - x0} x {y1 - y0} pixels", extent, 0)
+        raise RejectedError("box_extent", f"a box of {x1 - x0} x {y1 - y0} pixels", extent, 0)
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
@@ -177,10 +179,10 @@ def _points(ring: Any, shape: Shape) -> NDArray[np.float64]:  # noqa: ANN401 - f
     try:
         flat = np.asarray(ring, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise Refused("broken_label", f"a polygon is no list of numbers: {error}") from error
+        raise RejectedError("broken_label", f"a polygon is no list of numbers: {error}") from error
     far = _FAR * max(shape)
     if flat.ndim != 1 or flat.size < 6 or flat.size % 2 or not (np.abs(flat) <= far).all():
-        raise Refused(
+        raise RejectedError(
             "broken_label", "a polygon needs three or more points x, y, finite and near the image"
         )
     return flat.reshape(-1, 2)

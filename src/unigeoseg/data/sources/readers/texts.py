@@ -21,28 +21,34 @@ from unigeoseg.data.sources.readers.coco import (
     outlined,
     strays,
 )
-from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, Decoded, read_codes
+from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, DecodedImage, read_mask_codes
 from unigeoseg.data.sources.readers.reading import (
     MAX_INDEX_BYTES,
     Folder,
-    Item,
+    ImageItem,
     Labels,
     Reading,
-    Refused,
-    read_json,
-    read_text,
+    RejectedError,
+    read_label_json,
+    read_label_text,
 )
 from unigeoseg.data.sources.readers.refs import load_refs
 from unigeoseg.data.sources.readers.shapes import from_mask
-from unigeoseg.data.sources.readers.walk import scene_of
-from unigeoseg.data.sources.source import Files, Index, filled, pattern_of, split_of
+from unigeoseg.data.sources.readers.walk import scene_group
+from unigeoseg.data.sources.source import (
+    IndexLayout,
+    TemplateLayout,
+    fill_template,
+    parse_split,
+    template_pattern,
+)
 from unigeoseg.errors import DataError
 from unigeoseg.prompt import Task
 
 _HELD_OUT = ("test", "val", "train", "")  # an image of several splits belongs to the first
 
 
-def refer_items(folder: Folder) -> list[Item]:
+def refer_items(folder: Folder) -> list[ImageItem]:
     """The images that referring expressions speak of, by path.
 
     An image whose expressions are in several splits is in the one most held out, so that no
@@ -55,7 +61,7 @@ def refer_items(folder: Folder) -> list[Item]:
                 key = image_key(folder, index, name)
                 splits = {ref["split"] for ref in refs}
                 split = next(split for split in _HELD_OUT if split in splits)
-                items.append(Item(key, scene_of(folder, key, key), split, path))
+                items.append(ImageItem(key, scene_group(folder, key, key), split, path))
     return sorted(items, key=lambda item: item.key)
 
 
@@ -69,7 +75,7 @@ def refer_strays(whole: Reading) -> None:
             whole.note("missing_image", detail, count, 0)
 
 
-def refer_labels(reading: Reading, image: Decoded) -> Labels:
+def refer_labels(reading: Reading, image: DecodedImage) -> Labels:
     """Referring expressions of an image and what they mean.
 
     Raises:
@@ -85,14 +91,16 @@ def refer_labels(reading: Reading, image: Decoded) -> Labels:
         try:
             meant = annotations.get(ref["ann_id"])
             if meant is None:
-                raise Refused("broken_label", f"the image has no annotation {ref['ann_id']!r}")
+                raise RejectedError(
+                    "broken_label", f"the image has no annotation {ref['ann_id']!r}"
+                )
             category = category_of(reading, coco, meant.get("category_id"))
             target = _target(meant, category, image.pixels.shape[:2])
             texts += [
                 LabelledText(_said(sentence["raw"]), Task.REFERRING, target, category)
                 for sentence in ref["sentences"]
             ]
-        except Refused as error:
+        except RejectedError as error:
             reading.note(error.rule, f"expression {ref.get('ref_id')}: {error}", error.value)
         except (KeyError, TypeError) as error:
             reading.note("broken_label", f"expression {ref.get('ref_id')} lacks {error}")
@@ -103,11 +111,13 @@ def _target(annotation: Annotation, category: int, shape: tuple[int, int]) -> La
     outline = annotation.get("segmentation")
     target = outlined(category, outline, shape) if outline else None
     if target is None:
-        raise Refused("outside_image", "its target has no pixel in the image")
+        raise RejectedError("outside_image", "its target has no pixel in the image")
     return target
 
 
-def _refs_by_name(folder: Folder, path: str, index: Index) -> Mapping[str, list[dict[str, Any]]]:
+def _refs_by_name(
+    folder: Folder, path: str, index: IndexLayout
+) -> Mapping[str, list[dict[str, Any]]]:
     """Expressions by the file name of their image; "" has those whose image is not listed."""
     below = index_path(folder, index.refs)
     if below is None:
@@ -123,35 +133,35 @@ def _grouped(refs: Path, index: Path) -> Mapping[str, list[dict[str, Any]]]:
     for ref in load_refs(refs):
         if not isinstance(ref.get("image_id"), int | str):
             raise DataError(f"{refs} has an expression whose image_id is no number: {ref}")
-        split = split_of(str(ref.get("split") or ""), refs)
+        split = parse_split(str(ref.get("split") or ""), refs)
         found[names.get(ref["image_id"], "")].append(ref | {"split": split})
     return dict(found)
 
 
-def phrase_items(folder: Folder) -> list[Item]:
+def phrase_items(folder: Folder) -> list[ImageItem]:
     """The images that the files of phrases name, by path; their labels are the phrase files.
 
     An image that several files name is in the split most held out, with that file's phrases.
     """
-    items: dict[str, Item] = {}
+    items: dict[str, ImageItem] = {}
     for path, index in indexes(folder):
-        split = split_of(index.split, folder.directory / path)
+        split = parse_split(index.split, folder.directory / path)
         files = _by_stem(folder.path(index.images))
         for stem in _phrases(folder.path(path)):
             key = image_key(folder, index, files.get(stem, f"{stem}.tif"))
             held_out = items.get(key)
             if held_out is None or _HELD_OUT.index(split) < _HELD_OUT.index(held_out.split):
-                items[key] = Item(key, scene_of(folder, key, key), split, path)
+                items[key] = ImageItem(key, scene_group(folder, key, key), split, path)
     return sorted(items.values(), key=lambda item: item.key)
 
 
-def phrase_labels(reading: Reading, image: Decoded) -> Labels:
+def phrase_labels(reading: Reading, image: DecodedImage) -> Labels:
     """The phrases of an image; all mean the one mask of the same name."""
     folder, stem = reading.folder, Path(reading.item.key).stem
     index = next(index for path, index in indexes(folder) if path == reading.item.label)
     mask = _by_stem(folder.path(index.masks)).get(stem)
     if mask is None:
-        raise Refused("missing_label", f"{index.masks}/{stem}.* is missing beside the image")
+        raise RejectedError("missing_label", f"{index.masks}/{stem}.* is missing beside the image")
     target = _binary(folder.path(f"{index.masks}/{mask}"), image)
     return Labels(
         texts=[
@@ -165,7 +175,7 @@ def phrase_labels(reading: Reading, image: Decoded) -> Labels:
 def _phrases(path: Path) -> Mapping[str, tuple[str, ...]]:
     """Phrases by the stem of their image: lines `stem phrase`."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for line in read_text(path, MAX_INDEX_BYTES).splitlines():
+    for line in read_label_text(path, MAX_INDEX_BYTES).splitlines():
         name, _, text = line.strip().partition(" ")
         if text:
             known = Path(name).suffix.lower() in IMAGE_SUFFIXES
@@ -180,16 +190,16 @@ def _by_stem(directory: Path) -> Mapping[str, str]:
     return {path.stem: path.name for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
 
 
-def question_labels(reading: Reading, image: Decoded) -> Labels:
+def question_labels(reading: Reading, image: DecodedImage) -> Labels:
     """Questions with answers from a JSON file beside the image; an empty mask means nothing.
 
     The n-th answer belongs to the n-th question; with fewer answers the first belongs to all.
     """
     folder, item = reading.folder, reading.item
-    content = read_json(reading.label_path)
+    content = read_label_json(reading.label_path)
     questions = content.get("questions") if isinstance(content, dict) else None
     if not isinstance(questions, list) or not questions:
-        raise Refused("broken_label", f"{item.label} has no list of questions")
+        raise RejectedError("broken_label", f"{item.label} has no list of questions")
     answers = content.get("answers") or []
     target = _binary(folder.path(_mask_beside(folder, item)), image)
     return Labels(
@@ -200,11 +210,11 @@ def question_labels(reading: Reading, image: Decoded) -> Labels:
     )
 
 
-def _mask_beside(folder: Folder, item: Item) -> str:
+def _mask_beside(folder: Folder, item: ImageItem) -> str:
     layout = folder.source.layout
-    assert isinstance(layout, Files)
-    matches = (pattern_of(template).fullmatch(item.key) for template in layout.images)
-    return filled(layout.masks, next(filter(None, matches)).groupdict())
+    assert isinstance(layout, TemplateLayout)
+    matches = (template_pattern(template).fullmatch(item.key) for template in layout.images)
+    return fill_template(layout.masks, next(filter(None, matches)).groupdict())
 
 
 def _answer(answers: Any, number: int) -> str:  # noqa: ANN401 - from a file
@@ -216,15 +226,17 @@ def _answer(answers: Any, number: int) -> str:  # noqa: ANN401 - from a file
 def _said(text: Any) -> str:  # noqa: ANN401 - from a file
     said = " ".join(text.split()) if isinstance(text, str) else ""
     if not said or said != said.encode(errors="ignore").decode():
-        raise Refused("broken_label", f"an instruction without text in Unicode: {said[:40]!r}")
+        raise RejectedError(
+            "broken_label", f"an instruction without text in Unicode: {said[:40]!r}"
+        )
     return said
 
 
-def _binary(path: Path, image: Decoded) -> LabelledObject | None:
+def _binary(path: Path, image: DecodedImage) -> LabelledObject | None:
     """What a mask shows in any value but 0; None if it shows nothing."""
-    codes = read_codes(path)
+    codes = read_mask_codes(path)
     mask = codes > 0 if codes.ndim == 2 else (codes > 0).any(axis=2)
     shape = image.pixels.shape[:2]
     if mask.shape != shape:
-        raise Refused("label_size", f"the mask is {mask.shape} (H, W), its image {shape}")
+        raise RejectedError("label_size", f"the mask is {mask.shape} (H, W), its image {shape}")
     return from_mask(0, np.asarray(mask, np.bool_))

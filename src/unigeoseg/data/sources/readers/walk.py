@@ -5,8 +5,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from unigeoseg.data.sources.readers.reading import Folder, Item, read_text
-from unigeoseg.data.sources.source import Files, filled, pattern_of, split_of, words_of
+from unigeoseg.data.sources.readers.reading import Folder, ImageItem, read_label_text
+from unigeoseg.data.sources.source import (
+    TemplateLayout,
+    fill_template,
+    parse_split,
+    template_pattern,
+    template_words,
+)
 from unigeoseg.errors import DataError
 
 
@@ -18,14 +24,14 @@ def paths_below(directory: Path) -> Iterator[str]:
         yield from ((below / name).as_posix() for name in sorted(files) if not name.startswith("."))
 
 
-def items_of(folder: Folder, files: Files) -> list[Item]:
+def items_from_templates(folder: Folder, files: TemplateLayout) -> list[ImageItem]:
     """The images that a layout's templates fit, by path.
 
     Raises:
         DataError: If there is none, a split's list cannot be read, or a word names no split.
     """
-    images = [pattern_of(template) for template in files.images]
-    labels = [pattern_of(template) for template in files.labels]
+    images = [template_pattern(template) for template in files.images]
+    labels = [template_pattern(template) for template in files.labels]
     splits = _listed_splits(folder, files)
     items = []
     for path in paths_below(folder.directory):
@@ -41,7 +47,7 @@ def items_of(folder: Folder, files: Files) -> list[Item]:
     return sorted(items, key=lambda item: item.key)
 
 
-def scene_of(folder: Folder, key: str, default: str) -> str:
+def scene_group(folder: Folder, key: str, default: str) -> str:
     """The group of an image by the source's own pattern of stems, else `default`."""
     pattern = folder.source.group_pattern
     if pattern is None:
@@ -55,30 +61,34 @@ def _fitting(patterns: Iterable[re.Pattern[str]], path: str) -> re.Match[str] | 
 
 
 def _item(
-    folder: Folder, files: Files, path: str, words: Mapping[str, str], splits: Mapping[str, str]
-) -> Item:
+    folder: Folder,
+    files: TemplateLayout,
+    path: str,
+    words: Mapping[str, str],
+    splits: Mapping[str, str],
+) -> ImageItem:
     labels = [
-        filled(template, words)
+        fill_template(template, words)
         for template in files.labels
-        if set(words_of(template)) <= set(words)
+        if set(template_words(template)) <= set(words)
     ]
     found = next((label for label in labels if folder.path(label).is_file()), None)
     stem = Path(path).stem
     word = files.named.get(stem, words.get("split", ""))
-    default = filled(files.group, words) if files.group else path
-    return Item(
+    default = fill_template(files.group, words) if files.group else path
+    return ImageItem(
         key=path,
-        group=scene_of(folder, path, default),
-        split=splits[stem] if stem in splits else split_of(word, folder.directory / path),
+        group=scene_group(folder, path, default),
+        split=splits[stem] if stem in splits else parse_split(word, folder.directory / path),
         label=found or (labels[0] if labels else ""),
     )
 
 
-def _listed_splits(folder: Folder, files: Files) -> dict[str, str]:
+def _listed_splits(folder: Folder, files: TemplateLayout) -> dict[str, str]:
     """Split of each stem that the source's lists name; lists that are not there name none."""
     found: dict[str, str] = {}
     for split, below in files.lists.items():
         path = folder.path(below)
         if path.is_file():
-            found |= dict.fromkeys(read_text(path).split(), split_of(split, path))
+            found |= dict.fromkeys(read_label_text(path).split(), parse_split(split, path))
     return found

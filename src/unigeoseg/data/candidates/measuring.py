@@ -7,12 +7,12 @@ import numpy as np
 
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.ledger import RejectionHandler
-from unigeoseg.data.patches.patch import Patch, in_patch
+from unigeoseg.data.patches.patch import Patch, patch_rejection
 from unigeoseg.data.programs.graph import SPECK_PX, Node, scene_graph
 from unigeoseg.data.taxonomy.categories import taxonomy
 
 
-def candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate]:
+def measure_candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate]:
     """The visible regions of a patch, in order of their ids.
 
     Args:
@@ -26,9 +26,9 @@ def candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate]:
         node, entry, what = graph.nodes.get(region), taxonomy()[category], f"region {region}"
         if node is None:
             area = int(np.count_nonzero(patch.regions == region))
-            reject(in_patch(patch, "candidate", "speck", what, (area, SPECK_PX[entry.kind])))
+            reject(patch_rejection(patch, "candidate", "speck", what, (area, SPECK_PX[entry.kind])))
         elif not entry.target:
-            reject(in_patch(patch, "candidate", "not_a_target", what))
+            reject(patch_rejection(patch, "candidate", "not_a_target", what))
         else:
             found.append(_candidate(patch, node))
     return found

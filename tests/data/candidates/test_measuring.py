@@ -2,14 +2,14 @@
 
 from patches import BUILDING, POND, patch
 
-from unigeoseg.data.candidates.finding import candidates
+from unigeoseg.data.candidates.measuring import measure_candidates
 
 BACKGROUND = 24
 
 
 def test_regions_are_measured():
     scene = patch({1: (BUILDING, (10, 20, 40, 60)), 2: (POND, (20, 30, 30, 50))})
-    house, pond = candidates(scene, lambda rejection: None)
+    house, pond = measure_candidates(scene, lambda rejection: None)
     assert (house.region, house.category, house.area_px) == (1, BUILDING, 1000)
     assert house.box == (10, 20, 40, 60)
     assert house.mask.sum() == 1000
@@ -29,7 +29,7 @@ def test_what_is_dropped_is_noted():
         x=64,
         y=32,
     )
-    assert [each.region for each in candidates(scene, noted.append)] == [4]
+    assert [each.region for each in measure_candidates(scene, noted.append)] == [4]
     assert {each.stage for each in noted} == {"candidate"}
     where = "in the patch at x 64, y 32"
     assert [(each.rule, each.detail, each.value, each.limit) for each in noted] == [
