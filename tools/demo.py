@@ -1,18 +1,13 @@
-"""Segment two real aerial photographs by text, by point and by box, and draw the results.
+"""Segment two aerial photographs by text, by point and by box, and draw the results.
 
-Both photographs come from the National Ecological Observatory Network (NEON), 0.1 m a pixel, as
-distributed inside the package deepforest, which is fetched from the package index by pip when
-the demo first runs, and checked against the hashes below:
+Both photographs are of the National Ecological Observatory Network (NEON), 0.1 m a pixel. NEON
+releases its data under CC0 1.0; the Python package deepforest distributes these two. Pip fetches
+the package when the demo first runs, and the files are checked against the hashes below.
 
 - ``trees.tif``, OSBS_029: 400 x 400 pixels of open woodland in Florida, a GeoTIFF in EPSG:32617.
-  It is the georeferenced scene: its point is given in map coordinates, and masks and outlines
-  come back in its CRS.
+  Its point is given in map coordinates, and masks and outlines come back in its CRS.
 - ``road.png``, Yellowstone: 1249 x 1035 pixels with a road through conifers, without
-  georeference. It is larger than a tile of the model and holds a long object that crosses
-  several tiles, the hard case for blending.
-
-The other images in that package were set aside: they are plain forest or birds on water. Other
-packages carry Landsat scenes, where a pixel covers a house.
+  georeference. Results are in pixel coordinates.
 
 Run ``make demo``; results are written to ``demo/``, downloads to ``.cache/``.
 """
@@ -107,16 +102,14 @@ ROAD = Photo(
     "178e58a23cc2642226a364a30f71bd9258ddc1b012c826f12250914a90c7a131",
 )
 RUNS = (
-    Run("trees-text", TREES, ".geojson", text="the bare land"),
-    # The yellowish crown in the upper left: pixel (70, 93).
-    Run("trees-point", TREES, ".gpkg", point=(404218.9, 3285133.6), crs=MAP_CRS),
-    # The large crown right of the centre.
-    Run("trees-box", TREES, ".gpkg", box=(285, 82, 348, 142)),
+    Run("bare-land", TREES, ".geojson", text="the bare land"),
+    Run("crowns", TREES, ".geojson", text="the trees"),
+    # The round crown in the upper right: pixel (315, 112).
+    Run("one-crown", TREES, ".gpkg", point=(404243.4, 3285131.7), crs=MAP_CRS),
     Run("road-text", ROAD, ".geojson", text="the road"),
-    # The middle of the road, where the forest opens.
-    Run("road-point", ROAD, ".geojson", point=(366, 600)),
-    # A single conifer that throws a long shadow.
-    Run("road-box", ROAD, ".geojson", box=(893, 720, 982, 820)),
+    Run("conifers", ROAD, ".geojson", text="the trees"),
+    # Upright and loose: the road runs from its upper left to its lower right.
+    Run("road-box", ROAD, ".geojson", box=(150, 0, 650, 1035)),
 )
 
 
