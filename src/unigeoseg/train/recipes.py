@@ -37,7 +37,7 @@ def nano() -> TrainConfig:
     """Nano: all sources of `docs/sources.md` that are marked so, 64 prompts a step.
 
     The later stages of the encoder are in training. 4 to 5 s a step on two cores without AVX-512;
-    see `docs/log.md` for what it reached.
+    see `docs/dev/log.md` for what it reached.
     """
     return TrainConfig(
         batch=BatchConfig(
@@ -69,7 +69,7 @@ def choice() -> TrainConfig:
     """Nano's choice between regions alone, the rest as it is: start it with `--start nano`.
 
     No masks are made, so far more expressions are learnt from in a second than by `nano`; see
-    `docs/log.md`.
+    `docs/dev/log.md`.
     """
     recipe = nano()
     parts = "encoder connector pixels language enhance memory target one fusion decoder"

@@ -26,7 +26,7 @@ _HELD = {
     "MALLOC_TOP_PAD_": str(2**28),
 }
 """For glibc: keep memory that is freed. Each step needs as much again, and to give it back and
-have it cleared costs a third of the time of large maps (`docs/log.md`)."""
+have it cleared costs a third of the time of large maps (`docs/dev/log.md`)."""
 
 
 class Team:
