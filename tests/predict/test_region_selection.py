@@ -9,7 +9,7 @@ from rasterio.windows import Window
 from unigeoseg.predict.region_selection import (
     Choice,
     Focus,
-    choose,
+    choose_regions,
     faint_parts,
     keep_clicked,
     with_choices,
@@ -97,7 +97,7 @@ def test_a_focus_keeps_what_lies_on_its_land():
 
 
 def answered(count: int):
-    """What `choose` takes, of so many prompts, with nothing found yet."""
+    """What `choose_regions` takes, of so many prompts, with nothing found yet."""
     network = tiny_network()
     texts = [Prompt.from_text("the roof")] * count
     prompts = tiny_processor().prompts(texts, [0] * count, (64, 64))
@@ -113,7 +113,7 @@ def answered(count: int):
 def test_only_prompts_that_mean_one_region_are_changed():
     *_, output = given = answered(2)
     output.logits[:, 2:5, 2:5] = output.logits[:, 10:14, 8:12] = 3.0
-    kept = with_choices(output.logits, choose(*given, [1]))
+    kept = with_choices(output.logits, choose_regions(*given, [1]))
     assert torch.equal(kept[0], output.logits[0])
     left = kept[1] > 0
     assert left.sum() in (9, 16)
@@ -124,11 +124,11 @@ def test_only_prompts_that_mean_one_region_are_changed():
 def test_nothing_found_stays_nothing():
     *_, output = given = answered(1)
     output.logits[:, 2:5, 2:5] = -0.1  # faint
-    assert choose(*given, [0]) == {}
+    assert choose_regions(*given, [0]) == {}
 
 
 @torch.inference_mode()
 def test_a_mask_of_one_cell_is_no_part_and_stays():
     *_, output = given = answered(1)
     output.logits[:, 5, 5] = 3.0
-    assert choose(*given, [0]) == {}
+    assert choose_regions(*given, [0]) == {}

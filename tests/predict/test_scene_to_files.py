@@ -18,7 +18,7 @@ from unigeoseg.geo.raster import open_scene, scene_from_array
 from unigeoseg.geo.stretch import Stretch
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.predict.region_selection import Focus
-from unigeoseg.predict.scene_to_files import Wish, survey
+from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.views import ViewConfig
 from unigeoseg.prompt import Point, Prompt
 from unigeoseg.runtime.stage_clock import Clock
@@ -58,7 +58,9 @@ def threshold_at(path: Path) -> float:
 def mask_of(path: Path, wish: dict, stretch: Stretch | None = None) -> np.ndarray:
     out = path.with_suffix(".mask.tif")
     with open_scene(path, stretch=stretch) as scene:
-        survey(tiny_segmenter(VIEWS), scene, Wish(prompts=[TEXT], paths=[out], **wish))
+        segment_to_files(
+            tiny_segmenter(VIEWS), scene, SceneJob(prompts=[TEXT], paths=[out], **wish)
+        )
     with rasterio.open(out) as written:
         return written.read(1)
 
@@ -98,7 +100,7 @@ def test_one_region_of_many_tiles_is_chosen_from_afar(tmp_path):
         with segmenter.open(scene) as session:
             (found,) = session.segment([TEXT])
         out = tmp_path / "one.tif"
-        survey(segmenter, scene, Wish(prompts=[TEXT], paths=[out], **outputs_at(0.5)))
+        segment_to_files(segmenter, scene, SceneJob(prompts=[TEXT], paths=[out], **outputs_at(0.5)))
     inside = np.zeros(found.score.shape, bool)
     inside[57:115, 100:150] = True  # 230 x 250 pixels in 4 x 5 cells
     assert found.mask.any() and not found.mask[~inside].any()
@@ -157,18 +159,20 @@ def test_two_areas_of_a_scene_agree_exactly(tmp_path):
 def test_the_share_is_of_the_area_itself(tmp_path):
     area = Area(Window(20, 30, 100, 90), shapely.Polygon([(20, 30), (120, 30), (20, 120)]))
     with open_scene(mosaic(tmp_path)) as scene:
-        wish = Wish(prompts=[TEXT], paths=[tmp_path / "out.tif"], area=area, **outputs_at(0.0))
-        (found,) = survey(tiny_segmenter(VIEWS), scene, wish)
+        wish = SceneJob(prompts=[TEXT], paths=[tmp_path / "out.tif"], area=area, **outputs_at(0.0))
+        (found,) = segment_to_files(tiny_segmenter(VIEWS), scene, wish)
     assert found.share == 1
 
 
 def test_an_area_of_a_small_scene_chooses_no_region(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("unigeoseg.predict.segmenter.meaning_one", lambda *_: asked.append(1) or [])
+    monkeypatch.setattr(
+        "unigeoseg.predict.view_predictor.means_one_region", lambda *_: asked.append(1) or []
+    )
     with scene_from_array(np.full((60, 60, 3), 90, np.uint8)) as scene:
         for area, calls in ((None, 1), (Area(Window(0, 0, 30, 30)), 1)):
-            wish = Wish(prompts=[TEXT], paths=[tmp_path / f"{area is None}.tif"], area=area)
-            survey(tiny_segmenter(VIEWS), scene, wish)
+            wish = SceneJob(prompts=[TEXT], paths=[tmp_path / f"{area is None}.tif"], area=area)
+            segment_to_files(tiny_segmenter(VIEWS), scene, wish)
             assert len(asked) == calls
 
 
@@ -186,9 +190,9 @@ def test_the_stretch_is_kept_in_the_tags_and_read_back(tmp_path):
 def test_classes_are_labels_of_one_map(tmp_path):
     path, out = mosaic(tmp_path), tmp_path / "classes.tif"
     prompts = [Prompt.from_text(name) for name in ("roof", "water", "road")]
-    wish = Wish(prompts=prompts, paths=[out], classes=True, **outputs_at(0.0))
+    wish = SceneJob(prompts=prompts, paths=[out], classes=True, **outputs_at(0.0))
     with open_scene(path) as scene:
-        found = survey(tiny_segmenter(VIEWS), scene, wish)
+        found = segment_to_files(tiny_segmenter(VIEWS), scene, wish)
     with rasterio.open(out) as written:
         labels = written.read(1)
         assert [written.tags()[f"LABEL_{n}"] for n in (1, 2, 3)] == ["roof", "water", "road"]
@@ -204,17 +208,17 @@ def test_tiles_without_data_are_not_looked_at(tmp_path):
     segmenter.network.encoder.register_forward_hook(lambda *_: calls.append(1))
     clock = Clock()
     with scene_from_array(pixels) as scene:
-        wish = Wish(prompts=[TEXT], paths=[tmp_path / "out.tif"])
-        survey(segmenter, scene, wish, clock=clock)
+        wish = SceneJob(prompts=[TEXT], paths=[tmp_path / "out.tif"])
+        segment_to_files(segmenter, scene, wish, clock=clock)
     assert 0 < len(calls) <= 4 + 1  # the words are read once without a scene
     assert clock.seconds["encode"] > 0 and clock.seconds["read"] > 0
 
 
 def test_what_a_stream_cannot_answer_is_refused():
     with pytest.raises(PromptError, match="points and boxes"):
-        Wish(prompts=[Prompt.from_points([Point(1, 1)])], paths=[])
+        SceneJob(prompts=[Prompt.from_points([Point(1, 1)])], paths=[])
     with pytest.raises(PromptError, match="got 0 texts"):
-        Wish(prompts=[], paths=[])
+        SceneJob(prompts=[], paths=[])
 
 
 def test_a_stream_is_as_confident_as_memory(tmp_path):
@@ -223,5 +227,7 @@ def test_a_stream_is_as_confident_as_memory(tmp_path):
     segmenter.network.config = replace(segmenter.network.config, confidence=lines)
     with open_scene(path) as scene, segmenter.open(scene) as session:
         (kept,) = session.segment([TEXT])
-        (streamed,) = survey(segmenter, scene, Wish(prompts=[TEXT], paths=[tmp_path / "m.tif"]))
+        (streamed,) = segment_to_files(
+            segmenter, scene, SceneJob(prompts=[TEXT], paths=[tmp_path / "m.tif"])
+        )
     assert streamed.confidence == pytest.approx(kept.confidence, abs=1e-4)

@@ -24,7 +24,8 @@ from unigeoseg.geo.raster import open_scene, scene_from_array
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.network import SegmentationOutput
 from unigeoseg.predict.result import Segmentation
-from unigeoseg.predict.segmenter import Segmenter, overall
+from unigeoseg.predict.segmenter import Segmenter
+from unigeoseg.predict.view_predictor import ViewAnswer, pooled_confidence
 from unigeoseg.predict.views import View, ViewConfig, plan_views
 from unigeoseg.prompt import Box, Point, Prompt, Task
 
@@ -183,7 +184,7 @@ def test_confidence_is_by_task_and_of_an_empty_mask_that_nothing_is_there():
     config = ConfidenceConfig(referring=(0.5, 1.0), reasoning=(0.0, -1.0), nothing=(-2.0, -1.0))
 
     def confidences(valid: np.ndarray) -> list[float]:
-        return segmenter.read(output, view, valid, prompts)[1]
+        return segmenter.scores(output, view, valid, prompts)[1]
 
     plain = [0.731059, 0.731059, 0.731059, 0.880797]  # sigmoid of 1, and of 2
     assert confidences(valid) == pytest.approx(plain, abs=1e-6)
@@ -207,7 +208,7 @@ def test_one_part_is_kept_where_one_region_is_meant_and_all_of_the_scene_is_seen
         monkeypatch.setattr(segmenter.network, "decode", lambda *_: said)
         grid = scene_from_array(np.zeros((side, side, 3), np.uint8)).grid
         output = segmenter.decode(features, view, [prompt], grid)
-        ((score,), _) = segmenter.read(output, view, np.ones((32, 32), bool), [prompt])
+        ((score,), _) = segmenter.scores(output, view, np.ones((32, 32), bool), [prompt])
         return int((score > 0.5).sum())
 
     text, click = Prompt.from_text("the largest roof"), Prompt.from_points([Point(7.5, 7.5)])
@@ -218,6 +219,11 @@ def test_one_part_is_kept_where_one_region_is_meant_and_all_of_the_scene_is_seen
 
 
 def test_several_looks_have_one_confidence():
-    assert overall([(0.9, 0), (0.4, 30), (0.8, 10)]) == pytest.approx(0.5)
-    assert overall([(0.9, 0), (0.6, 0)]) == 0.6
-    assert overall([]) == 0
+    view = View(Window(0, 0, 32, 32), (32, 32))
+
+    def pooled(*looks: tuple[float, int]) -> float:
+        return pooled_confidence([ViewAnswer(view, *look) for look in looks])
+
+    assert pooled((0.9, 0), (0.4, 30), (0.8, 10)) == pytest.approx(0.5)
+    assert pooled((0.9, 0), (0.6, 0)) == 0.6
+    assert pooled() == 0

@@ -17,7 +17,8 @@ from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import letterbox
-from unigeoseg.predict.segmenter import NO_TARGET, Segmenter
+from unigeoseg.predict.segmenter import Segmenter
+from unigeoseg.predict.session import NO_TARGET
 from unigeoseg.predict.views import View, ViewConfig, plan_views
 from unigeoseg.prompt import Box, Point, Prompt, Task
 

@@ -16,8 +16,8 @@ from unigeoseg.geo.area import Area
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Raster, Scene, scene_from_array
 from unigeoseg.geo.tiling import TilePlan
-from unigeoseg.predict.outputs import Order, OutputConfig, Outputs, open_outputs
-from unigeoseg.predict.tile_pipeline import Sweep
+from unigeoseg.predict.outputs import OutputConfig, Outputs, OutputSpec, open_outputs
+from unigeoseg.predict.tile_pipeline import TilePipeline
 from unigeoseg.runtime.stage_clock import Clock
 
 WIDTH, HEIGHT = 930, 750
@@ -66,7 +66,7 @@ def run(
 ) -> Outputs:
     scene = scene or scene_from_array(truth(), GRID)
     area = area or Area.whole(scene.grid)
-    order = Order(
+    order = OutputSpec(
         paths=paths,
         grid=scene.grid,
         area=area,
@@ -74,7 +74,9 @@ def run(
         describe=[lambda region: {"label": region.label, "area_m2": region.area_m2}] * prompts,
     )
     with open_outputs(order, Clock()) as outputs:
-        Sweep(scene=scene, plan=plan, area=area, prompts=prompts).run(look, outputs.take, Clock())
+        TilePipeline(scene=scene, plan=plan, area=area, prompts=prompts).run(
+            look, outputs.take, Clock()
+        )
     return outputs
 
 

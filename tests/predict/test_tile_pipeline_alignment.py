@@ -20,8 +20,8 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Raster, open_scene
 from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.geo.vectors.features import to_pixels
-from unigeoseg.predict.outputs import Order, OutputConfig, open_outputs
-from unigeoseg.predict.tile_pipeline import Sweep
+from unigeoseg.predict.outputs import OutputConfig, OutputSpec, open_outputs
+from unigeoseg.predict.tile_pipeline import TilePipeline
 from unigeoseg.runtime.stage_clock import Clock
 
 PLACES = {
@@ -74,7 +74,7 @@ def test_masks_and_outlines_lie_on_the_scene(
     paths = [folder / "mask.tif", folder / "outlines.gpkg"]
     with open_scene(folder / "scene.tif") as scene:
         seen = bright(Window(0, 0, width, height), scene.read())[0] > 0
-        order = Order(
+        order = OutputSpec(
             paths=paths,
             grid=scene.grid,
             area=Area.whole(scene.grid),
@@ -83,7 +83,7 @@ def test_masks_and_outlines_lie_on_the_scene(
         )
         plan = TilePlan.of(width, height, 64, 16)
         with open_outputs(order, Clock()) as outputs:
-            sweep = Sweep(scene=scene, plan=plan, area=order.area, prompts=1)
+            sweep = TilePipeline(scene=scene, plan=plan, area=order.area, prompts=1)
             sweep.run(bright, outputs.take, Clock())
         grid = scene.grid
     if dtype == "uint8":

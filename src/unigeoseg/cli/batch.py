@@ -21,7 +21,7 @@ from unigeoseg.cli.options import (
     TextTask,
     Threshold,
 )
-from unigeoseg.cli.prompts import Asked, parse_bands
+from unigeoseg.cli.prompts import PromptOptions, parse_bands
 from unigeoseg.cli.segment import named_crs
 from unigeoseg.errors import OptionError
 
@@ -59,7 +59,7 @@ def batch(
     from unigeoseg.predict.batch import FAILED, OFF, Batch, here, on_ray, run, scenes_of
     from unigeoseg.predict.outputs import OutputConfig
 
-    asked = Asked(text=text, classes=classes, task=task)
+    asked = PromptOptions(text=text, classes=classes, task=task)
     config = OutputConfig(
         threshold=threshold,
         crs=named_crs(to_crs),

@@ -23,7 +23,7 @@ from unigeoseg.cli.options import (
     TextTask,
     Threshold,
 )
-from unigeoseg.cli.prompts import Asked, parse_bands
+from unigeoseg.cli.prompts import PromptOptions, parse_bands
 from unigeoseg.errors import OptionError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def segment(
     from unigeoseg.predict.outputs import OutputConfig
 
     began = time.perf_counter()
-    job = _Job(
+    job = SegmentJob(
         paths=checked_outputs(scene, output or (), overwrite=overwrite),
         outputs=OutputConfig(
             threshold=threshold,
@@ -108,7 +108,7 @@ def segment(
             regularise_m=regularise,
             instances=instances,
         ),
-        asked=Asked(
+        asked=PromptOptions(
             text=text,
             points=point or (),
             not_points=not_point or (),
@@ -132,12 +132,12 @@ def segment(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
+class SegmentJob:
     """What is to be done with an open scene."""
 
     paths: Sequence[Path]
     outputs: "OutputConfig"
-    asked: Asked
+    asked: PromptOptions
     aoi: Path | None
     answer: bool
     model: str
@@ -182,9 +182,9 @@ class _Job:
         prompts: "Sequence[Prompt]",
         area: "Area | None",
     ) -> None:
-        from unigeoseg.predict.scene_to_files import Wish, survey
+        from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 
-        wish = Wish(
+        wish = SceneJob(
             prompts=prompts,
             paths=self.paths,
             area=area,
@@ -192,7 +192,7 @@ class _Job:
             classes=self.asked.classes is not None,
         )
         with progress("tiles") as bar:
-            found = survey(segmenter, scene, wish, progress=counter(bar))
+            found = segment_to_files(segmenter, scene, wish, progress=counter(bar))
         for each in found:
             say(f"{each.prompt.text} {each.share:.1%}, confidence {each.confidence:.2f}")
 

@@ -25,7 +25,7 @@ from unigeoseg.geo.vectors.reader import check_vectors
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.io.store import weights_directory
 from unigeoseg.predict.outputs import OutputConfig
-from unigeoseg.predict.scene_to_files import Wish, survey
+from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
@@ -68,13 +68,13 @@ class Batch:
     """One question to many scenes.
 
     Attributes:
-        prompts: As in `Wish`.
+        prompts: As in `SceneJob`.
         folder: Of results; made if it is not there.
         suffixes: Files to write for each scene, such as ".tif".
         model: As for `Segmenter.from_pretrained`.
         device: As there.
         outputs: How results are written.
-        classes: As in `Wish`.
+        classes: As in `SceneJob`.
         stretch: One for all scenes; None for each its own.
         bands: Shown as red, green and blue.
         gsd_m: As in `open_scene`.
@@ -130,14 +130,14 @@ class Batch:
             for path in paths:
                 check_output(path, overwrite=True)
             with open_scene(scene, self.bands, stretch=self.stretch, gsd_m=self.gsd_m) as opened:
-                wish = Wish(
+                wish = SceneJob(
                     prompts=self.prompts,
                     paths=paths,
                     area=Area.from_file(self.aoi, opened.grid) if self.aoi else None,
                     outputs=self.outputs,
                     classes=self.classes,
                 )
-                found = survey(segmenter, opened, wish, progress=progress)
+                found = segment_to_files(segmenter, opened, wish, progress=progress)
         except AreaOutsideError as error:
             return Entry(str(scene), OFF, error=str(error))
         except UniGeoSegError as error:

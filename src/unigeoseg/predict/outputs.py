@@ -65,7 +65,7 @@ Describe: TypeAlias = Callable[[Region], dict[str, Value]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class OutputSpec:
     """What is to be written of a scene.
 
     Attributes:
@@ -93,7 +93,7 @@ class Outputs:
 
     def __init__(
         self,
-        order: "Order",
+        order: "OutputSpec",
         clock: Clock,
         masks: Sequence[MaskWriter],
         outlines: "_Outlines | None",
@@ -128,7 +128,7 @@ class Outputs:
 class _Outlines:
     """Regions on their way to files, in batches."""
 
-    def __init__(self, order: Order, add: Sequence[Add]) -> None:
+    def __init__(self, order: OutputSpec, add: Sequence[Add]) -> None:
         grid, config = order.grid, order.config
         left = int(order.area.window.col_off)
         self._finder = RegionFinder(
@@ -177,7 +177,7 @@ class _Outlines:
 
 
 @contextmanager
-def open_outputs(order: Order, clock: Clock) -> Iterator[Outputs]:
+def open_outputs(order: OutputSpec, clock: Clock) -> Iterator[Outputs]:
     """Open the files that results of a scene go to; they appear when all went well.
 
     Args:

@@ -23,6 +23,7 @@ from unigeoseg.model.network import (
     UniGeoSegNetwork,
 )
 from unigeoseg.model.tate import INTERACTIVE
+from unigeoseg.predict.views import scores_from_logits
 
 _FAINT = 0.1  # a part is what scores more
 _SHARE = 0.35  # of a part's high scores, the score at which it ends
@@ -111,14 +112,14 @@ class Focus:
         return np.where(here, score, score / 2).astype(np.float32)
 
 
-def meaning_one(prompts: PromptInputs, output: SegmentationOutput) -> list[int]:
+def means_one_region(prompts: PromptInputs, output: SegmentationOutput) -> list[int]:
     """Numbers of the texts that mean one region, by what the network answered to P prompts."""
     one = (output.one_logits > 0) & (prompts.task != INTERACTIVE)
     numbers: list[int] = one.nonzero().flatten().tolist()
     return numbers
 
 
-def choose(
+def choose_regions(
     network: UniGeoSegNetwork,
     image: ImageFeatures,
     prompts: PromptInputs,
@@ -134,9 +135,9 @@ def choose(
         image: What it has seen.
         prompts: P prompts on it.
         output: Its answers to them.
-        which: Numbers of the prompts that mean one region; see `meaning_one`.
+        which: Numbers of the prompts that mean one region; see `means_one_region`.
     """
-    scores = {at: output.logits[at].float().sigmoid().cpu().numpy() for at in which}
+    scores = {at: scores_from_logits(output.logits[at].float().cpu().numpy()) for at in which}
     parts = {
         at: labels
         for at, score in scores.items()

@@ -21,10 +21,15 @@ from unigeoseg.geo.raster import Raster, Scene
 from unigeoseg.geo.stretch import TAG
 from unigeoseg.geo.vectors.features import Value, length_m
 from unigeoseg.geo.vectors.regions import Region
-from unigeoseg.predict.outputs import Order, OutputConfig, open_outputs
-from unigeoseg.predict.segmenter import Segmenter, overall
-from unigeoseg.predict.tile_pipeline import Progress, Sweep
-from unigeoseg.predict.views import plan_scene, show, view_of
+from unigeoseg.predict.outputs import OutputConfig, OutputSpec, open_outputs
+from unigeoseg.predict.tile_pipeline import Progress, TilePipeline
+from unigeoseg.predict.view_predictor import (
+    MASK_THRESHOLD,
+    ViewAnswer,
+    ViewPredictor,
+    pooled_confidence,
+)
+from unigeoseg.predict.views import plan_scene, view_of, view_pixels
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.runtime.stage_clock import Clock
 
@@ -34,7 +39,7 @@ _MOST = 255  # labels of 8 bits, without 0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PromptSummary:
     """What was found of one prompt.
 
     Attributes:
@@ -49,7 +54,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class SceneJob:
     """What is wanted of a scene.
 
     Attributes:
@@ -75,14 +80,14 @@ class Wish:
             raise PromptError("points and boxes choose their own windows; give a text for all")
 
 
-def survey(
-    segmenter: Segmenter,
+def segment_to_files(
+    segmenter: ViewPredictor,
     scene: Scene,
-    wish: Wish,
+    wish: SceneJob,
     *,
     progress: Progress | None = None,
     clock: Clock | None = None,
-) -> list[Found]:
+) -> list[PromptSummary]:
     """Segment a scene by text and write what is wanted; memory does not grow with the scene.
 
     Args:
@@ -101,16 +106,16 @@ def survey(
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
     clock, area = clock or Clock(), wish.area or Area.whole(scene.grid)
-    eyes = _Eyes(segmenter, scene, wish, clock)
+    eyes = TilePredictor(segmenter, scene, wish, clock)
     name = segmenter.network.config.name
-    order = Order(
+    order = OutputSpec(
         paths=wish.paths,
         grid=scene.grid,
         area=area,
         config=replace(wish.outputs, tags=_tags(scene, wish, name) | dict(wish.outputs.tags)),
         describe=[_describer(scene.grid, prompt, name, wish.classes) for prompt in wish.prompts],
     )
-    sweep = Sweep(
+    sweep = TilePipeline(
         scene=scene,
         plan=plan_scene(scene.grid, segmenter.views),
         area=area,
@@ -119,48 +124,51 @@ def survey(
     with rasterio.Env(GDAL_CACHEMAX=_CACHE), open_outputs(order, clock) as outputs:
         sweep.run(eyes.look, outputs.take, clock, progress)
     return [
-        Found(prompt, int(count) / max(outputs.seen, 1), confidence)
+        PromptSummary(prompt, int(count) / max(outputs.seen, 1), confidence)
         for prompt, count, confidence in zip(
             wish.prompts, outputs.pixels, eyes.confidences(), strict=True
         )
     ]
 
 
-class _Eyes:
+class TilePredictor:
     """The network's looks at tiles."""
 
-    def __init__(self, segmenter: Segmenter, scene: Scene, wish: Wish, clock: Clock) -> None:
+    def __init__(
+        self, segmenter: ViewPredictor, scene: Scene, wish: SceneJob, clock: Clock
+    ) -> None:
         self._segmenter, self._prompts, self._clock = segmenter, wish.prompts, clock
         self._area = wish.area or Area.whole(scene.grid)
         # in a part of a scene the one that is meant may be another
         self._grid = None if wish.area else scene.grid
         self._focus = {} if wish.area else segmenter.focus(scene, wish.prompts)
-        self._looks: list[list[tuple[float, int]]] = [[] for _ in wish.prompts]
+        self._looks: list[list[ViewAnswer]] = [[] for _ in wish.prompts]
 
     def look(self, window: Window, raster: Raster) -> NDArray[np.float32]:
         """Scores (P, h, w) of a tile."""
         view = view_of(window, self._segmenter.views)
         with self._clock("prepare"):
-            pixels = show(raster.array, view)[None]
+            pixels = view_pixels(raster.array, view)[None]
             valid = has_data(raster.valid)
         with self._clock("encode"):
             features = self._segmenter.encode(pixels)
         with self._clock("decode"):
             output = self._segmenter.decode(features, view, self._prompts, self._grid)
-            scores, sure = self._segmenter.read(output, view, valid, self._prompts)
+            scores, sure = self._segmenter.scores(output, view, valid, self._prompts)
         for at, focus in self._focus.items():
             scores[at] = focus.keep(scores[at], window)
         inside = self._area.mask(window)
         for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
-            looks.append((confidence, int(np.count_nonzero((score > 0.5) & inside))))
+            area_px = int(np.count_nonzero((score > MASK_THRESHOLD) & inside))
+            looks.append(ViewAnswer(view, confidence, area_px))
         return np.stack(scores)
 
     def confidences(self) -> list[float]:
-        """Of each prompt over all tiles; see `overall`."""
-        return [overall(looks) for looks in self._looks]
+        """Of each prompt over all tiles; see `pooled_confidence`."""
+        return [pooled_confidence(looks) for looks in self._looks]
 
 
-def _tags(scene: Scene, wish: Wish, model: str) -> dict[str, str]:
+def _tags(scene: Scene, wish: SceneJob, model: str) -> dict[str, str]:
     """What a mask says of itself; the stretch can be read back from there."""
     names = {f"LABEL_{at}": prompt.text for at, prompt in enumerate(wish.prompts, start=1)}
     return names | {TAG: scene.stretch.text(), "UNIGEOSEG_MODEL": model, "DATE": _today()}

@@ -31,7 +31,7 @@ _Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+class TilePipeline:
     """What to sweep over, and how.
 
     Attributes:

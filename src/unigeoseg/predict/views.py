@@ -16,6 +16,7 @@ from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.model.processor import letterbox, letterbox_place
 from unigeoseg.prompt import Prompt, Task
 
+_LOGIT_LIMIT = 30.0  # exp stays finite in float32, and the sigmoid is 0 or 1 there
 _STRIDE = 32  # the network's input sides are multiples of it
 
 
@@ -86,12 +87,18 @@ class View:
         return np.asarray(cv2.resize(logits, (width, height)), np.float32)
 
 
-def show(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+def view_pixels(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     """What the network sees (3, H, W) of a window's pixels (3, h, w)."""
     if view.letterbox:
         square = letterbox(np.ascontiguousarray(pixels.transpose(1, 2, 0)), view.shape[0])
         return np.ascontiguousarray(square.transpose(2, 0, 1))
     return pixels if pixels.shape[1:] == view.shape else resize(pixels, view.shape)
+
+
+def scores_from_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sigmoid of mask logits: scores in [0, 1] of the same shape, float32."""
+    clipped = np.clip(logits, -_LOGIT_LIMIT, _LOGIT_LIMIT)
+    return np.asarray(np.reciprocal(1 + np.exp(-clipped)), np.float32)
 
 
 def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:

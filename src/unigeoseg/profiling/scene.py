@@ -19,7 +19,7 @@ from rasterio.windows import Window
 
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.tiling import plan_tiles
-from unigeoseg.predict.scene_to_files import Wish, survey
+from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
@@ -84,8 +84,8 @@ def time_scene(
     clock, began = Clock(), time.perf_counter()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, open_scene(path) as scene:
         paths = [Path(folder) / name for name in ("mask.tif", "outlines.gpkg")]
-        wish = Wish(prompts=[Prompt.from_text(text)], paths=paths)
-        survey(segmenter, scene, wish, progress=progress, clock=clock)
+        wish = SceneJob(prompts=[Prompt.from_text(text)], paths=paths)
+        segment_to_files(segmenter, scene, wish, progress=progress, clock=clock)
         pixels = scene.grid.width * scene.grid.height
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -18,7 +18,8 @@ from unigeoseg.model.device import device_of, suited_dtype
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.optimize import hasten
-from unigeoseg.predict.segmenter import Segmenter, Session
+from unigeoseg.predict.segmenter import Segmenter
+from unigeoseg.predict.session import Session
 from unigeoseg.profiling.released_modules import ReleasedWay
 from unigeoseg.prompt import Prompt
 

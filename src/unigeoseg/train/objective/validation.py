@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.tate import INTERACTIVE, REASONING, REFERRING
-from unigeoseg.predict.region_selection import choose, meaning_one, with_choices
+from unigeoseg.predict.region_selection import choose_regions, means_one_region, with_choices
 from unigeoseg.prompt import Task
 from unigeoseg.train.input.batch import BatchMaker
 
@@ -46,8 +46,8 @@ class Validation:
                 batch = self._maker.batch(step).to(device)
                 image = network.encode(batch.pixel_values)
                 output = network.decode(image, batch.prompts)
-                which = meaning_one(batch.prompts, output)
-                choices = choose(network, image, batch.prompts, output, which)
+                which = means_one_region(batch.prompts, output)
+                choices = choose_regions(network, image, batch.prompts, output, which)
                 logits = with_choices(output.logits, choices)
                 found = iou(logits, batch.truth, batch.valid).tolist()
                 asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
