@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from unigeoseg.errors import OptionError
-from unigeoseg.geo.tiling import Blender, plan_tiles
+from unigeoseg.geo.tiling import TilePlan, blend, plan_tiles
 
 side = st.integers(1, 120)
 
@@ -45,25 +45,34 @@ def test_a_tile_has_a_side():
         plan_tiles(100, 100, 0, 0)
 
 
+def blended(plan: TilePlan, scores) -> np.ndarray:
+    """Blocks of a blend in their places, each pixel once."""
+    window = plan.window
+    whole = np.full((window.height, window.width), np.nan, np.float32)
+    for block_window, (block,) in blend(plan, (score[None] for score in scores)):
+        place = block_window.toslices()
+        assert np.isnan(whole[place]).all()
+        whole[place] = block
+    return whole
+
+
 @given(st.integers(10, 80), st.integers(10, 80))
 def test_blending_agreeing_tiles_gives_the_score_itself(width, height):
     truth = np.random.default_rng(0).random((height, width), np.float32)
-    blender = Blender(height, width)
-    for window in plan_tiles(width, height, 32, 12):
-        rows, cols = window.toslices()
-        blender.add(window, truth[rows, cols])
-    assert blender.score().dtype == np.float32
-    np.testing.assert_allclose(blender.score(), truth, atol=1e-5)
+    plan = TilePlan.of(width, height, 32, 12)
+    whole = blended(plan, (truth[window.toslices()] for window in plan.windows()))
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(whole, truth, atol=1e-5)
 
 
 def test_blending_disagreeing_tiles_is_a_smooth_crossing():
-    blender = Blender(8, 60)
-    blender.add(Window(0, 0, 40, 8), np.zeros((8, 40), np.float32))
-    blender.add(Window(20, 0, 40, 8), np.ones((8, 40), np.float32))
-    row = blender.score()[4]
+    plan = TilePlan.of(60, 8, 40, 20)
+    assert [window.col_off for window in plan.windows()] == [0, 20]
+    row = blended(plan, [np.zeros((8, 40), np.float32), np.ones((8, 40), np.float32)])[4]
     assert row[:20].max() == 0 and row[40:].min() == 1
     assert np.abs(np.diff(row)).max() < 0.2
 
 
-def test_where_no_tile_was_added_the_score_is_zero():
-    assert Blender(3, 4).score().tolist() == np.zeros((3, 4)).tolist()
+def test_a_single_tile_is_not_changed():
+    score = np.random.default_rng(0).random((3, 4), np.float32)
+    assert np.array_equal(blended(TilePlan.of(4, 3, 9, 0), [score]), score)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -113,7 +112,7 @@ def _spans(length: int, tile: int, step: int, anchor: int) -> tuple[Span, ...]:
 def blend(
     plan: TilePlan, scores: Iterable[NDArray[np.float32]]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
-    """Blend the tiles of a plan as they come: what `Blender` gives, in blocks that are done.
+    """Weighted mean of overlapping score tiles, heaviest at each tile's centre, as they come.
 
     Only what later tiles still add to is held: one tile, and the rows that two tile rows share.
 
@@ -154,46 +153,6 @@ def _blend_row(
 def _ready(spans: tuple[Span, ...]) -> list[int]:
     """How many pixels of each span lie before the next one."""
     return [after.start - span.start for span, after in pairwise(spans)] + [len(spans[-1].share)]
-
-
-class Blender:
-    """Weighted mean of overlapping score tiles, heaviest at each tile's centre.
-
-    It holds two float32 arrays of the scene's size.
-
-    Args:
-        height: Rows of the scene.
-        width: Columns of the scene.
-    """
-
-    def __init__(self, height: int, width: int) -> None:
-        self._sum = np.zeros((height, width), np.float32)
-        self._weight = np.zeros((height, width), np.float32)
-
-    def add(self, window: Window, score: NDArray[np.floating]) -> None:
-        """Add one tile.
-
-        Args:
-            window: Where the tile lies, inside the scene.
-            score: (h, w) scores, of the window's size.
-        """
-        rows, cols = window.toslices()
-        weight = _hann(*score.shape)
-        assert self._sum[rows, cols].shape == score.shape, "a tile must fit its window"
-        self._sum[rows, cols] += score * weight
-        self._weight[rows, cols] += weight
-
-    def score(self) -> NDArray[np.float32]:
-        """Blended score (H, W) float32; 0 where no tile was added."""
-        blended = np.zeros_like(self._sum)
-        np.divide(self._sum, self._weight, out=blended, where=self._weight > 0)
-        return blended
-
-
-@lru_cache(maxsize=8)
-def _hann(height: int, width: int) -> NDArray[np.float32]:
-    window: NDArray[np.float32] = np.outer(_ramp(height), _ramp(width))
-    return window
 
 
 def _ramp(length: int) -> NDArray[np.float32]:
