@@ -12,7 +12,7 @@ from talker import Asked, Say, completion, talking
 
 from unigeoseg.cli import main
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.evaluate.systems.predictors import predictor
+from unigeoseg.evaluate.systems.registry import load_system
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -201,12 +201,12 @@ def test_a_system_by_name_turns_boxes_into_masks(monkeypatch, tmp_path: Path, ca
 
 def test_nano_is_the_default_and_loaded_with_the_first_box(monkeypatch, towns: Path, tmp_path):
     asked = ("--size", 96, "--stride", 64, "-o")
-    predictor.cache_clear()
+    load_system.cache_clear()
     assert run(monkeypatch, "build", towns, *asked, tmp_path / "towns") == 0
-    assert predictor.cache_info().misses == 0
+    assert load_system.cache_info().misses == 0
     roofs, out = write_boxes(tmp_path / "roofs"), tmp_path / "out"
     assert run(monkeypatch, "build", roofs, *asked, out) == 0
-    assert predictor.cache_info().misses == 1
+    assert load_system.cache_info().misses == 1
     made = Dataset.open(out)
     assert made.summary["triplets"] > 0 and made.summary["options"]["boxes"] == "nano"
     (out / "dataset.json").unlink()

@@ -9,7 +9,7 @@ import pytest
 from command_line import typed
 
 from unigeoseg.evaluate.open_bench.index import read_index
-from unigeoseg.evaluate.open_bench.review.verdicts import Verdict, Verdicts
+from unigeoseg.evaluate.open_bench.review.verdicts import Verdict, VerdictStore
 
 
 @pytest.mark.slow
@@ -32,8 +32,8 @@ def test_from_sets_to_a_reviewed_benchmark(tmp_path: Path, monkeypatch, capsys):
     entries = list(read_index(index))
     for who in ("one", "two"):
         for entry in entries[:5]:
-            Verdicts(kept).put(Verdict(entry.sample.id, who, "accept"))
-    Verdicts(kept).put(Verdict(entries[0].sample.id, "two", "reject", "image is poor"))
+            VerdictStore(kept).put(Verdict(entry.sample.id, who, "accept"))
+    VerdictStore(kept).put(Verdict(entries[0].sample.id, "two", "reject", "image is poor"))
     assert typed(monkeypatch, "agreement", kept) == 0
     said = capsys.readouterr().out
     assert "judged 5 samples, alike on 4" in said and "1 image is poor" in said

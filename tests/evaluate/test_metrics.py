@@ -19,7 +19,7 @@ from unigeoseg.evaluate.metrics import (
     Overlap,
     Scores,
     largest_box,
-    metric,
+    metric_named,
     overlap,
     overlap_of_boxes,
     overlap_of_runs,
@@ -126,7 +126,7 @@ def test_equal_to_the_released_scorer(boxes: bool):
     assert scores.ciou == pytest.approx(golden["ciou"], abs=1e-7)
     assert scores.giou == pytest.approx(golden["giou"], abs=1e-7)
     for threshold, share in golden["pr"].items():
-        assert scores.value(metric(f"Pr@{threshold}")) == share
+        assert scores.value(metric_named(f"Pr@{threshold}")) == share
 
 
 def test_as_torchmetrics_has_it():
@@ -176,9 +176,9 @@ def test_runs_of_other_sizes_are_refused():
 
 
 def test_aliases_mean_one_definition():
-    assert metric("mIoU") is metric("GIOU") is GIOU and metric("oIoU") is CIOU
-    assert metric("P@0.5").name == metric("precision@.5").name == "Pr@0.5"
-    assert "strictly" in metric("pr@0.5").definition and "oIoU" in CIOU.definition
+    assert metric_named("mIoU") is metric_named("GIOU") is GIOU and metric_named("oIoU") is CIOU
+    assert metric_named("P@0.5").name == metric_named("precision@.5").name == "Pr@0.5"
+    assert "strictly" in metric_named("pr@0.5").definition and "oIoU" in CIOU.definition
     for nonsense in ("dice", "Pr@1.5", "Pr@"):
         with pytest.raises(OptionError):
-            metric(nonsense)
+            metric_named(nonsense)

@@ -12,8 +12,8 @@ import suites
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.evaluate.metrics import CIOU, GIOU
 from unigeoseg.evaluate.predictions import Prediction, PredictionFile
-from unigeoseg.evaluate.reports.tables import overall_text, problem_lines
-from unigeoseg.evaluate.score import Outcome, as_json, score, size_bin
+from unigeoseg.evaluate.reports.score_tables import overall_text, problem_lines
+from unigeoseg.evaluate.score import Outcome, outcome_values, score_predictions, size_bin
 from unigeoseg.geo.masks import Rle, decode, encode
 
 
@@ -28,7 +28,7 @@ def samples(folder: Path):
 
 
 def scored(folder: Path, path: Path, **rest) -> Outcome:
-    return score(suites.opened(folder), PredictionFile.open(path), **rest)
+    return score_predictions(suites.opened(folder), PredictionFile.open(path), **rest)
 
 
 def noisy(samples) -> list[Prediction]:
@@ -59,7 +59,7 @@ def test_order_and_parts_do_not_change_a_score(folder, samples, tmp_path):
     (tmp_path / "shuffled").write_text("".join(shuffled))
     one, other = (scored(folder, tmp_path / name) for name in ("ordered", "shuffled"))
     assert 0.5 < one.scores().giou < 1
-    assert json.dumps(as_json(one)) == json.dumps(as_json(other))
+    assert json.dumps(outcome_values(one)) == json.dumps(outcome_values(other))
     parts = sum((one.scores(family=name) for name in one.by("family")), type(one.scores())())
     assert parts.value(GIOU) == one.scores().value(GIOU)
     assert parts.interval(CIOU) == one.scores().interval(CIOU)
@@ -95,7 +95,7 @@ def test_everything_wrong_is_counted(folder, samples, tmp_path):
     said = "\n".join(problem_lines(found))
     assert "missing: 11" in said and "malformed: 6" in said
     assert overall_text(found).startswith("PARTIAL")
-    assert "metrics" not in as_json(found, refused=True)
+    assert "metrics" not in outcome_values(found, refused=True)
 
 
 def test_files_of_a_suite_that_are_missing_are_counted(samples, tmp_path):
@@ -152,8 +152,8 @@ def test_a_suite_of_boxes_scores_boxes(folder, samples, tmp_path):
         hollow.append(Prediction(each.id, encode(mask)))
     (tmp_path / "hollow").write_text("".join(lines(hollow)))
     file = PredictionFile.open(tmp_path / "hollow")
-    assert score(layout, file).scores().giou == 1
-    assert score(suites.opened(folder), file).scores().giou < 0.6
+    assert score_predictions(layout, file).scores().giou == 1
+    assert score_predictions(suites.opened(folder), file).scores().giou < 0.6
 
 
 def test_tables_say_what_they_mean(folder, samples, tmp_path):

@@ -6,6 +6,7 @@ from unigeoseg.errors import OutputFormatError
 from unigeoseg.report.document import (
     Bars,
     Bold,
+    ImageFile,
     Picture,
     Section,
     Table,
@@ -92,6 +93,12 @@ def test_bold_cells_and_bars_in_markdown():
     assert "| roof | " + "█" * 15 + " | 50.00 |" in report_markdown(
         "t", [Section("s", [Bars([("roof", 0.5, "50.00")])])], ""
     )
+
+
+def test_an_image_beside_the_report_is_linked():
+    parts = [Section("s", [ImageFile("a plot.png", "IoU")])]
+    assert "![IoU](a%20plot.png)" in report_markdown("t", parts, "")
+    assert '<img src="a%20plot.png" alt="IoU">' in report_html("t", parts)
 
 
 def test_a_report_is_written_by_its_suffix(tmp_path):

@@ -57,22 +57,27 @@ def nano(
 ) -> None:
     """Rebuild a model's test table from its weights; exit code 1 if answers are missing."""
     from unigeoseg.evaluate.predictions import PredictionFile
-    from unigeoseg.evaluate.reports.held_out_tables import ANSWERS, measure, sections, write
-    from unigeoseg.evaluate.reports.pictures import draw_pictures
-    from unigeoseg.evaluate.suites.held_out import held_out
+    from unigeoseg.evaluate.reports.answer_sheet import write_answer_sheet
+    from unigeoseg.evaluate.reports.held_out_report import (
+        ANSWERS,
+        held_out_sections,
+        measure_held_out,
+        write_held_out_report,
+    )
+    from unigeoseg.evaluate.suites.held_out import open_held_out
     from unigeoseg.report.document import report_markdown
     from unigeoseg.runtime.atomic import whole_directory
 
-    layout = held_out(data, split, images)
+    layout = open_held_out(data, split, images)
     temporary = whole_directory(output) if output else tempfile.TemporaryDirectory()
     with temporary as place, progress("samples") as bar:
         folder = Path(place)
-        found = measure(layout, model, folder, baselines=baselines, progress=counter(bar))
-        tables, title = sections(found), f"{model} on {layout.suite.title}"
+        found = measure_held_out(layout, model, folder, baselines=baselines, progress=counter(bar))
+        tables, title = held_out_sections(found), f"{model} on {layout.suite.title}"
         if output:
-            write(found, tables, folder, title)
+            write_held_out_report(found, tables, folder, title)
             answers = PredictionFile.open(folder / ANSWERS)
-            draw_pictures(found.outcome, layout, answers, folder / "pictures.png")
+            write_answer_sheet(found.outcome, layout, answers, folder / "pictures.png")
     typer.echo(report_markdown(title, tables, ""))
     if output:
         say(f"wrote {output}")
@@ -93,14 +98,14 @@ def pictures(
 ) -> None:
     """Draw answers of `bench nano` by chance, good beside bad; exit code 1 if some are missing."""
     from unigeoseg.evaluate.predictions import PredictionFile
-    from unigeoseg.evaluate.reports.pictures import draw_pictures
-    from unigeoseg.evaluate.reports.tables import problem_lines
-    from unigeoseg.evaluate.score import score
-    from unigeoseg.evaluate.suites.held_out import held_out
+    from unigeoseg.evaluate.reports.answer_sheet import write_answer_sheet
+    from unigeoseg.evaluate.reports.score_tables import problem_lines
+    from unigeoseg.evaluate.score import score_predictions
+    from unigeoseg.evaluate.suites.held_out import open_held_out
 
-    layout, answers = held_out(data, split, images), PredictionFile.open(predictions)
-    outcome = score(layout, answers)
-    draw_pictures(outcome, layout, answers, output, seed=seed, rows=rows)
+    layout, answers = open_held_out(data, split, images), PredictionFile.open(predictions)
+    outcome = score_predictions(layout, answers)
+    write_answer_sheet(outcome, layout, answers, output, seed=seed, rows=rows)
     typer.echo("\n".join(problem_lines(outcome)))
     say(f"wrote {output}")
     if outcome.problems:
@@ -119,18 +124,18 @@ def calibrate(
     images: Images = None,
 ) -> None:
     """Fit a model's confidence to the IoU of its masks, and write the model with it."""
-    from unigeoseg.evaluate.confidence import calibrate as fitted
-    from unigeoseg.evaluate.confidence import table
-    from unigeoseg.evaluate.reports.tables import problem_lines
-    from unigeoseg.evaluate.suites.held_out import held_out
+    from unigeoseg.evaluate.confidence import calibrate_model as fitted
+    from unigeoseg.evaluate.confidence import calibration_table
+    from unigeoseg.evaluate.reports.score_tables import problem_lines
+    from unigeoseg.evaluate.suites.held_out import open_held_out
     from unigeoseg.report.document import table_markdown
     from unigeoseg.runtime.atomic import whole_directory
 
-    layout = held_out(data, split, images)
+    layout = open_held_out(data, split, images)
     with whole_directory(output) as place, progress("samples") as bar:
         found = fitted(layout, model, place, counter(bar))
     typer.echo("\n".join(problem_lines(found.outcome)))
-    typer.echo(f"\n{table_markdown(table(found))}")
+    typer.echo(f"\n{table_markdown(calibration_table(found))}")
     say(f"wrote {output}")
 
 

@@ -154,11 +154,11 @@ def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer t
 def _masks(name: str, pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - a BoxSegmenter
     import torch
 
-    from unigeoseg.evaluate.systems.predictors import predictor
+    from unigeoseg.evaluate.systems.registry import load_system
     from unigeoseg.prompt import Prompt
 
     torch.set_num_threads(1)  # workers share the cores, and sums keep one order
-    answers = predictor(name)(pixels, [Prompt.from_box(box) for box in boxes])
+    answers = load_system(name)(pixels, [Prompt.from_box(box) for box in boxes])
     if any(answer is None for answer in answers):
         raise OptionError(f"{name} takes no boxes; name a system that does, such as nano")
     return [answer.mask for answer in answers if answer is not None]

@@ -30,16 +30,16 @@ def select(
 ) -> None:
     """Choose samples of a dataset, balanced, of images that no training saw."""
     from unigeoseg.data.store.dataset import Dataset
-    from unigeoseg.evaluate.open_bench.index import entries, write_index
-    from unigeoseg.evaluate.open_bench.selection import select as choose
-    from unigeoseg.evaluate.open_bench.selection import trained_on
+    from unigeoseg.evaluate.open_bench.index import index_entries, write_index
+    from unigeoseg.evaluate.open_bench.selection import select_samples as choose
+    from unigeoseg.evaluate.open_bench.selection import training_windows
 
     opened = Dataset.open(dataset)
-    chosen = choose(opened, trained_on(data), total=total)
+    chosen = choose(opened, training_windows(data), total=total)
     say(f"left out: {len(chosen.trained)} images of groups for training or tuning")
     say(f"left out: {len(chosen.leaks)} images that show what training saw")
     say(f"left out: {len(chosen.unknown)} images with pixels that nobody knows")
-    count = write_index(output, entries(opened, chosen.samples))
+    count = write_index(output, index_entries(opened, chosen.samples))
     say(f"wrote {count} samples to {output}")
 
 
@@ -51,7 +51,7 @@ def rebuild(
 ) -> None:
     """Cut the images of GeoSeg-Bench-Open again from their sources."""
     from unigeoseg.evaluate.open_bench.index import read_index
-    from unigeoseg.evaluate.open_bench.index import rebuild as build
+    from unigeoseg.evaluate.open_bench.index import rebuild_dataset as build
 
     with progress("images") as bar:
         dataset = build(read_index(index), data, output, counter(bar))
@@ -68,12 +68,12 @@ def review(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine; 0 any.")] = 8765,
 ) -> None:
     """Serve a page on which one reviewer judges samples by keys; stop it with Ctrl-C."""
-    from unigeoseg.evaluate.open_bench.review.server import Review, serve
-    from unigeoseg.evaluate.open_bench.review.verdicts import Verdicts
+    from unigeoseg.evaluate.open_bench.review.server import ReviewPass, bind_review_server
+    from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore
     from unigeoseg.evaluate.suites.opening import open_suite
 
-    pass_ = Review(open_suite(suite, data), Verdicts(verdicts), reviewer)
-    with serve(pass_, port, lambda url: say(f"open {url}")) as server:
+    pass_ = ReviewPass(open_suite(suite, data), VerdictStore(verdicts), reviewer)
+    with bind_review_server(pass_, port, lambda url: say(f"open {url}")) as server:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -86,10 +86,10 @@ def agreement(
     ],
 ) -> None:
     """Say how two reviewers agree: Cohen's kappa, and the reasons for rejections."""
-    from unigeoseg.evaluate.open_bench.review.verdicts import Verdicts
-    from unigeoseg.evaluate.open_bench.review.verdicts import agreement as agree
+    from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore
+    from unigeoseg.evaluate.open_bench.review.verdicts import reviewer_agreement as agree
 
-    found = agree(Verdicts(verdicts).all())
+    found = agree(VerdictStore(verdicts).all())
     one, other = found.reviewers
     typer.echo(f"{one} and {other} judged {found.both} samples, alike on {found.agreed}")
     typer.echo(f"Cohen's kappa {found.kappa:.3f}")
@@ -109,12 +109,12 @@ def enter(
     from dataclasses import replace
 
     from unigeoseg.evaluate.open_bench.index import read_index, write_index
-    from unigeoseg.evaluate.open_bench.review.verdicts import Verdicts, accepted
+    from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore, accepted_samples
 
-    given = Verdicts(verdicts).all()
+    given = VerdictStore(verdicts).all()
     kept = (
         replace(entry, sample=sample)
         for entry in list(read_index(index))
-        for sample in accepted([entry.sample], given)
+        for sample in accepted_samples([entry.sample], given)
     )
     say(f"wrote {write_index(output, kept)} samples to {output}")

@@ -86,12 +86,12 @@ def run(
     ] = False,
 ) -> None:
     """Predict every sample of a suite, or go on where a run was stopped."""
-    from unigeoseg.evaluate.run import Run
-    from unigeoseg.evaluate.run import run as run_suite
+    from unigeoseg.evaluate.run import RunCard
+    from unigeoseg.evaluate.run import run_suite as run_suite
     from unigeoseg.evaluate.suites.opening import open_suite
 
     layout = open_suite(suite, data)
-    about = Run(layout.suite.name, model, answer)
+    about = RunCard(layout.suite.name, model, answer)
     with progress("samples") as bar:
         missing = run_suite(
             layout,
@@ -119,8 +119,8 @@ def score(
     allow_partial: Partial = False,
 ) -> None:
     """Score any system's predictions; exit code 1, and no score, if something is wrong."""
-    from unigeoseg.evaluate.reports.tables import overall_text, problem_lines
-    from unigeoseg.evaluate.score import as_json as values
+    from unigeoseg.evaluate.reports.score_tables import overall_text, problem_lines
+    from unigeoseg.evaluate.score import outcome_values as values
 
     metrics = _metrics(metric)
     scoring = Scoring(suite, data, mode, family)
@@ -146,9 +146,9 @@ def report(
     allow_partial: Partial = False,
 ) -> None:
     """Write a report: tables beside published ones, bars, calibration, failures, pictures."""
-    from unigeoseg.evaluate.reports.report import sections
-    from unigeoseg.evaluate.reports.tables import problem_lines
-    from unigeoseg.evaluate.run import read_card
+    from unigeoseg.evaluate.reports.score_tables import problem_lines
+    from unigeoseg.evaluate.reports.suite_report import suite_sections
+    from unigeoseg.evaluate.run import read_run_card
     from unigeoseg.report.document import write_report
 
     scoring = Scoring(suite, data, mode, family)
@@ -156,9 +156,9 @@ def report(
     if outcome.problems and not allow_partial:
         typer.echo("\n".join(problem_lines(outcome)))
         _refuse(True)
-    card = read_card(predictions)
+    card = read_run_card(predictions)
     called = name or (card.model if card else predictions.stem)
-    parts = sections(outcome, called, scoring.layout, scoring.file(predictions))
+    parts = suite_sections(outcome, called, scoring.layout, scoring.file(predictions))
     write_report(output, f"{called} on {outcome.suite.title}", parts)
     say(f"wrote {output}")
 
@@ -176,7 +176,7 @@ def compare(
 ) -> None:
     """Compare two systems sample by sample, with intervals of their difference."""
     from unigeoseg.evaluate import paired
-    from unigeoseg.evaluate.reports.tables import PARTIAL, problem_lines
+    from unigeoseg.evaluate.reports.score_tables import PARTIAL, problem_lines
     from unigeoseg.report.document import table_markdown
 
     metrics = _metrics(metric)
@@ -186,7 +186,9 @@ def compare(
         typer.echo("\n".join(problem_lines(outcome)))
     partial = bool(one.problems or other.problems)
     _refuse(partial and not allow_partial)
-    table = paired.as_table(paired.compare(one, other, metrics), first.name, second.name)
+    table = paired.comparison_table(
+        paired.compare_outcomes(one, other, metrics), first.name, second.name
+    )
     marked = f"{PARTIAL} in both files\n\n" if partial else ""
     typer.echo(f"\n{marked}{table_markdown(table)}")
 
@@ -211,7 +213,7 @@ class Scoring:
 
     def __call__(self, path: Path) -> "Outcome":
         """Score a file."""
-        from unigeoseg.evaluate.score import score as score_file
+        from unigeoseg.evaluate.score import score_predictions as score_file
 
         with progress("samples") as bar:
             update = counter(bar)
@@ -225,9 +227,9 @@ class Scoring:
 
 
 def _metrics(names: list[str] | None) -> "tuple[Metric, ...]":
-    from unigeoseg.evaluate.metrics import DEFAULT, metric
+    from unigeoseg.evaluate.metrics import DEFAULT, metric_named
 
-    return tuple(map(metric, names)) if names else DEFAULT
+    return tuple(map(metric_named, names)) if names else DEFAULT
 
 
 def _refuse(refused: bool) -> None:

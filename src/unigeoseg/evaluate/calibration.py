@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unigeoseg.evaluate.score import Scored
+from unigeoseg.evaluate.score import ScoredSample
 from unigeoseg.report.document import Part, Table
 from unigeoseg.report.figure import new_figure, save_figure
 
@@ -19,7 +19,7 @@ BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class ReliabilityBin:
     """The samples of one range of confidence, at least one.
 
     Attributes:
@@ -37,14 +37,14 @@ class Bin:
     found: float
 
 
-def bins(scored: Iterable[Scored]) -> list[Bin]:
+def reliability_bins(scored: Iterable[ScoredSample]) -> list[ReliabilityBin]:
     """The bins that have samples, from unsure to sure; without a confidence from 0 to 1, none."""
-    groups: defaultdict[int, list[Scored]] = defaultdict(list)
+    groups: defaultdict[int, list[ScoredSample]] = defaultdict(list)
     for each in scored:
         if 0 <= each.score <= 1:
             groups[min(int(each.score * BINS), BINS - 1)].append(each)
     return [
-        Bin(
+        ReliabilityBin(
             low=at / BINS,
             high=(at + 1) / BINS,
             samples=len(members),
@@ -55,16 +55,16 @@ def bins(scored: Iterable[Scored]) -> list[Bin]:
     ]
 
 
-def expected_error(found: Sequence[Bin]) -> float:
+def expected_calibration_error(found: Sequence[ReliabilityBin]) -> float:
     """Expected calibration error, from 0 to 1; NaN without samples."""
     total = sum(each.samples for each in found)
     gaps = math.fsum(each.samples * abs(each.said - each.found) for each in found)
     return gaps / total if total else math.nan
 
 
-def table_parts(scored: Iterable[Scored]) -> list[Part]:
+def calibration_parts(scored: Iterable[ScoredSample]) -> list[Part]:
     """The bins and the expected error as a table of a report."""
-    found = bins(scored)
+    found = reliability_bins(scored)
     if not found:
         return ["The predictions have no scores between 0 and 1."]
     rows = [
@@ -77,19 +77,19 @@ def table_parts(scored: Iterable[Scored]) -> list[Part]:
         for each in found
     ]
     total = sum(each.samples for each in found)
-    error = f"{100 * expected_error(found):.1f} points of IoU, over {total} samples"
+    error = f"{100 * expected_calibration_error(found):.1f} points of IoU, over {total} samples"
     note = f"Expected calibration error: {error}."
     return [Table(("score", "samples", "mean score", "mean IoU"), rows, note)]
 
 
-def draw(scored: Iterable[Scored], path: Path) -> None:
+def save_reliability_plot(scored: Iterable[ScoredSample], path: Path) -> None:
     """Draw the bins as an image: mean IoU over mean confidence, larger where there are more.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
         OutputUnwritableError: If it cannot be written.
     """
-    found = bins(scored)
+    found = reliability_bins(scored)
     total = max(sum(each.samples for each in found), 1)
     drawn = new_figure("a reliability plot", 4.2, 4.2)
     axes = drawn.subplots()
@@ -97,7 +97,7 @@ def draw(scored: Iterable[Scored], path: Path) -> None:
     said, reached = [each.said for each in found], [each.found for each in found]
     axes.plot(said, reached, linewidth=1)
     axes.scatter(said, reached, [10 + 400 * each.samples / total for each in found])
-    title = f"expected calibration error {expected_error(found):.3f}, {total} samples"
+    title = f"expected calibration error {expected_calibration_error(found):.3f}, {total} samples"
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="IoU")
     axes.set_title(title, fontsize=10)
     axes.set_aspect("equal")

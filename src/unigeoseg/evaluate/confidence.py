@@ -17,12 +17,12 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from unigeoseg.errors import DataError
-from unigeoseg.evaluate.calibration import bins, expected_error
+from unigeoseg.evaluate.calibration import expected_calibration_error, reliability_bins
 from unigeoseg.evaluate.predictions import PredictionFile
-from unigeoseg.evaluate.run import Progress, Run, run
-from unigeoseg.evaluate.score import Outcome, Scored, score
+from unigeoseg.evaluate.run import Progress, RunCard, run_suite
+from unigeoseg.evaluate.score import Outcome, ScoredSample, score_predictions
 from unigeoseg.evaluate.suites.layouts import Layout
-from unigeoseg.evaluate.systems.predictors import predictor
+from unigeoseg.evaluate.systems.registry import load_system
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.io.store import weights_directory
@@ -39,7 +39,7 @@ Line = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibratedModel:
     """What was fitted to a model.
 
     Attributes:
@@ -50,15 +50,15 @@ class Calibrated:
 
     outcome: Outcome
     confidence: ConfidenceConfig
-    scored: tuple[Scored, ...]
+    scored: tuple[ScoredSample, ...]
 
 
-def calibrate(
+def calibrate_model(
     layout: Layout,
     model: str,
     folder: Path,
     progress: Progress = lambda done, total: None,
-) -> Calibrated:
+) -> CalibratedModel:
     """Run a model, fit the lines, and make a copy of the model that has them.
 
     Args:
@@ -75,17 +75,17 @@ def calibrate(
     checkpoint.set_confidence(folder, _PLAIN)
     with tempfile.TemporaryDirectory() as aside:
         answers = Path(aside) / "predictions.jsonl"
-        run(layout, answers, Run(layout.suite.name, str(folder)), progress=progress)
-        outcome = score(layout, PredictionFile.open(answers))
-    predictor.cache_clear()  # it holds the model of this folder without the lines
+        run_suite(layout, answers, RunCard(layout.suite.name, str(folder)), progress=progress)
+        outcome = score_predictions(layout, PredictionFile.open(answers))
+    load_system.cache_clear()  # it holds the model of this folder without the lines
     if not outcome.scored:
         raise DataError(f"no answer of {model} on {layout.suite.title} counts: {outcome.problems}")
-    confidence = fit(outcome.scored)
+    confidence = fit_confidence(outcome.scored)
     checkpoint.set_confidence(folder, confidence)
-    return Calibrated(outcome, confidence, tuple(applied(outcome.scored, confidence)))
+    return CalibratedModel(outcome, confidence, tuple(with_confidence(outcome.scored, confidence)))
 
 
-def fit(scored: Sequence[Scored]) -> ConfidenceConfig:
+def fit_confidence(scored: Sequence[ScoredSample]) -> ConfidenceConfig:
     """The lines under which confidences agree best with IoUs, in binary cross-entropy.
 
     A confidence never falls as the score rises, nor rises on empty masks. A line without samples
@@ -98,29 +98,31 @@ def fit(scored: Sequence[Scored]) -> ConfidenceConfig:
     return ConfidenceConfig(**lines, nothing=_line(_empty(scored), _PLAIN.nothing))
 
 
-def applied(scored: Sequence[Scored], confidence: ConfidenceConfig) -> Iterator[Scored]:
+def with_confidence(
+    scored: Sequence[ScoredSample], confidence: ConfidenceConfig
+) -> Iterator[ScoredSample]:
     """Answers whose confidences are not calibrated, with confidences by the lines."""
     for each, value in zip(scored, _logits(scored).tolist(), strict=True):
         sure = confidence.of(value, Task(each.task), empty=not each.found)
         yield replace(each, score=sure)
 
 
-def _found(scored: Sequence[Scored], task: Task) -> list[Scored]:
+def _found(scored: Sequence[ScoredSample], task: Task) -> list[ScoredSample]:
     return [each for each in scored if each.found and each.task == task]
 
 
-def _empty(scored: Sequence[Scored]) -> list[Scored]:
+def _empty(scored: Sequence[ScoredSample]) -> list[ScoredSample]:
     return [each for each in scored if not each.found]
 
 
-def _logits(scored: Sequence[Scored]) -> NDArray[np.float64]:
+def _logits(scored: Sequence[ScoredSample]) -> NDArray[np.float64]:
     """The network's score logits (N,), from confidences that are not calibrated."""
     sure = np.array([each.score for each in scored], np.float64)
     signs = np.array([1.0 if each.found else -1.0 for each in scored])
     return np.asarray(signs * logit(np.clip(sure, _EDGE, 1 - _EDGE)), np.float64)
 
 
-def _line(scored: Sequence[Scored], start: Line) -> Line:
+def _line(scored: Sequence[ScoredSample], start: Line) -> Line:
     logits, plain = _logits(scored), np.array(start)
     ious = np.array([each.overlap.iou for each in scored], np.float64)
 
@@ -138,7 +140,7 @@ def _line(scored: Sequence[Scored], start: Line) -> Line:
     return slope, shift
 
 
-def table(found: Calibrated) -> Table:
+def calibration_table(found: CalibratedModel) -> Table:
     """The lines, and the expected calibration error before and after, in points of IoU."""
     before, after = found.outcome.scored, found.scored
     rows = [
@@ -155,12 +157,15 @@ def table(found: Calibrated) -> Table:
 
 
 def _row(
-    name: str, before: Sequence[Scored], after: Sequence[Scored], confidence: ConfidenceConfig
+    name: str,
+    before: Sequence[ScoredSample],
+    after: Sequence[ScoredSample],
+    confidence: ConfidenceConfig,
 ) -> tuple[str, ...]:
     slope, shift = getattr(confidence, name)
     numbers = (str(len(after)), f"{slope:.3f}", f"{shift:.3f}")
     return (name, *numbers, _error(before), _error(after))
 
 
-def _error(scored: Sequence[Scored]) -> str:
-    return f"{100 * expected_error(bins(scored)):.1f}" if scored else ""
+def _error(scored: Sequence[ScoredSample]) -> str:
+    return f"{100 * expected_calibration_error(reliability_bins(scored)):.1f}" if scored else ""

@@ -110,7 +110,7 @@ CIOU = Metric(
 )
 
 
-def precision(threshold: float) -> Metric:
+def precision_above(threshold: float) -> Metric:
     """Pr@t for a threshold t of at least 0 and below 1."""
     if not 0 <= threshold < 1:
         raise OptionError(f"Pr@{threshold:g} makes no sense; give a threshold from 0 to below 1")
@@ -121,14 +121,14 @@ def precision(threshold: float) -> Metric:
     )
 
 
-DEFAULT = (GIOU, CIOU, *(precision(tenths / 10) for tenths in range(5, 10)))
+DEFAULT = (GIOU, CIOU, *(precision_above(tenths / 10) for tenths in range(5, 10)))
 """What reports print."""
 
 _NAMES = {"giou": GIOU, "miou": GIOU, "ciou": CIOU, "oiou": CIOU}
 _PRECISION = re.compile(r"(?:pr|p|precision|acc)@(\d*\.?\d+)")
 
 
-def metric(name: str) -> Metric:
+def metric_named(name: str) -> Metric:
     """The metric that a name or an alias means: gIoU, mIoU, cIoU, oIoU, Pr@0.5, P@0.5 ...
 
     Raises:
@@ -137,7 +137,7 @@ def metric(name: str) -> Metric:
     said = name.strip().lower()
     found = _PRECISION.fullmatch(said)
     if found:
-        return precision(float(found[1]))
+        return precision_above(float(found[1]))
     if said not in _NAMES:
         raise OptionError(f"{name!r} is no metric; give gIoU (mIoU), cIoU (oIoU) or Pr@0.5")
     return _NAMES[said]
@@ -194,7 +194,7 @@ class Scores:
 
     def precision_at(self, threshold: float) -> float:
         """Share of samples with IoU strictly above `threshold`; NaN without samples."""
-        return self.value(precision(threshold))
+        return self.value(precision_above(threshold))
 
 
 def _alone(count: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import nan
 
 from unigeoseg.evaluate.bootstrap import ratio_interval
-from unigeoseg.evaluate.score import Scored
+from unigeoseg.evaluate.score import ScoredSample
 from unigeoseg.evaluate.suites.held_out import ABSENT, WORDS
 from unigeoseg.report.document import Table
 
@@ -29,7 +29,7 @@ class Ratio:
     high: float
 
 
-def shares(scored: Sequence[Scored]) -> Mapping[str, Ratio]:
+def no_target_ratios(scored: Sequence[ScoredSample]) -> Mapping[str, Ratio]:
     """Precision and recall of "no target", over whole categories and what is absent.
 
     Precision: the share of empty masks where nothing is meant. Recall: the share of samples that
@@ -44,13 +44,13 @@ def shares(scored: Sequence[Scored]) -> Mapping[str, Ratio]:
     }
 
 
-def _ratio(hits: Sequence[bool], among: Sequence[Scored]) -> Ratio:
+def _ratio(hits: Sequence[bool], among: Sequence[ScoredSample]) -> Ratio:
     scenes = [each.group for each in among]
     low, high = ratio_interval(hits, [1.0] * len(among), scenes, nan)
     return Ratio(sum(hits), len(among), sum(hits) / len(among) if among else nan, low, high)
 
 
-def table(scored: Sequence[Scored]) -> Table:
+def no_target_table(scored: Sequence[ScoredSample]) -> Table:
     """Precision and recall as a table of a report."""
     rows = [
         (
@@ -58,7 +58,7 @@ def table(scored: Sequence[Scored]) -> Table:
             f"{each.hits} of {each.samples}",
             f"{100 * each.value:.2f} [{100 * each.low:.1f}, {100 * each.high:.1f}]",
         )
-        for name, each in shares(scored).items()
+        for name, each in no_target_ratios(scored).items()
         if each.samples
     ]
     note = (

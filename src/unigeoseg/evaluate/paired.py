@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unigeoseg.errors import OptionError
 from unigeoseg.evaluate.bootstrap import difference_interval
 from unigeoseg.evaluate.metrics import DEFAULT, Metric
-from unigeoseg.evaluate.score import Outcome, Scored
+from unigeoseg.evaluate.score import Outcome, ScoredSample
 from unigeoseg.report.document import Table
 
 
@@ -40,7 +40,7 @@ class Comparison:
         return "first is better" if self.high < 0 else "not told apart"
 
 
-def compare(
+def compare_outcomes(
     one: Outcome, other: Outcome, metrics: tuple[Metric, ...] = DEFAULT
 ) -> list[Comparison]:
     """Compare two results on the samples that both have, all of them and by task and family.
@@ -64,7 +64,9 @@ def compare(
     return [compare_pairs(name, group, each) for name, group in groups.items() for each in metrics]
 
 
-def compare_pairs(group: str, pairs: Sequence[tuple[Scored, Scored]], metric: Metric) -> Comparison:
+def compare_pairs(
+    group: str, pairs: Sequence[tuple[ScoredSample, ScoredSample]], metric: Metric
+) -> Comparison:
     """Compare the second of each pair with the first.
 
     Args:
@@ -82,7 +84,7 @@ def compare_pairs(group: str, pairs: Sequence[tuple[Scored, Scored]], metric: Me
     return Comparison(group, metric, len(pairs), values[0], values[1], low, high)
 
 
-def as_table(found: list[Comparison], first: str, second: str) -> Table:
+def comparison_table(found: list[Comparison], first: str, second: str) -> Table:
     """A row per group and metric, in percent."""
     rows = [
         (

@@ -20,7 +20,7 @@ from unigeoseg.errors import (
 )
 from unigeoseg.evaluate.predictions import Prediction, PredictionFile
 from unigeoseg.evaluate.suites.layouts import Layout
-from unigeoseg.evaluate.systems.predictors import predictor
+from unigeoseg.evaluate.systems.registry import load_system
 from unigeoseg.prompt import Prompt
 from unigeoseg.runtime.atomic import write_json
 from unigeoseg.runtime.workers import Engine
@@ -48,7 +48,7 @@ class Questions:
     prompts: tuple[Prompt, ...]
 
 
-def questions(samples: Iterable[Sample]) -> list[Questions]:
+def questions_by_image(samples: Iterable[Sample]) -> list[Questions]:
     """What is asked, by image, in the order in which images come first; each id once."""
     found: dict[str, dict[str, Prompt]] = {}
     for sample in samples:
@@ -57,7 +57,7 @@ def questions(samples: Iterable[Sample]) -> list[Questions]:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunCard:
     """What a file of predictions was made by; written beside it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Answering:
+class ImageAnswerer:
     """Answers the questions on one image, in any process.
 
     Attributes:
@@ -81,7 +81,7 @@ class Answering:
     """
 
     layout: Layout
-    run: Run
+    run: RunCard
 
     def __call__(self, asked: Questions) -> tuple[int, list[str]]:
         """How many questions there were, and the lines of those that were answered."""
@@ -93,7 +93,7 @@ class Answering:
         return len(asked.ids), [each.line() for each in answers]
 
     def _answers(self, asked: Questions) -> Iterator[Prediction]:
-        predict = predictor(self.run.model, words=self.run.words)
+        predict = load_system(self.run.model, words=self.run.words)
         pixels = self.layout.pixels(asked.image)
         height, width = pixels.shape[:2]
         usable = list(_usable(asked, width, height))
@@ -135,10 +135,10 @@ def _there(layout: Layout) -> Iterator[Sample]:
         log.warning("%s", error)
 
 
-def run(
+def run_suite(
     layout: Layout,
     out: Path,
-    about: Run,
+    about: RunCard,
     *,
     engine: Engine = "local",
     workers: int = 1,
@@ -164,15 +164,15 @@ def run(
         DataError: If the suite's files are not whole, and that was not allowed for.
         OutputUnwritableError: If it cannot be written.
     """
-    predictor(about.model, words=about.words) if workers == 1 else None
+    load_system(about.model, words=about.words) if workers == 1 else None
     done = _resumed(out, about)
-    asked = questions(_there(layout) if partial else layout.samples())
+    asked = questions_by_image(_there(layout) if partial else layout.samples())
     total = sum(len(each.ids) for each in asked)
     todo = [left for each in asked if (left := _without(each, done)).ids]
     count = len(done)
     progress(count, total)
     written = len(done)
-    results = do_all(Answering(layout, about), todo, engine=engine, workers=workers)
+    results = do_all(ImageAnswerer(layout, about), todo, engine=engine, workers=workers)
     try:
         with out.open("a", encoding="utf-8") as file:
             for number, lines in results:
@@ -192,13 +192,13 @@ def _without(asked: Questions, done: set[str]) -> Questions:
     )
 
 
-def _resumed(out: Path, about: Run) -> set[str]:
+def _resumed(out: Path, about: RunCard) -> set[str]:
     """Ids that are answered already; a line that was cut when a run was killed is removed."""
-    card = card_of(out)
+    card = run_card_path(out)
     if not out.exists():
         write_json(card, asdict(about))
         return set()
-    found = read_card(out)
+    found = read_run_card(out)
     if found != about:
         raise OptionError(f"{out} was made by {found}, not by {about}; name another file")
     content = out.read_bytes()
@@ -209,16 +209,16 @@ def _resumed(out: Path, about: Run) -> set[str]:
     return set(PredictionFile.open(out).offsets)
 
 
-def card_of(out: Path) -> Path:
+def run_card_path(out: Path) -> Path:
     """The file beside a file of predictions that says what made it."""
     return out.with_name(f"{out.name}.run.json")
 
 
-def read_card(out: Path) -> Run | None:
+def read_run_card(out: Path) -> RunCard | None:
     """What made a file of predictions; None if nothing says so."""
     try:
-        return Run(**json.loads(card_of(out).read_text(encoding="utf-8")))
+        return RunCard(**json.loads(run_card_path(out).read_text(encoding="utf-8")))
     except OSError:
         return None
     except (TypeError, ValueError) as error:
-        raise DataError(f"{card_of(out)} is damaged: {error}; remove it") from error
+        raise DataError(f"{run_card_path(out)} is damaged: {error}; remove it") from error

@@ -46,7 +46,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredSample:
     """What is kept of one sample.
 
     Attributes:
@@ -141,7 +141,7 @@ class Outcome:
     mode: Mode
     families: tuple[str, ...]
     total: int
-    scored: tuple[Scored, ...]
+    scored: tuple[ScoredSample, ...]
     problems: Problems
     protocol: str
 
@@ -156,7 +156,7 @@ class Outcome:
 
     def by(self, facet: str) -> Mapping[str, Scores]:
         """Scores per value of a facet, by name; sizes from small to large."""
-        groups: defaultdict[str, list[Scored]] = defaultdict(list)
+        groups: defaultdict[str, list[ScoredSample]] = defaultdict(list)
         for each in self.scored:
             groups[getattr(each, facet)].append(each)
         order = {name: str(at) for at, (_, name) in enumerate(_BINS)} if facet == "size" else {}
@@ -166,7 +166,7 @@ class Outcome:
         }
 
 
-def score(
+def score_predictions(
     layout: Layout,
     predictions: PredictionFile,
     *,
@@ -205,9 +205,9 @@ def score(
     return Outcome(layout.suite, mode, tuple(families), len(asked), scored, problems, digest)
 
 
-def answers(
-    chosen: Iterable[Scored], layout: Layout, predictions: PredictionFile
-) -> Iterator[tuple[Scored, Sample, Rle]]:
+def scored_answers(
+    chosen: Iterable[ScoredSample], layout: Layout, predictions: PredictionFile
+) -> Iterator[tuple[ScoredSample, Sample, Rle]]:
     """Some scored samples with what was asked and what was found, in the order of the suite.
 
     Args:
@@ -262,7 +262,7 @@ class _Tally:
     suite: Suite
     mode: Mode
     predictions: PredictionFile
-    scored: list[Scored] = field(default_factory=list)
+    scored: list[ScoredSample] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     suite_problem: str = ""
     example: str = ""
@@ -289,11 +289,11 @@ class _Tally:
             sizes.append([RELEASED_SIDE, RELEASED_SIDE])
         return prediction.rle["size"] in sizes
 
-    def _scored(self, name: str, sample: Sample, prediction: Prediction) -> Scored:
+    def _scored(self, name: str, sample: Sample, prediction: Prediction) -> ScoredSample:
         compared, truth = _compare(
             prediction.rle, sample.rle, boxes=self.suite.boxes, mode=self.mode
         )
-        return Scored(
+        return ScoredSample(
             id=name,
             group=sample.group,
             task=sample.prompt.task.value,
@@ -335,7 +335,7 @@ def size_bin(sample: Sample) -> str:
     return next(name for most, name in _BINS if share <= most)
 
 
-def as_json(
+def outcome_values(
     outcome: Outcome, metrics: Sequence[Metric] = DEFAULT, *, refused: bool = False
 ) -> dict[str, object]:
     """Everything that was found, as JSON values.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from unigeoseg.errors import OutputFormatError
 from unigeoseg.runtime.atomic import write_bytes
@@ -57,7 +58,15 @@ class Picture:
     name: str
 
 
-Part = str | Table | Bars | Picture
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that lies as a file beside the report: its path from there, and its caption."""
+
+    path: str
+    caption: str
+
+
+Part = str | Table | Bars | Picture | ImageFile
 """What a section consists of; a text is a paragraph, its lines are kept."""
 
 
@@ -125,7 +134,9 @@ def _page_template() -> "Template":
         keep_trailing_newline=True,
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    for name, kind in (("bold", Bold), ("table", Table), ("bars", Bars), ("picture", Picture)):
+    environment.filters["quoted"] = quote
+    kinds = {"bold": Bold, "table": Table, "bars": Bars, "picture": Picture, "file": ImageFile}
+    for name, kind in kinds.items():
         environment.tests[name] = lambda value, kind=kind: isinstance(value, kind)
     return environment.get_template("report.html.j2")
 
@@ -156,7 +167,9 @@ def _part_markdown(part: Part, folder: str) -> str:
         return table_markdown(part.as_table())
     if isinstance(part, Picture):
         caption = _inline(part.caption.replace("[", "(").replace("]", ")"))
-        return f"![{caption}]({folder}/{part.name})\n\n{caption}"
+        return f"![{caption}]({quote(f'{folder}/{part.name}')})\n\n{caption}"
+    if isinstance(part, ImageFile):
+        return f"![{_inline(part.caption)}]({quote(part.path)})"
     return _paragraph(part)
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from unigeoseg.report.document import (
     Bars,
     Bold,
+    ImageFile,
     Part,
     Picture,
     Section,
@@ -63,18 +64,20 @@ def _print_part(part: Part, console: Console) -> None:
         print_table(part, console)
     elif isinstance(part, Bars):
         print_table(part.as_table(), console)
+    elif isinstance(part, Picture | ImageFile):
+        console.print(_text(part.caption))
     else:
-        console.print(_text(part.caption if isinstance(part, Picture) else part))
+        console.print(_text(part))
 
 
 def _drawn_table(table: Table) -> RichTable:
     """The table for rich: names at the left, everything else, numbers mostly, at the right."""
-    drawn = RichTable(box=box.SIMPLE_HEAD, show_edge=False)
+    grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False)
     for index, name in enumerate(table.head):
-        drawn.add_column(_text(name), justify="right" if index else "left", overflow="fold")
+        grid.add_column(_text(name), justify="right" if index else "left", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*map(_text, row))
-    return drawn
+        grid.add_row(*map(_text, row))
+    return grid
 
 
 def _text(text: str) -> Text:

@@ -15,8 +15,19 @@ from unigeoseg.data.builder.splits import assign, settled
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
 from unigeoseg.errors import DataError, OutputExistsError
-from unigeoseg.evaluate.open_bench.index import entries, read_index, rebuild, write_index
-from unigeoseg.evaluate.open_bench.selection import balanced, leaked, select, shares, trained_on
+from unigeoseg.evaluate.open_bench.index import (
+    index_entries,
+    read_index,
+    rebuild_dataset,
+    write_index,
+)
+from unigeoseg.evaluate.open_bench.selection import (
+    balanced_samples,
+    even_shares,
+    leaked_images,
+    select_samples,
+    training_windows,
+)
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.evaluate.suites.opening import open_suite
 from unigeoseg.geo.masks import Rle
@@ -44,18 +55,18 @@ def sample(number: int, family: str, category: str, group: str) -> Sample:
 
 
 def test_small_groups_enter_whole_and_large_ones_share_the_rest():
-    assert shares({"a": 2, "b": 50, "c": 60}, 30) == {"a": 2, "b": 14, "c": 14}
-    assert shares({"a": 1}, 5) == {"a": 1} and shares({}, 5) == {}
+    assert even_shares({"a": 2, "b": 50, "c": 60}, 30) == {"a": 2, "b": 14, "c": 14}
+    assert even_shares({"a": 1}, 5) == {"a": 1} and even_shares({}, 5) == {}
 
 
 def test_samples_are_balanced_and_from_many_scenes():
     crowd = [sample(n, "box", "roof", "crowded") for n in range(50)]
     spread = [sample(n, "box", "roof", f"scene {n}") for n in range(9)]
     rare = [sample(n, "context", "river", "crowded") for n in range(3)]
-    chosen = list(balanced([*crowd, *spread, *rare], 13))
+    chosen = list(balanced_samples([*crowd, *spread, *rare], 13))
     assert Counter(each.family for each in chosen) == {"box": 10, "context": 3}
     assert len({each.group for each in chosen if each.family == "box"}) == 10
-    assert chosen == list(balanced([*reversed(spread), *rare, *crowd], 13))
+    assert chosen == list(balanced_samples([*reversed(spread), *rare, *crowd], 13))
 
 
 def test_what_training_saw_is_found_by_scene_file_and_looks():
@@ -73,7 +84,7 @@ def test_what_training_saw_is_found_by_scene_file_and_looks():
         replace(seen("same_file", "other", "train", 0xFEDCBA0987654321), key="same_file.jpg"),
         seen("b", "h", "val", (0xFFFF << 32) | 3),
     ]
-    assert leaked(test, training) == {"same_scene", "same_file", "alike"}
+    assert leaked_images(test, training) == {"same_scene", "same_file", "alike"}
 
 
 def test_two_test_images_that_show_what_training_saw_are_both_refused():
@@ -81,7 +92,7 @@ def test_two_test_images_that_show_what_training_saw_are_both_refused():
         return Seen(name, "s", f"{name}.png", name, split, phash, 0xF0F0)
 
     test = [seen("a", "test", 1), seen("b", "test", None)]
-    assert leaked(test, [seen("c", "train", 0xFFFF << 16)]) == {"a", "b"}
+    assert leaked_images(test, [seen("c", "train", 0xFFFF << 16)]) == {"a", "b"}
 
 
 def held(dataset: Dataset) -> set[str]:
@@ -91,8 +102,8 @@ def held(dataset: Dataset) -> set[str]:
 
 
 def test_every_image_outside_the_test_groups_counts_as_trained(towns, dataset):
-    by_set, by_folder = list(trained_on(towns)), list(trained_on(towns.parent))
-    by_dataset = list(trained_on(dataset.path))
+    by_set, by_folder = list(training_windows(towns)), list(training_windows(towns.parent))
+    by_dataset = list(training_windows(dataset.path))
     assert len({each.key for each in by_set}) == 17  # 15 % of twenty groups are test
     assert by_set == by_folder
     assert {(each.key, each.phash) for each in by_dataset} == {
@@ -118,7 +129,7 @@ def test_boxes_alone_are_trained_on_too(tmp_path):
         "classes": {"0": "car"},
     }
     (folder / "source.json").write_text(json.dumps(declared))
-    assert len({each.key for each in trained_on(folder.parent)}) == 8
+    assert len({each.key for each in training_windows(folder.parent)}) == 8
 
 
 def test_a_settled_group_is_where_the_file_has_it(dataset, towns, tmp_path):
@@ -134,9 +145,9 @@ def test_a_settled_group_is_where_the_file_has_it(dataset, towns, tmp_path):
         return row | {"group": group, "source": source, "split": "test"}
 
     other = builds.changed(dataset, tmp_path / "other", moved)
-    chosen = select(other, [], total=2)
+    chosen = select_samples(other, [], total=2)
     assert {each.group for each in chosen.samples} == {where["test"]}
-    assert {each.group for each in trained_on(other.path)} == {where["train"], where["val"]}
+    assert {each.group for each in training_windows(other.path)} == {where["train"], where["val"]}
 
 
 def test_leaks_are_left_out(dataset):
@@ -144,12 +155,12 @@ def test_leaks_are_left_out(dataset):
     tests = held(dataset)
     name = min(tests)
     first = Seen(**images[name] | {"split": "train"})
-    chosen = select(dataset, [first], total=2)
+    chosen = select_samples(dataset, [first], total=2)
     assert chosen.leaks == {name} and chosen.trained == images.keys() - tests
     assert {each.image for each in chosen.samples} <= tests - {name}
     assert {each.split for each in chosen.samples} == {"test"} and len(chosen.samples) == 2
     with pytest.raises(DataError, match="to choose"):
-        select(dataset, [], total=10**6)
+        select_samples(dataset, [], total=10**6)
 
 
 def test_a_near_copy_in_a_training_set_is_a_leak(dataset, tmp_path):
@@ -157,20 +168,20 @@ def test_a_near_copy_in_a_training_set_is_a_leak(dataset, tmp_path):
     other = builds.write_towns(tmp_path / "data" / "copies", images=1)  # one group trains
     shown = cv2.cvtColor(dataset.image(name), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(other / "images" / "000.png"), cv2.add(shown, 3))
-    assert select(dataset, trained_on(other), total=2).leaks == {name}
+    assert select_samples(dataset, training_windows(other), total=2).leaks == {name}
 
 
 @pytest.fixture
 def index(dataset: Dataset, tmp_path: Path) -> Path:
-    chosen = select(dataset, [], total=TOTAL)
-    assert write_index(tmp_path / "index.jsonl", entries(dataset, chosen.samples)) == TOTAL
+    chosen = select_samples(dataset, [], total=TOTAL)
+    assert write_index(tmp_path / "index.jsonl", index_entries(dataset, chosen.samples)) == TOTAL
     return tmp_path / "index.jsonl"
 
 
 def test_an_index_has_no_pixels_and_gives_the_benchmark_back(dataset, index, towns, tmp_path):
     out = tmp_path / "open"
     done = []
-    rebuild(read_index(index), towns.parent, out, lambda *counts: done.append(counts))
+    rebuild_dataset(read_index(index), towns.parent, out, lambda *counts: done.append(counts))
     layout: Layout = open_suite("geoseg-bench-open", out)
     before = {each.sample.id: each.sample for each in read_index(index)}
     after = {each.id: each for each in layout.samples()}
@@ -180,7 +191,7 @@ def test_an_index_has_no_pixels_and_gives_the_benchmark_back(dataset, index, tow
         assert each.licence == "CC0-1.0"
         assert (layout.pixels(each.image) == dataset.image(each.image)).all()
     with pytest.raises(OutputExistsError):
-        rebuild(read_index(index), towns.parent, out)
+        rebuild_dataset(read_index(index), towns.parent, out)
 
 
 def test_images_that_are_missing_or_other_ones_are_counted(index, towns, tmp_path):
@@ -195,7 +206,7 @@ def test_images_that_are_missing_or_other_ones_are_counted(index, towns, tmp_pat
     changed = cv2.imread(str(folder / keys[1]))
     cv2.imwrite(str(folder / keys[1]), 255 - changed)
     with pytest.raises(DataError, match=f"2 of {len(keys)} images"):
-        rebuild(read_index(index), folder.parent, tmp_path / "out")
+        rebuild_dataset(read_index(index), folder.parent, tmp_path / "out")
 
 
 def test_the_published_index_is_whole():

@@ -61,7 +61,7 @@ def write_samrs(folder: Path, images: int) -> Path:
 
 def test_sior_is_half_points_and_half_boxes(tmp_path):
     write_samrs(tmp_path, 12)
-    layout = dior.Samrs(replace(SUITES["sior"], samples=10), tmp_path)
+    layout = dior.SamrsLayout(replace(SUITES["sior"], samples=10), tmp_path)
     found = list(layout.samples())
     assert Counter(each.family for each in found) == {"point": 5, "box": 5}
     assert found == list(layout.samples()) and len({each.image for each in found}) == 10

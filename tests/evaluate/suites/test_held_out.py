@@ -17,41 +17,41 @@ from unigeoseg.data.store.parquet import Row
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.predictions import Prediction, PredictionFile
-from unigeoseg.evaluate.reports.held_out_tables import (
-    Measured,
-    as_json,
+from unigeoseg.evaluate.reports.held_out_report import (
+    HeldOutResult,
+    compare_unseen_words,
+    held_out_sections,
+    held_out_values,
     mean_of_tasks,
-    measure,
-    sections,
-    unseen_words,
-    write,
+    measure_held_out,
+    write_held_out_report,
 )
-from unigeoseg.evaluate.score import score
+from unigeoseg.evaluate.score import score_predictions
 from unigeoseg.evaluate.suites.held_out import (
     ABSENT,
     FAMILIES,
     TASKS,
     UNSEEN,
     WORDS,
-    HeldOut,
-    held_out,
+    HeldOutLayout,
+    open_held_out,
 )
 from unigeoseg.geo.masks import area, encode
 from unigeoseg.report.document import report_markdown
 
 
 @pytest.fixture(scope="module")
-def layout(dataset: Dataset) -> HeldOut:
-    return held_out(dataset.path)
+def layout(dataset: Dataset) -> HeldOutLayout:
+    return open_held_out(dataset.path)
 
 
 @pytest.fixture(scope="module")
-def measured(layout: HeldOut, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+def measured(layout: HeldOutLayout, tmp_path_factory: pytest.TempPathFactory) -> HeldOutResult:
     model = save_tiny(tmp_path_factory.mktemp("model") / "tiny")
-    return measure(layout, str(model), tmp_path_factory.mktemp("predictions"))
+    return measure_held_out(layout, str(model), tmp_path_factory.mktemp("predictions"))
 
 
-def answered(layout: HeldOut, path: Path, right: tuple[str, ...]) -> Measured:
+def answered(layout: HeldOutLayout, path: Path, right: tuple[str, ...]) -> HeldOutResult:
     """The right mask for these families, nothing for the others."""
 
     def lines() -> Iterator[Prediction]:
@@ -59,8 +59,8 @@ def answered(layout: HeldOut, path: Path, right: tuple[str, ...]) -> Measured:
             answers = suites.perfect if sample.family in right else suites.empty
             yield from answers([sample])
 
-    found = score(layout, PredictionFile.open(suites.written(path, lines())))
-    return Measured("hand", layout, found, {})
+    found = score_predictions(layout, PredictionFile.open(suites.written(path, lines())))
+    return HeldOutResult("hand", layout, found, {})
 
 
 def test_the_triplets_of_the_split_are_asked(dataset, layout):
@@ -102,7 +102,7 @@ def test_what_is_absent_is_not_there(dataset, tmp_path):
     def labelled(kind: str, row: Row) -> Row:
         return row | {"labelled": [*row["labelled"], pond]} if kind == "image" else row
 
-    other = held_out(builds.changed(dataset, tmp_path / "other", labelled).path)
+    other = open_held_out(builds.changed(dataset, tmp_path / "other", labelled).path)
     absent = [each for each in other.samples() if each.family == ABSENT]
     assert absent and {area(each.rle) for each in absent} == {0}
     for each in absent:
@@ -112,7 +112,7 @@ def test_what_is_absent_is_not_there(dataset, tmp_path):
 
 
 def test_draws_follow_from_the_image_alone(dataset, layout):
-    first = held_out(dataset.path, "test", 1)
+    first = open_held_out(dataset.path, "test", 1)
     (image,) = {each.image for each in first.samples()}
     assert [each.id for each in first.samples()] == [
         each.id for each in layout.samples() if each.image == image
@@ -131,13 +131,13 @@ def test_images_with_unknown_pixels_are_left_out(dataset, layout, tmp_path):
         corner[:9, :9] = True
         return row | {"unknown": encode(corner)["counts"]}
 
-    other = held_out(builds.changed(dataset, tmp_path / "other", unknown).path)
+    other = open_held_out(builds.changed(dataset, tmp_path / "other", unknown).path)
     assert other.asked.left_out == 1
     assert {each.image for each in other.samples()} == {each.image for each in layout.samples()} - {
         image
     }
     with pytest.raises(DataError, match="has no image in its split 'val'"):
-        list(held_out(dataset.path, "val").samples())
+        list(open_held_out(dataset.path, "val").samples())
 
 
 def test_a_model_and_the_baselines_that_can_answer(layout, measured, tmp_path):
@@ -146,7 +146,7 @@ def test_a_model_and_the_baselines_that_can_answer(layout, measured, tmp_path):
     assert set(measured.baselines) == {"fill-box", "grab-cut", "region-grow"}
     boxes = sum(each.family == "box" for each in layout.samples())
     assert measured.baselines["grab-cut"].total == boxes
-    text = report_markdown("t", sections(measured), "")
+    text = report_markdown("t", held_out_sections(measured), "")
     for row in ("| box |", "| box, fill-box |", "| point, region-grow |", "| towns |", "| River |"):
         assert row in text
     assert text.index("| box |") < text.index("| box, fill-box |") < text.index("| point |")
@@ -155,9 +155,9 @@ def test_a_model_and_the_baselines_that_can_answer(layout, measured, tmp_path):
 
 def test_what_is_written_is_whole(measured, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra 'plot'")
-    write(measured, sections(measured), tmp_path, "tiny on towns")
+    write_held_out_report(measured, held_out_sections(measured), tmp_path, "tiny on towns")
     assert (tmp_path / "table.md").read_text().startswith("# tiny on towns")
-    assert "](reliability.png)" in (tmp_path / "table.md").read_text()
+    assert "![confidence and IoU](reliability.png)" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "reliability.png").stat().st_size > 1000
     found = json.loads((tmp_path / "table.json").read_text(), parse_constant=pytest.fail)
     assert found["scores"]["by"]["family"].keys() <= set(FAMILIES)
@@ -166,12 +166,12 @@ def test_what_is_written_is_whole(measured, tmp_path):
 
 def test_unseen_words_are_compared_on_the_same_targets(layout, tmp_path):
     found = answered(layout, tmp_path / "p", (*TASKS, *WORDS, ABSENT))
-    assert [(each.group, each.one, each.other) for each in unseen_words(found)] == [
+    assert [(each.group, each.one, each.other) for each in compare_unseen_words(found)] == [
         ("category", 1, 0),
         ("question", 1, 0),
     ]
-    assert {each.high for each in unseen_words(found)} == {-1}
-    assert as_json(found)["mean_of_tasks"] == 1
+    assert {each.high for each in compare_unseen_words(found)} == {-1}
+    assert held_out_values(found)["mean_of_tasks"] == 1
 
 
 def test_the_mean_is_over_the_papers_tasks(layout, tmp_path):

@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """One line.
 
     Attributes:
@@ -45,7 +45,7 @@ class Entry:
     y: int
 
 
-def write_index(path: Path, entries: Iterable[Entry]) -> int:
+def write_index(path: Path, entries: Iterable[IndexEntry]) -> int:
     """Write an index, by the ids of its samples; give their number.
 
     Raises:
@@ -69,7 +69,7 @@ def _row(sample: Sample) -> dict[str, object]:
     return {name: value for name, value in row.items() if value not in ("", {}, [])}
 
 
-def read_index(path: Path | None = None) -> Iterator[Entry]:
+def read_index(path: Path | None = None) -> Iterator[IndexEntry]:
     """Entries of an index; of the published one without a path.
 
     Raises:
@@ -80,21 +80,24 @@ def read_index(path: Path | None = None) -> Iterator[Entry]:
         for line in source.read_text("utf-8").splitlines():
             row = json.loads(line)
             sample = Sample.from_row({"licence": ""} | row["sample"])
-            yield Entry(sample, str(row["key"]), int(row["x"]), int(row["y"]))
+            yield IndexEntry(sample, str(row["key"]), int(row["x"]), int(row["y"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{source} is no index: {type(error).__name__} {error}") from error
 
 
-def entries(dataset: Dataset, samples: Iterable[Sample]) -> Iterator[Entry]:
+def index_entries(dataset: Dataset, samples: Iterable[Sample]) -> Iterator[IndexEntry]:
     """Samples of a dataset with the places of their images."""
     places = {row["id"]: row for row in dataset.image_rows(("id", "key", "x", "y"))}
     for sample in samples:
         row = places[sample.image]
-        yield Entry(sample, row["key"], row["x"], row["y"])
+        yield IndexEntry(sample, row["key"], row["x"], row["y"])
 
 
-def rebuild(
-    index: Iterable[Entry], data: Path, out: Path, progress: Progress = lambda done, total: None
+def rebuild_dataset(
+    index: Iterable[IndexEntry],
+    data: Path,
+    out: Path,
+    progress: Progress = lambda done, total: None,
 ) -> Dataset:
     """Cut the images of an index again from their sources, and write both as shards.
 
@@ -108,7 +111,7 @@ def rebuild(
         DataError: If images are missing, or show other pixels than those that were reviewed.
         OutputError: If `out` exists or cannot be written.
     """
-    images: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
+    images: defaultdict[tuple[str, str], list[IndexEntry]] = defaultdict(list)
     for each in index:
         images[each.sample.source, each.key].append(each)
     lost: list[str] = []
@@ -132,7 +135,7 @@ def rebuild(
 
 
 def _cut(
-    folder: Path, key: str, members: Sequence[Entry]
+    folder: Path, key: str, members: Sequence[IndexEntry]
 ) -> tuple[list[tuple[Patch, list[Sample]]], list[str]]:
     """Patches of one image with their samples, and what is lost."""
     rejected: list[Rejection] = []

@@ -29,7 +29,7 @@ from unigeoseg.sample import Sample, Split
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class Selection:
     """What was chosen, and what was refused.
 
     Attributes:
@@ -45,7 +45,7 @@ class Selected:
     unknown: frozenset[str]
 
 
-def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selected:
+def select_samples(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selection:
     """Choose samples whose images no training saw.
 
     Only images of test groups enter, by the splits that are settled (`data.split`): a dataset may
@@ -73,7 +73,7 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
     tests = _tests(rows)
     trained = frozenset(row["id"] for row in rows if row["group"] not in tests)
     seen = [_seen(row, "test") for row in rows if row["group"] in tests]
-    leaks = leaked(seen, training)
+    leaks = leaked_images(seen, training)
     refused = trained | leaks | unknown
     candidates = [
         replace(sample, split="test") for sample in dataset.samples() if sample.image not in refused
@@ -84,7 +84,7 @@ def select(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selecte
             f"{len(trained)} images are of groups for training or tuning, {len(leaks)} show what "
             f"training saw, {len(unknown)} have unknown pixels; ask for fewer, or add sources"
         )
-    return Selected(tuple(balanced(candidates, total)), trained, leaks, unknown)
+    return Selection(tuple(balanced_samples(candidates, total)), trained, leaks, unknown)
 
 
 def _tests(rows: Iterable[Row]) -> frozenset[str]:
@@ -104,7 +104,7 @@ def _seen(row: Row, split: Split) -> Seen:
     return Seen(**{name: row[name] for name in SEEN} | {"split": split})
 
 
-def leaked(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
+def leaked_images(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
     """Ids of test images whose file or scene trained, or that look like an image that did."""
     trained = list(training)
     groups = {image.group for image in trained}
@@ -118,7 +118,7 @@ def leaked(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
     return shown_by(tested, trained) | known
 
 
-def trained_on(data: Path) -> Iterator[Seen]:
+def training_windows(data: Path) -> Iterator[Seen]:
     """Every window of the images whose groups are for training or tuning.
 
     Args:
@@ -163,17 +163,17 @@ def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[Seen]:
         yield Seen(name, *place, "train", phash, row["image_phash"])
 
 
-def balanced(candidates: Iterable[Sample], total: int) -> Iterator[Sample]:
+def balanced_samples(candidates: Iterable[Sample], total: int) -> Iterator[Sample]:
     """Samples, as even over families and then over categories as they allow."""
     families: defaultdict[str, list[Sample]] = defaultdict(list)
     for each in candidates:
         families[each.family].append(each)
     used: Counter[tuple[str, str]] = Counter()
-    for family, count in shares(_sizes(families), total).items():
+    for family, count in even_shares(_sizes(families), total).items():
         categories: defaultdict[str, list[Sample]] = defaultdict(list)
         for each in families[family]:
             categories[each.category].append(each)
-        for category, wanted in shares(_sizes(categories), count).items():
+        for category, wanted in even_shares(_sizes(categories), count).items():
             yield from _diverse(categories[category], wanted, used)
 
 
@@ -181,7 +181,7 @@ def _sizes(groups: Mapping[str, list[Sample]]) -> dict[str, int]:
     return {name: len(members) for name, members in groups.items()}
 
 
-def shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
+def even_shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
     """How many of each group to take so that they are as even as their sizes allow."""
     left, given = total, {}
     ranked = sorted(sizes.items(), key=lambda pair: (pair[1], pair[0]))

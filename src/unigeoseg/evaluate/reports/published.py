@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from unigeoseg.evaluate.metrics import metric
+from unigeoseg.evaluate.metrics import metric_named
 from unigeoseg.evaluate.score import Outcome
 from unigeoseg.report.document import Bold, Table
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedTable:
     """One table of a publication, in percent.
 
     Attributes:
@@ -32,33 +32,35 @@ class Published:
 
 
 @cache
-def published() -> tuple[Published, ...]:
+def published_tables() -> tuple[PublishedTable, ...]:
     """All tables, read once from the package."""
     text = (files("unigeoseg.evaluate.reports") / "published.json").read_text("utf-8")
     return tuple(
-        Published(**entry | {"columns": tuple(map(tuple, entry["columns"]))})
+        PublishedTable(**entry | {"columns": tuple(map(tuple, entry["columns"]))})
         for entry in json.loads(text)
     )
 
 
-def beside(outcome: Outcome, name: str) -> list[Table]:
+def published_comparison(outcome: Outcome, name: str) -> list[Table]:
     """The published tables of a suite with the new system's row below, and what differs."""
     return [
-        _beside(each, outcome, name) for each in published() if each.suite == outcome.suite.name
+        _beside(each, outcome, name)
+        for each in published_tables()
+        if each.suite == outcome.suite.name
     ]
 
 
-def _beside(table: Published, outcome: Outcome, name: str) -> Table:
+def _beside(table: PublishedTable, outcome: Outcome, name: str) -> Table:
     head = ("", *(f"{group} {metric}".strip() for group, metric in table.columns))
     rows = [(method, *map(_cell, numbers)) for method, numbers in table.rows.items()]
     ours = tuple(_cell(_number(outcome, group, wanted)) for group, wanted in table.columns)
-    different = differences(table, outcome)
+    different = protocol_differences(table, outcome)
     mark = " †" if different else ""
     notes = [f"Source: {table.source}.", table.note, *(f"† {each}" for each in different)]
     return Table(head, (*rows, (Bold(name + mark), *ours)), "\n".join(filter(None, notes)))
 
 
-def differences(table: Published, outcome: Outcome) -> list[str]:
+def protocol_differences(table: PublishedTable, outcome: Outcome) -> list[str]:
     """In what the new number's protocol differs from the published one, or may."""
     found = []
     if not table.mode:
@@ -75,7 +77,7 @@ def differences(table: Published, outcome: Outcome) -> list[str]:
 def _number(outcome: Outcome, group: str, wanted: str) -> float | None:
     facets = ({"task": group}, {"family": group}) if group else ({},)
     scores = max((outcome.scores(**facet) for facet in facets), key=len)
-    return 100 * scores.value(metric(wanted)) if len(scores) else None
+    return 100 * scores.value(metric_named(wanted)) if len(scores) else None
 
 
 def _cell(number: float | None) -> str:

@@ -155,7 +155,7 @@ SUITES: Mapping[str, Suite] = MappingProxyType(
 )
 
 
-def of_folder(folder: Path) -> Suite:
+def suite_of_folder(folder: Path) -> Suite:
     """The row of a folder of our shards, or of one in the released layout of GeoSeg-Bench.
 
     Raises:

@@ -30,7 +30,7 @@ _CLASSES = (
 """DIOR's classes by name, which the ids of SIOR's masks are taken to follow."""
 
 
-class Samrs(Layout):
+class SamrsLayout(Layout):
     """A set of SAMRS: `images/NAME.jpg`, `gray/NAME.png` with class ids, 255 where none."""
 
     def samples(self) -> Iterator[Sample]:
@@ -101,7 +101,7 @@ def _box(region: NDArray[np.bool_]) -> Prompt:
     return Prompt.from_box(Box(*edges))
 
 
-class Rsvg(Layout):
+class RsvgLayout(Layout):
     """DIOR-RSVG: `Annotations/*.xml` with a description per object, `SPLIT.txt` with numbers.
 
     The numbers count the objects of all annotations, by file name, from 0.

@@ -19,7 +19,7 @@ from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.suites.catalog import Suite
-from unigeoseg.evaluate.suites.layouts import Shards
+from unigeoseg.evaluate.suites.layouts import ShardLayout
 from unigeoseg.sample import Sample, Split
 
 TASKS = ("box", "point", "referring", "attribute", "context")
@@ -41,7 +41,7 @@ _MOST = 2  # samples of each kind that are drawn on an image
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HeldOutSamples:
     """All that is asked.
 
     Attributes:
@@ -57,7 +57,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut(Shards):
+class HeldOutLayout(ShardLayout):
     """The split of a dataset with what `kinds` asks on its images.
 
     Masks cannot be scored where nobody knows the truth, so images with such pixels are left out.
@@ -69,7 +69,7 @@ class HeldOut(Shards):
     images: int | None = None
 
     @cached_property
-    def asked(self) -> Asked:
+    def asked(self) -> HeldOutSamples:
         """All that is asked, the same whatever other images there are.
 
         Raises:
@@ -85,7 +85,7 @@ class HeldOut(Shards):
             drawn, alike = _drawn(self._dataset.patch(image))
             samples += [*told[image], *drawn]
             pairs += alike
-        return Asked(tuple(samples), tuple(pairs), left_out)
+        return HeldOutSamples(tuple(samples), tuple(pairs), left_out)
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`."""
@@ -117,7 +117,7 @@ class HeldOut(Shards):
         return found, left_out
 
 
-def held_out(folder: Path, split: Split = "test", images: int | None = None) -> HeldOut:
+def open_held_out(folder: Path, split: Split = "test", images: int | None = None) -> HeldOutLayout:
     """A split of a dataset as a suite.
 
     Args:
@@ -137,7 +137,7 @@ def held_out(folder: Path, split: Split = "test", images: int | None = None) -> 
         f"{_MOST} categories by name, {_MOST} by question and {_MOST} that are not there; masks "
         "at the image's own size",
     )
-    return HeldOut(suite, folder, images)
+    return HeldOutLayout(suite, folder, images)
 
 
 def _drawn(patch: Patch) -> tuple[list[Sample], list[tuple[str, str]]]:

@@ -54,7 +54,7 @@ class Layout(ABC):
         return read_image(self.folder / image).pixels
 
 
-class Released(Layout):
+class ReleasedLayout(Layout):
     """GeoSeg-Bench as it is released."""
 
     def samples(self) -> Iterator[Sample]:
@@ -83,7 +83,7 @@ class Released(Layout):
         return f", missing are {counts}" if counts else ""
 
 
-class Shards(Layout):
+class ShardLayout(Layout):
     """A dataset of ours."""
 
     @cached_property
@@ -99,7 +99,7 @@ class Shards(Layout):
         return self._dataset.image(image)
 
 
-class Catalogue(Layout):
+class CatalogueLayout(Layout):
     """A source of the data catalogue with instructions of its own."""
 
     def samples(self) -> Iterator[Sample]:

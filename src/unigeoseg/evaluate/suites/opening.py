@@ -7,18 +7,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from unigeoseg.errors import OptionError, OutputUnwritableError
-from unigeoseg.evaluate.suites.catalog import SUITES, LayoutName, Suite, of_folder
-from unigeoseg.evaluate.suites.dior import Rsvg, Samrs
-from unigeoseg.evaluate.suites.layouts import Catalogue, Layout, Released, Shards
+from unigeoseg.evaluate.suites.catalog import SUITES, LayoutName, Suite, suite_of_folder
+from unigeoseg.evaluate.suites.dior import RsvgLayout, SamrsLayout
+from unigeoseg.evaluate.suites.layouts import CatalogueLayout, Layout, ReleasedLayout, ShardLayout
 from unigeoseg.runtime import hub
 
 _LAYOUTS: Mapping[LayoutName, type[Layout]] = MappingProxyType(
     {
-        "released": Released,
-        "shards": Shards,
-        "catalogue": Catalogue,
-        "samrs": Samrs,
-        "rsvg": Rsvg,
+        "released": ReleasedLayout,
+        "shards": ShardLayout,
+        "catalogue": CatalogueLayout,
+        "samrs": SamrsLayout,
+        "rsvg": RsvgLayout,
     }
 )
 
@@ -38,7 +38,7 @@ def open_suite(name: str, folder: Path | None = None) -> Layout:
     if suite is None:
         if folder is not None:
             raise OptionError(f"{name!r} is no suite; give one of {', '.join(SUITES)}")
-        return _layout(of_folder(Path(name)), Path(name))
+        return _layout(suite_of_folder(Path(name)), Path(name))
     if folder is None:
         folder = _fetched(suite)
     if not folder.is_dir():

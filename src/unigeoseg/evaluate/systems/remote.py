@@ -31,7 +31,7 @@ _MOST_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteSystem:
     """A predictor that asks a server.
 
     Attributes:

@@ -32,7 +32,7 @@ _CONFIDENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SamFamily:
     """How a family of models wants to be asked.
 
     Attributes:
@@ -49,16 +49,16 @@ class Kind:
     text: str = ""
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
+SAM_FAMILIES: Mapping[str, SamFamily] = MappingProxyType(
     {
-        "sam": Kind("SamModel", True, _IMAGENET),
-        "sam2": Kind("Sam2Model", False, _IMAGENET),
-        "sam3": Kind("Sam3TrackerModel", False, _HALF, "Sam3Model"),
+        "sam": SamFamily("SamModel", True, _IMAGENET),
+        "sam2": SamFamily("Sam2Model", False, _IMAGENET),
+        "sam3": SamFamily("Sam3TrackerModel", False, _HALF, "Sam3Model"),
     }
 )
 
 
-def load(kind: str, name: str) -> Predictor:
+def load_sam(kind: str, name: str) -> Predictor:
     """A model as a predictor; its weights are read at the first prompt that needs them.
 
     Args:
@@ -80,11 +80,11 @@ def load(kind: str, name: str) -> Predictor:
         folder = hub.fetch(name, kind="model", patterns=["*.json", "*.txt", "*.safetensors"])
     if not (folder / "config.json").is_file():
         raise CheckpointNotFoundError(f"{folder} has no config.json; give a model's directory")
-    return Sam(KINDS[kind], folder)
+    return SamSystem(SAM_FAMILIES[kind], folder)
 
 
 @dataclass(frozen=True)
-class Sam:
+class SamSystem:
     """One model.
 
     Attributes:
@@ -92,14 +92,14 @@ class Sam:
         folder: Where its files are.
     """
 
-    kind: Kind
+    kind: SamFamily
     folder: Path
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels, prompts: Sequence[Prompt]) -> list[Answer | None]:
         """Answer points and boxes, and phrases where the model takes them."""
         if any(not prompt.text for prompt in prompts):
-            frame = Frame.of(pixels, self.kind, _side(self._points))
+            frame = SquareFrame.of(pixels, self.kind, _side(self._points))
             embeddings = self._points.get_image_embeddings(frame.values)
         return [
             self._by_text(pixels, prompt.text)
@@ -108,7 +108,7 @@ class Sam:
             for prompt in prompts
         ]
 
-    def _by_place(self, frame: "Frame", embeddings: Any, prompt: Prompt) -> Answer:  # noqa: ANN401
+    def _by_place(self, frame: "SquareFrame", embeddings: Any, prompt: Prompt) -> Answer:  # noqa: ANN401
         asked: dict[str, Tensor] = {}
         if prompt.points:
             points = [[point.x, point.y] for point in prompt.points]
@@ -128,7 +128,7 @@ class Sam:
     def _by_text(self, pixels: Pixels, text: str) -> Answer | None:
         if not self.kind.text:
             return None
-        frame = Frame.of(pixels, self.kind, _side(self._text))
+        frame = SquareFrame.of(pixels, self.kind, _side(self._text))
         words = self._tokenizer(
             [text],
             padding="max_length",
@@ -180,7 +180,7 @@ def _side(model: Any) -> int:  # noqa: ANN401
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SquareFrame:
     """An image as a model sees it, and the way back.
 
     Attributes:
@@ -194,7 +194,7 @@ class Frame:
     inner: tuple[int, int]
 
     @classmethod
-    def of(cls, pixels: Pixels, kind: Kind, side: int) -> "Frame":
+    def of(cls, pixels: Pixels, kind: SamFamily, side: int) -> "SquareFrame":
         """Prepare pixels (H, W, 3)."""
         height, width = pixels.shape[:2]
         scale = side / max(height, width)

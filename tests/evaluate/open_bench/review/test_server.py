@@ -13,26 +13,26 @@ import pytest
 import suites
 
 from unigeoseg.errors import DataError, OptionError
-from unigeoseg.evaluate.open_bench.review.server import HOST, Review, serve
+from unigeoseg.evaluate.open_bench.review.server import HOST, ReviewPass, bind_review_server
 from unigeoseg.evaluate.open_bench.review.verdicts import (
     REASONS,
     Verdict,
-    Verdicts,
-    accepted,
-    agreement,
-    cohen,
+    VerdictStore,
+    accepted_samples,
+    cohen_kappa,
+    reviewer_agreement,
 )
 
 
 @pytest.fixture
-def review(tmp_path: Path) -> Review:
+def review(tmp_path: Path) -> ReviewPass:
     folder = suites.write_suite(tmp_path / "suite")
-    return Review(suites.opened(folder), Verdicts(tmp_path / "verdicts.sqlite"), "first")
+    return ReviewPass(suites.opened(folder), VerdictStore(tmp_path / "verdicts.sqlite"), "first")
 
 
 @contextmanager
-def serving(review: Review) -> Iterator[tuple[str, int]]:
-    server = serve(review, 0, lambda url: None)
+def serving(review: ReviewPass) -> Iterator[tuple[str, int]]:
+    server = bind_review_server(review, 0, lambda url: None)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -57,25 +57,25 @@ def asked(port: int, method: str, path: str, body: object = None, **headers: str
 def test_kappa_by_hand():
     # 20 of 50 both yes, 15 both no: 0.7 agree, 0.5 by chance
     pairs = [("a", "a")] * 20 + [("a", "r")] * 5 + [("r", "a")] * 10 + [("r", "r")] * 15
-    assert cohen(pairs) == pytest.approx(0.4)
-    assert cohen([("a", "a"), ("r", "r")]) == 1
-    assert math.isnan(cohen([("a", "a")])) and math.isnan(cohen([]))
+    assert cohen_kappa(pairs) == pytest.approx(0.4)
+    assert cohen_kappa([("a", "a"), ("r", "r")]) == 1
+    assert math.isnan(cohen_kappa([("a", "a")])) and math.isnan(cohen_kappa([]))
 
 
 def test_agreement_counts_what_both_judged(tmp_path):
-    kept = Verdicts(tmp_path / "v.sqlite")
+    kept = VerdictStore(tmp_path / "v.sqlite")
     for who in ("one", "two"):
         kept.put(Verdict("a", who, "accept"))
         kept.put(Verdict("b", who, "reject", REASONS[0]))
     kept.put(Verdict("c", "one", "accept"))
     kept.put(Verdict("d", "one", "accept"))
     kept.put(Verdict("d", "two", "reject", "blurred"))
-    found = agreement(Verdicts(tmp_path / "v.sqlite").all())
+    found = reviewer_agreement(VerdictStore(tmp_path / "v.sqlite").all())
     assert (found.both, found.agreed) == (3, 2)
     assert found.reasons == {REASONS[0]: 2, "blurred": 1}
     assert found.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
     with pytest.raises(DataError, match="two reviewers"):
-        agreement([Verdict("a", "one", "accept")])
+        reviewer_agreement([Verdict("a", "one", "accept")])
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_only_what_two_accept_in_the_same_words_enters(review):
         Verdict(names[2], "one", "accept"),
         Verdict(names[2], "two", "reject", REASONS[0]),
     ]
-    found = list(accepted(review.samples.values(), said))
+    found = list(accepted_samples(review.samples.values(), said))
     assert [each.id for each in found] == [names[0]]
     better = [Verdict(phrases[0], who, "accept", text="the white roof") for who in ("one", "two")]
-    (fixed,) = accepted(review.samples.values(), better)
+    (fixed,) = accepted_samples(review.samples.values(), better)
     assert fixed.prompt.text == "the white roof" and fixed.id != phrases[0]
     torn = [better[0], Verdict(phrases[0], "two", "accept")]
-    assert not list(accepted(review.samples.values(), torn))
+    assert not list(accepted_samples(review.samples.values(), torn))
 
 
 def test_the_server_takes_verdicts_of_the_page_alone(review):

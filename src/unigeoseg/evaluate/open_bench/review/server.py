@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from unigeoseg.errors import OptionError, UniGeoSegError
-from unigeoseg.evaluate.open_bench.review.verdicts import REASONS, Verdict, Verdicts
+from unigeoseg.evaluate.open_bench.review.verdicts import REASONS, Verdict, VerdictStore
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Task
@@ -26,7 +26,7 @@ Reply = tuple[int, str, bytes]
 
 
 @dataclass(frozen=True)
-class Review:
+class ReviewPass:
     """One reviewer's pass over a suite.
 
     Attributes:
@@ -36,7 +36,7 @@ class Review:
     """
 
     layout: Layout
-    verdicts: Verdicts
+    verdicts: VerdictStore
     reviewer: str
 
     @cached_property
@@ -96,7 +96,9 @@ class Review:
         self.verdicts.put(Verdict(name, self.reviewer, judgement, reason, text))  # type: ignore[arg-type]
 
 
-def serve(review: Review, port: int, ready: Callable[[str], None]) -> ThreadingHTTPServer:
+def bind_review_server(
+    review: ReviewPass, port: int, ready: Callable[[str], None]
+) -> ThreadingHTTPServer:
     """Bind the page to a port of this machine; call `serve_forever` on what is returned.
 
     Args:
@@ -124,7 +126,7 @@ def serve(review: Review, port: int, ready: Callable[[str], None]) -> ThreadingH
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    review: Review
+    review: ReviewPass
 
     def log_message(self, *_: object) -> None:
         """Stay quiet."""

@@ -74,7 +74,7 @@ class Verdict:
             raise OptionError("a rejection needs a reason, and nothing else has one")
 
 
-class Verdicts:
+class VerdictStore:
     """A file of verdicts; any number of processes may use it at a time.
 
     Args:
@@ -138,7 +138,7 @@ class Agreement:
     reasons: Mapping[str, int]
 
 
-def agreement(verdicts: Iterable[Verdict]) -> Agreement:
+def reviewer_agreement(verdicts: Iterable[Verdict]) -> Agreement:
     """Agreement of the two reviewers of a file.
 
     Raises:
@@ -158,10 +158,12 @@ def agreement(verdicts: Iterable[Verdict]) -> Agreement:
         each.reason for sample in shared for each in (first[sample], second[sample]) if each.reason
     )
     agreed = sum(a == b for a, b in pairs)
-    return Agreement((one, other), len(shared), agreed, cohen(pairs), dict(reasons.most_common()))
+    return Agreement(
+        (one, other), len(shared), agreed, cohen_kappa(pairs), dict(reasons.most_common())
+    )
 
 
-def cohen(pairs: Iterable[tuple[str, str]]) -> float:
+def cohen_kappa(pairs: Iterable[tuple[str, str]]) -> float:
     """Cohen's kappa of pairs of verdicts: agreement beyond what chance gives.
 
     Source: Cohen, A coefficient of agreement for nominal scales, 1960. NaN without pairs, or where
@@ -179,7 +181,7 @@ def cohen(pairs: Iterable[tuple[str, str]]) -> float:
     return math.nan if expected == 1 else (observed - expected) / (1 - expected)
 
 
-def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> Iterator[Sample]:
+def accepted_samples(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> Iterator[Sample]:
     """Samples that two reviewers accepted, none rejected, and all want in the same words.
 
     A better text takes the place of the old one; the sample's id changes with it.

@@ -7,27 +7,30 @@ from pathlib import Path
 from types import MappingProxyType
 
 from unigeoseg.evaluate import calibration, no_target
-from unigeoseg.evaluate.metrics import CIOU, GIOU, precision
-from unigeoseg.evaluate.paired import Comparison, as_table, compare_pairs
+from unigeoseg.evaluate.metrics import CIOU, GIOU, precision_above
+from unigeoseg.evaluate.paired import Comparison, compare_pairs, comparison_table
 from unigeoseg.evaluate.predictions import PredictionFile
-from unigeoseg.evaluate.reports.tables import PARTIAL, definitions, problem_lines, table
-from unigeoseg.evaluate.run import Progress, Run
-from unigeoseg.evaluate.run import run as run_suite
-from unigeoseg.evaluate.score import Outcome, score
-from unigeoseg.evaluate.score import as_json as outcome_json
-from unigeoseg.evaluate.suites.held_out import FAMILIES, TASKS, UNSEEN, WORDS, HeldOut
+from unigeoseg.evaluate.reports.score_tables import (
+    PARTIAL,
+    metric_definitions,
+    problem_lines,
+    score_table,
+)
+from unigeoseg.evaluate.run import Progress, RunCard, run_suite
+from unigeoseg.evaluate.score import Outcome, outcome_values, score_predictions
+from unigeoseg.evaluate.suites.held_out import FAMILIES, TASKS, UNSEEN, WORDS, HeldOutLayout
 from unigeoseg.evaluate.systems.baselines import BASELINES
-from unigeoseg.report.document import Part, Section, Table, write_report
+from unigeoseg.report.document import ImageFile, Part, Section, Table, write_report
 from unigeoseg.runtime.atomic import write_json
 
 ANSWERS = "predictions.jsonl"
 """The file of the system's predictions."""
 
-METRICS = (GIOU, CIOU, precision(0.5), precision(0.7), precision(0.9))
+METRICS = (GIOU, CIOU, precision_above(0.5), precision_above(0.7), precision_above(0.9))
 
 
 @dataclass(frozen=True)
-class Measured:
+class HeldOutResult:
     """What was found.
 
     Attributes:
@@ -38,19 +41,19 @@ class Measured:
     """
 
     model: str
-    layout: HeldOut
+    layout: HeldOutLayout
     outcome: Outcome
     baselines: Mapping[str, Outcome]
 
 
-def measure(
-    layout: HeldOut,
+def measure_held_out(
+    layout: HeldOutLayout,
     model: str,
     folder: Path,
     *,
     baselines: bool = True,
     progress: Progress = lambda done, total: None,
-) -> Measured:
+) -> HeldOutResult:
     """Run a system, and the baselines, and score them.
 
     Args:
@@ -72,30 +75,34 @@ def measure(
         for name, baseline in BASELINES.items()
         if baselines and baseline.family in there
     }
-    return Measured(model, layout, outcome, MappingProxyType(beside))
+    return HeldOutResult(model, layout, outcome, MappingProxyType(beside))
 
 
 def _scored(
-    layout: HeldOut, system: str, out: Path, progress: Progress, families: tuple[str, ...] = ()
+    layout: HeldOutLayout,
+    system: str,
+    out: Path,
+    progress: Progress,
+    families: tuple[str, ...] = (),
 ) -> Outcome:
-    run_suite(layout, out, Run(layout.suite.name, system), progress=progress)
-    return score(layout, PredictionFile.open(out), families=families)
+    run_suite(layout, out, RunCard(layout.suite.name, system), progress=progress)
+    return score_predictions(layout, PredictionFile.open(out), families=families)
 
 
-def sections(found: Measured) -> list[Section]:
+def held_out_sections(found: HeldOutResult) -> list[Section]:
     """All tables."""
     outcome = found.outcome
     return [
-        Section("Scores", [*_head(found), by_family(found)]),
+        Section("Scores", [*_head(found), family_table(found)]),
         Section("Unseen words", _unseen(found)),
-        Section("No target", [no_target.table(outcome.scored)]),
-        Section("By source", [breakdown(outcome, "source")]),
-        Section("By category", [breakdown(outcome, "category")]),
-        Section("Calibration", calibration.table_parts(outcome.scored)),
+        Section("No target", [no_target.no_target_table(outcome.scored)]),
+        Section("By source", [breakdown_table(outcome, "source")]),
+        Section("By category", [breakdown_table(outcome, "category")]),
+        Section("Calibration", calibration.calibration_parts(outcome.scored)),
     ]
 
 
-def _head(found: Measured) -> Iterator[Part]:
+def _head(found: HeldOutResult) -> Iterator[Part]:
     lines = list(problem_lines(found.outcome))
     if found.layout.asked.left_out:
         lines.append(f"left out: {found.layout.asked.left_out} images with pixels nobody knows")
@@ -106,7 +113,7 @@ def _head(found: Measured) -> Iterator[Part]:
         yield PARTIAL
 
 
-def by_family(found: Measured) -> Table:
+def family_table(found: HeldOutResult) -> Table:
     """A row per family of the system, and below it those of the baselines that can answer it."""
     families = found.outcome.by("family")
     rows = {}
@@ -118,10 +125,12 @@ def by_family(found: Measured) -> Table:
                 for name, outcome in found.baselines.items()
                 if BASELINES[name].family == family
             }
-    return table(rows, METRICS, f"{_mean_line(found)}\n{definitions(found.outcome, METRICS)}")
+    return score_table(
+        rows, METRICS, f"{_mean_line(found)}\n{metric_definitions(found.outcome, METRICS)}"
+    )
 
 
-def _mean_line(found: Measured) -> str:
+def _mean_line(found: HeldOutResult) -> str:
     there = [family for family in TASKS if family in found.outcome.by("family")]
     return f"Mean gIoU of {', '.join(there)}: {100 * mean_of_tasks(found.outcome):.2f}."
 
@@ -133,14 +142,14 @@ def mean_of_tasks(outcome: Outcome) -> float:
     return fsum(values) / len(values) if values else nan
 
 
-def _unseen(found: Measured) -> list[Part]:
-    compared = unseen_words(found)
+def _unseen(found: HeldOutResult) -> list[Part]:
+    compared = compare_unseen_words(found)
     if not compared:
         return ["No target was asked for in both."]
-    return [as_table(compared, "seen", "unseen")]
+    return [comparison_table(compared, "seen", "unseen")]
 
 
-def unseen_words(found: Measured) -> list[Comparison]:
+def compare_unseen_words(found: HeldOutResult) -> list[Comparison]:
     """Words kept from every generator against words of training, on the same targets."""
     by_id = {each.id: each for each in found.outcome.scored}
     pairs = [
@@ -154,7 +163,7 @@ def unseen_words(found: Measured) -> list[Comparison]:
     return [compare_pairs(name, group, GIOU) for name, group in groups.items() if group]
 
 
-def breakdown(outcome: Outcome, facet: str) -> Table:
+def breakdown_table(outcome: Outcome, facet: str) -> Table:
     """A row per value of a facet, a column per family: gIoU and the number of samples."""
     families = [family for family in FAMILIES if family in outcome.by("family")]
     rows = []
@@ -165,31 +174,36 @@ def breakdown(outcome: Outcome, facet: str) -> Table:
     return Table(("", *families), rows, "gIoU in percent, in brackets the number of samples.")
 
 
-def as_json(found: Measured) -> dict[str, object]:
+def held_out_values(found: HeldOutResult) -> dict[str, object]:
     """Everything that was found, as JSON values."""
     scored = found.outcome.scored
-    bins = calibration.bins(scored)
+    bins = calibration.reliability_bins(scored)
     return {
         "model": found.model,
-        "scores": outcome_json(found.outcome, METRICS),
+        "scores": outcome_values(found.outcome, METRICS),
         "baselines": {
-            name: outcome_json(outcome, METRICS) for name, outcome in found.baselines.items()
+            name: outcome_values(outcome, METRICS) for name, outcome in found.baselines.items()
         },
         "images_left_out": found.layout.asked.left_out,
         "masks_of_boxes": found.layout.boxes,
         "mean_of_tasks": _number(mean_of_tasks(found.outcome)),
-        "unseen_words": {each.group: _numbers(asdict(each)) for each in unseen_words(found)},
+        "unseen_words": {
+            each.group: _numbers(asdict(each)) for each in compare_unseen_words(found)
+        },
         "no_target": {
-            name: _numbers(asdict(each)) for name, each in no_target.shares(scored).items()
+            name: _numbers(asdict(each))
+            for name, each in no_target.no_target_ratios(scored).items()
         },
         "calibration": {
-            "expected_error": _number(calibration.expected_error(bins)),
+            "expected_error": _number(calibration.expected_calibration_error(bins)),
             "bins": [asdict(each) for each in bins],
         },
     }
 
 
-def write(found: Measured, tables: Sequence[Section], folder: Path, title: str) -> None:
+def write_held_out_report(
+    found: HeldOutResult, tables: Sequence[Section], folder: Path, title: str
+) -> None:
     """Write table.md, table.json and reliability.png.
 
     Args:
@@ -202,10 +216,10 @@ def write(found: Measured, tables: Sequence[Section], folder: Path, title: str) 
         MissingExtraError: If matplotlib is not installed.
         OutputUnwritableError: If one cannot be written.
     """
-    plot = Section("Reliability", ["![confidence and IoU](reliability.png)"])
+    plot = Section("Reliability", [ImageFile("reliability.png", "confidence and IoU")])
     write_report(folder / "table.md", title, [*tables, plot])
-    write_json(folder / "table.json", as_json(found))
-    calibration.draw(found.outcome.scored, folder / "reliability.png")
+    write_json(folder / "table.json", held_out_values(found))
+    calibration.save_reliability_plot(found.outcome.scored, folder / "reliability.png")
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, object]:

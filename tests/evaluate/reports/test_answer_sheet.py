@@ -9,8 +9,8 @@ import suites
 
 from unigeoseg.errors import OutputFormatError
 from unigeoseg.evaluate.predictions import PredictionFile
-from unigeoseg.evaluate.reports.pictures import by_chance, draw_pictures
-from unigeoseg.evaluate.score import score
+from unigeoseg.evaluate.reports.answer_sheet import draw_by_family, write_answer_sheet
+from unigeoseg.evaluate.score import score_predictions
 
 CELL, PANELS = 320, 3
 
@@ -22,7 +22,7 @@ def drawn(folder: Path, name: str, right: int, **options) -> np.ndarray:
     lines = [*suites.perfect(samples[:right]), *suites.empty(samples[right:])]
     answers = PredictionFile.open(suites.written(folder / f"{name}.jsonl", iter(lines)))
     out = folder / f"{name}.png"
-    draw_pictures(score(layout, answers), layout, answers, out, **options)
+    write_answer_sheet(score_predictions(layout, answers), layout, answers, out, **options)
     return cv2.imread(str(out))[..., ::-1]
 
 
@@ -64,18 +64,20 @@ def test_the_seed_decides(folder):
 def test_families_take_turns(folder):
     layout = suites.opened(folder)
     path = suites.written(folder / "p.jsonl", suites.perfect(list(layout.samples())))
-    scored = score(layout, PredictionFile.open(path)).scored
+    scored = score_predictions(layout, PredictionFile.open(path)).scored
     families = {each.family for each in scored}
     for seed in range(5):
-        chosen = by_chance(scored, 2 * len(families), seed)
+        chosen = draw_by_family(scored, 2 * len(families), seed)
         assert {each.family for each in chosen[: len(families)]} == families
         assert len({each.id for each in chosen}) == 2 * len(families)
-        assert by_chance(scored[::-1], 2 * len(families), seed) == chosen
-    assert len(by_chance(scored, 1000, 0)) == len(scored)
+        assert draw_by_family(scored[::-1], 2 * len(families), seed) == chosen
+    assert len(draw_by_family(scored, 1000, 0)) == len(scored)
 
 
 def test_another_suffix_is_refused(folder):
     layout = suites.opened(folder)
     answers = PredictionFile.open(suites.written(folder / "p.jsonl", iter(())))
     with pytest.raises(OutputFormatError, match=r"\.png"):
-        draw_pictures(score(layout, answers), layout, answers, folder / "sheet.jpg")
+        write_answer_sheet(
+            score_predictions(layout, answers), layout, answers, folder / "sheet.jpg"
+        )

@@ -18,7 +18,7 @@ from unigeoseg.errors import (
     OnlineRequestError,
     OnlineUnavailableError,
 )
-from unigeoseg.evaluate.systems.predictors import predictor
+from unigeoseg.evaluate.systems.registry import load_system
 from unigeoseg.geo.masks import encode
 from unigeoseg.prompt import Box, Point, Prompt
 
@@ -74,7 +74,7 @@ def boxes_alone(asked: dict) -> dict:
 
 def test_a_system_behind_a_server():
     with serving(boxes_alone) as url:
-        box, *others = predictor(url)(PIXELS, ASKED)
+        box, *others = load_system(url)(PIXELS, ASKED)
     assert box.mask.sum() == 17 * 26 and box.mask[4, 3]
     assert (box.score, box.words) == (0.7, "interactive") and others == [None, None]
 
@@ -94,14 +94,14 @@ def test_a_system_behind_a_server():
 )
 def test_a_server_that_fails(status, reply, error):
     with serving(lambda _: reply, status) as url, pytest.raises(error):
-        predictor(url)(PIXELS, ASKED)
+        load_system(url)(PIXELS, ASKED)
 
 
 def test_a_server_that_is_not_there():
     with serving(boxes_alone) as url:
         pass
     with pytest.raises(OnlineUnavailableError, match="start the server"):
-        predictor(url)(PIXELS, ASKED)
+        load_system(url)(PIXELS, ASKED)
 
 
 PROMPTS = {"hidden_size": 16, "patch_size": 16, "mask_input_channels": 4}
@@ -149,7 +149,7 @@ def write_sam2(folder: Path) -> None:
 def test_sam_takes_points_and_boxes(kind, tmp_path):
     pytest.importorskip("transformers")
     {"sam": write_sam, "sam2": write_sam2}[kind](tmp_path)
-    box, points, text = predictor(f"{kind}:{tmp_path}")(PIXELS, ASKED)
+    box, points, text = load_system(f"{kind}:{tmp_path}")(PIXELS, ASKED)
     for answer in (box, points):
         assert answer.mask.shape == (40, 60) and 0 <= answer.score <= 1
     assert text is None
@@ -185,7 +185,7 @@ def write_sam3(folder: Path) -> None:
 def test_sam3_takes_phrases(tmp_path, monkeypatch):
     pytest.importorskip("transformers")
     write_sam3(tmp_path)
-    system = predictor(f"sam3:{tmp_path}")
+    system = load_system(f"sam3:{tmp_path}")
     (nothing,) = system(PIXELS, ASKED[2:])
     assert nothing.mask.shape == (40, 60) and nothing.score < 0.5 and not nothing.mask.any()
     monkeypatch.setattr("unigeoseg.evaluate.systems.sam._CONFIDENT", 0.0)
@@ -194,13 +194,13 @@ def test_sam3_takes_phrases(tmp_path, monkeypatch):
 
 
 def test_sam_sees_what_its_publisher_shows_it():
-    from unigeoseg.evaluate.systems.sam import KINDS, Frame
+    from unigeoseg.evaluate.systems.sam import SAM_FAMILIES, SquareFrame
 
-    frame = Frame.of(PIXELS, KINDS["sam"], 120)
+    frame = SquareFrame.of(PIXELS, SAM_FAMILIES["sam"], 120)
     assert frame.inner == (80, 120) and frame.values.shape == (1, 3, 120, 120)
     assert not frame.values[..., 80:, :].any() and frame.values[..., :80, :].any()
     assert frame.scaled([[30, 20]]).tolist() == [[60, 40]]
-    square = Frame.of(PIXELS, KINDS["sam3"], 120)
+    square = SquareFrame.of(PIXELS, SAM_FAMILIES["sam3"], 120)
     assert square.scaled([[30, 20]]).tolist() == [[60, 60]]
     assert -1 <= square.values.min() and square.values.max() <= 1
 
@@ -208,9 +208,9 @@ def test_sam_sees_what_its_publisher_shows_it():
 @pytest.mark.parametrize("kind", ["sam", "sam2", "sam3"])
 def test_sam_without_weights_is_one_clear_line(kind, tmp_path):
     with pytest.raises(CheckpointNotFoundError, match=f"{kind}:owner/name"):
-        predictor(f"{kind}:nowhere")
+        load_system(f"{kind}:nowhere")
     with pytest.raises(CheckpointNotFoundError, match="has no config"):
-        predictor(f"{kind}:{tmp_path}")
+        load_system(f"{kind}:{tmp_path}")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CheckpointNotFoundError, match="holds no"):
-        predictor(f"{kind}:{tmp_path}")(PIXELS, ASKED[:1])
+        load_system(f"{kind}:{tmp_path}")(PIXELS, ASKED[:1])

@@ -17,7 +17,7 @@ from unigeoseg.prompt import Prompt
 
 
 @lru_cache(maxsize=1)
-def predictor(name: str, *, words: bool = False) -> Predictor:
+def load_system(name: str, *, words: bool = False) -> Predictor:
     """Load a system by its name, once per process.
 
     Args:
@@ -33,13 +33,13 @@ def predictor(name: str, *, words: bool = False) -> Predictor:
         return BASELINES[name]
     kind, colon, rest = name.partition(":")
     if colon and kind in ("http", "https"):
-        from unigeoseg.evaluate.systems.remote import Remote
+        from unigeoseg.evaluate.systems.remote import RemoteSystem
 
-        return Remote(name)
+        return RemoteSystem(name)
     if colon and kind in ("sam", "sam2", "sam3"):
-        from unigeoseg.evaluate.systems.sam import load
+        from unigeoseg.evaluate.systems.sam import load_sam
 
-        return load(kind, rest)
+        return load_sam(kind, rest)
     return _ours(name, words=words)
 
 

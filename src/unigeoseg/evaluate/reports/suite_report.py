@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
-from unigeoseg.evaluate.calibration import table_parts
+from unigeoseg.evaluate.calibration import calibration_parts
 from unigeoseg.evaluate.metrics import DEFAULT
 from unigeoseg.evaluate.predictions import PredictionFile
-from unigeoseg.evaluate.reports.published import beside
-from unigeoseg.evaluate.reports.tables import PARTIAL, bars, overall, problem_lines, table
-from unigeoseg.evaluate.score import RELEASED_SIDE, Outcome, Scored, answers
+from unigeoseg.evaluate.reports.published import published_comparison
+from unigeoseg.evaluate.reports.score_tables import (
+    PARTIAL,
+    giou_bars,
+    overall_table,
+    problem_lines,
+    score_table,
+)
+from unigeoseg.evaluate.score import RELEASED_SIDE, Outcome, ScoredSample, scored_answers
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.masks import Rle, decode
 from unigeoseg.report.document import Part, Picture, Section, Table
@@ -24,7 +30,7 @@ _GOOD = 0.5
 _LARGEST_PX = 512  # longer side of a picture
 
 
-def sections(
+def suite_sections(
     outcome: Outcome, name: str, layout: Layout, predictions: PredictionFile
 ) -> list[Section]:
     """The whole report.
@@ -36,35 +42,37 @@ def sections(
         predictions: What was scored.
     """
     worst, chance = worst_samples(outcome), random_samples(outcome)
-    drawn = pictures([*worst, *chance], layout, predictions)
+    drawn = sample_pictures([*worst, *chance], layout, predictions)
     head: list[Part] = ["\n".join(problem_lines(outcome))]
     head += [PARTIAL] if outcome.problems else []
     facets = [("By source", "source"), ("By size of the truth", "size")]
     return [
-        Section("Scores", [*head, overall(outcome)]),
-        Section("Beside published numbers", beside(outcome, name) or ["None are known."]),
-        *(Section(title, [table(outcome.by(facet), DEFAULT)]) for title, facet in facets),
-        Section("By category", [bars(outcome.by("category"))]),
-        Section("Calibration", table_parts(outcome.scored)),
-        Section("Failures", [failures(outcome.scored)]),
+        Section("Scores", [*head, overall_table(outcome)]),
+        Section(
+            "Beside published numbers", published_comparison(outcome, name) or ["None are known."]
+        ),
+        *(Section(title, [score_table(outcome.by(facet), DEFAULT)]) for title, facet in facets),
+        Section("By category", [giou_bars(outcome.by("category"))]),
+        Section("Calibration", calibration_parts(outcome.scored)),
+        Section("Failures", [failure_table(outcome.scored)]),
         Section("Worst samples", [drawn[each.id] for each in worst if each.id in drawn]),
         Section("Random samples", [drawn[each.id] for each in chance if each.id in drawn]),
     ]
 
 
-def worst_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
+def worst_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
     """Samples with the lowest IoU."""
     return sorted(outcome.scored, key=lambda each: (each.overlap.iou, each.id))[:count]
 
 
-def random_samples(outcome: Outcome, count: int = PICTURES) -> list[Scored]:
+def random_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
     """Samples by chance, the same for the same samples."""
     ordered = sorted(outcome.scored, key=lambda each: each.id)
     chosen = np.random.default_rng(0).permutation(len(ordered))[:count]
     return [ordered[at] for at in chosen]
 
 
-_FAILURES: Sequence[tuple[str, Callable[[Scored], bool]]] = (
+_FAILURES: Sequence[tuple[str, Callable[[ScoredSample], bool]]] = (
     (f"good: IoU above {_GOOD}", lambda each: each.overlap.iou > _GOOD),
     ("something found where nothing is meant", lambda each: each.truth == 0),
     ("nothing found", lambda each: each.found == 0),
@@ -75,9 +83,9 @@ _FAILURES: Sequence[tuple[str, Callable[[Scored], bool]]] = (
 )
 
 
-def failures(scored: Iterable[Scored]) -> Table:
+def failure_table(scored: Iterable[ScoredSample]) -> Table:
     """Samples by what went wrong; each belongs to the first kind that fits."""
-    groups: defaultdict[str, list[Scored]] = defaultdict(list)
+    groups: defaultdict[str, list[ScoredSample]] = defaultdict(list)
     for each in scored:
         groups[next(name for name, fits in _FAILURES if fits(each))].append(each)
     total = sum(map(len, groups.values()))
@@ -89,7 +97,7 @@ def failures(scored: Iterable[Scored]) -> Table:
     return Table(("kind", "samples", "share", "most often"), rows)
 
 
-def _commonest(members: Sequence[Scored]) -> str:
+def _commonest(members: Sequence[ScoredSample]) -> str:
     counts: defaultdict[str, int] = defaultdict(int)
     for each in members:
         counts[each.family or each.task] += 1
@@ -97,12 +105,12 @@ def _commonest(members: Sequence[Scored]) -> str:
     return ", ".join(f"{name} {count}" for name, count in ranked[:2])
 
 
-def pictures(
-    chosen: Sequence[Scored], layout: Layout, predictions: PredictionFile
+def sample_pictures(
+    chosen: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
 ) -> dict[str, Picture]:
     """Pictures of samples by id: the truth in yellow, the prediction in blue, the prompt in red."""
     drawn: dict[str, Picture] = {}
-    for scored, sample, rle in answers(chosen, layout, predictions):
+    for scored, sample, rle in scored_answers(chosen, layout, predictions):
         shown = _outline(draw_sample(layout.pixels(sample.image), sample), rle)
         said = sample.prompt.instruction(sample.width, sample.height)
         words = f"{said}\nIoU {100 * scored.overlap.iou:.1f}, {sample.category}\n{scored.id}"

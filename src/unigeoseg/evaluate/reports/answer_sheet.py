@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.evaluate.predictions import PredictionFile
-from unigeoseg.evaluate.score import Outcome, Scored, answers
+from unigeoseg.evaluate.score import Outcome, ScoredSample, scored_answers
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.formats import check_suffix
 from unigeoseg.geo.masks import decode
@@ -27,7 +27,7 @@ ROWS = 4
 SUFFIXES = (".png",)
 
 
-def draw_pictures(
+def write_answer_sheet(
     outcome: Outcome,
     layout: Layout,
     predictions: PredictionFile,
@@ -60,7 +60,7 @@ def draw_pictures(
         f"Good, IoU of {GOOD} or more": [each for each in sure if each.overlap.iou >= GOOD],
         f"Bad, IoU below {BAD}": [each for each in sure if each.overlap.iou < BAD],
     }
-    chosen = {name: by_chance(half, rows, seed) for name, half in halves.items()}
+    chosen = {name: draw_by_family(half, rows, seed) for name, half in halves.items()}
     cards = _cards([each for some in chosen.values() for each in some], layout, predictions)
     sheets = [
         contact_sheet(
@@ -74,10 +74,10 @@ def draw_pictures(
     write_bytes(path, encode_png(_beside(sheets)))
 
 
-def by_chance(scored: Sequence[Scored], count: int, seed: int) -> list[Scored]:
+def draw_by_family(scored: Sequence[ScoredSample], count: int, seed: int) -> list[ScoredSample]:
     """Up to so many samples, one of each family in turn; the same for the same samples and seed."""
     rng = np.random.default_rng(seed)
-    families: defaultdict[str, list[Scored]] = defaultdict(list)
+    families: defaultdict[str, list[ScoredSample]] = defaultdict(list)
     for each in sorted(scored, key=lambda each: each.id):
         families[each.family].append(each)
     names = sorted(families)
@@ -90,16 +90,16 @@ def by_chance(scored: Sequence[Scored], count: int, seed: int) -> list[Scored]:
 
 
 def _cards(
-    chosen: Sequence[Scored], layout: Layout, predictions: PredictionFile
+    chosen: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
 ) -> Mapping[str, Card]:
     return {
         scored.id: _card(scored, sample, layout.pixels(sample.image), decode(rle))
-        for scored, sample, rle in answers(chosen, layout, predictions)
+        for scored, sample, rle in scored_answers(chosen, layout, predictions)
     }
 
 
 def _card(
-    scored: Scored, sample: Sample, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
+    scored: ScoredSample, sample: Sample, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
 ) -> Card:
     shown = draw_prompt(pixels, sample.prompt)
     pictures = [

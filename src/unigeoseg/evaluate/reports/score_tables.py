@@ -26,17 +26,17 @@ def problem_lines(outcome: Outcome) -> Iterator[str]:
 def overall_text(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> str:
     """`overall` as Markdown."""
     marked = f"{PARTIAL}\n\n" if outcome.problems else ""
-    return marked + table_markdown(overall(outcome, metrics))
+    return marked + table_markdown(overall_table(outcome, metrics))
 
 
-def overall(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> Table:
+def overall_table(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> Table:
     """All samples, then each task and family; below it the definitions."""
     rows = {"all": outcome.scores(), **outcome.by("task")}
     rows |= {name: scores for name, scores in outcome.by("family").items() if name}
-    return table(rows, metrics, definitions(outcome, metrics))
+    return score_table(rows, metrics, metric_definitions(outcome, metrics))
 
 
-def table(rows: Mapping[str, Scores], metrics: Sequence[Metric], note: str = "") -> Table:
+def score_table(rows: Mapping[str, Scores], metrics: Sequence[Metric], note: str = "") -> Table:
     """A row per name: number of samples, each metric in percent with its 95 % interval."""
     head = ("", "samples", *(each.name for each in metrics))
     cells = [
@@ -46,7 +46,7 @@ def table(rows: Mapping[str, Scores], metrics: Sequence[Metric], note: str = "")
     return Table(head, cells, note)
 
 
-def bars(rows: Mapping[str, Scores]) -> Bars:
+def giou_bars(rows: Mapping[str, Scores]) -> Bars:
     """GIoU per name, the best first."""
     ranked = sorted(rows.items(), key=lambda pair: (-pair[1].giou, pair[0]))
     return Bars(
@@ -57,7 +57,7 @@ def bars(rows: Mapping[str, Scores]) -> Bars:
     )
 
 
-def definitions(outcome: Outcome, metrics: Sequence[Metric]) -> str:
+def metric_definitions(outcome: Outcome, metrics: Sequence[Metric]) -> str:
     """What the numbers mean."""
     of = "boxes of the masks' largest regions" if outcome.suite.boxes else "masks"
     lines = [f"In percent, of {of}; in brackets the 95 % bootstrap interval over scenes."]
