@@ -32,7 +32,7 @@ from mixes import only  # noqa: E402
 from networks import tiny_config, tiny_network, tiny_processor  # noqa: E402
 
 from unigeoseg.train.input.batch import BatchConfig, BatchMaker  # noqa: E402
-from unigeoseg.train.input.training_set import Lessons  # noqa: E402
+from unigeoseg.train.input.training_set import TrainingSet  # noqa: E402
 from unigeoseg.train.loop import Trainer, train  # noqa: E402
 from unigeoseg.train.recipes import TrainConfig  # noqa: E402
 
@@ -116,7 +116,7 @@ def pin_scene(folder: Path) -> dict[str, str]:
 def pin_training(folder: Path) -> dict[str, str]:
     """Hash of the weights after a training that was interrupted and resumed."""
     torch.set_num_threads(1)
-    lessons = Lessons.of([sets.write_shards(folder, images=8)], "train", folder / "cache")
+    training_set = TrainingSet.of([sets.write_shards(folder, images=8)], "train", folder / "cache")
     batch = only(
         BatchConfig(sizes=(64,), images=2, prompts=3, families={}), box=0.4, point=0.3, category=0.3
     )
@@ -126,7 +126,7 @@ def pin_training(folder: Path) -> dict[str, str]:
 
     def parts() -> tuple[Trainer, BatchMaker]:
         processor = tiny_processor()
-        maker = BatchMaker(lessons, processor, batch, steps=config.steps, seed=config.seed)
+        maker = BatchMaker(training_set, processor, batch, steps=config.steps, seed=config.seed)
         return Trainer(tiny_network(), processor, config), maker
 
     first, maker = parts()

@@ -10,7 +10,7 @@ from command_line import typed
 from networks import save_tiny, tiny_network, tiny_processor
 
 from unigeoseg.profiling import training
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def test_a_step_is_what_it_says(shards, tmp_path: Path):
 
 
 def test_the_plain_loop_decodes_the_same_patches(shards, tmp_path: Path):
-    lessons = Lessons.of([shards], "train", tmp_path)
-    decoded = training._decoding(lessons, [shards]).patches
+    training_set = TrainingSet.of([shards], "train", tmp_path)
+    decoded = training._decoding(training_set, [shards]).patches
     for number in range(len(decoded.ids)):
-        kept, anew = lessons.patches[number], decoded[number]
+        kept, anew = training_set.patches[number], decoded[number]
         assert (kept.pixels == anew.pixels).all() and (kept.regions == anew.regions).all()
         assert kept.categories == anew.categories
     assert decoded[0].pixels is not decoded[0].pixels

@@ -19,12 +19,12 @@ from unigeoseg.train import run
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input import batch
 from unigeoseg.train.input.batch import BatchConfig, BatchMaker, asks_of
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.metrics_log import Record, read
 from unigeoseg.train.objective.losses import only_choice
 from unigeoseg.train.objective.validation import Validation
-from unigeoseg.train.overrides import changed, plain
+from unigeoseg.train.overrides import config_values, override_settings
 from unigeoseg.train.recipes import nano, paper
 from unigeoseg.train.study.ablations import ABLATIONS, recipe_of
 
@@ -37,20 +37,20 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture
-def lessons(tmp_path: Path):
-    return Lessons.of([sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache")
+def training_set(tmp_path: Path):
+    return TrainingSet.of([sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache")
 
 
-def make(lessons, config: TrainConfig = CONFIG) -> tuple[Trainer, BatchMaker]:
+def make(training_set, config: TrainConfig = CONFIG) -> tuple[Trainer, BatchMaker]:
     processor = tiny_processor()
     trainer = Trainer(tiny_network(), processor, config)
     return trainer, BatchMaker(
-        lessons, processor, config.batch, steps=config.steps, seed=config.seed
+        training_set, processor, config.batch, steps=config.steps, seed=config.seed
     )
 
 
-def test_a_batch_is_a_function_of_its_step(lessons):
-    _, maker = make(lessons)
+def test_a_batch_is_a_function_of_its_step(training_set):
+    _, maker = make(training_set)
     first, again, other = maker.batch(3), maker.batch(3), maker.batch(4)
     assert torch.equal(first.pixel_values, again.pixel_values)
     assert torch.equal(first.truth, again.truth)
@@ -61,7 +61,7 @@ def test_a_batch_is_a_function_of_its_step(lessons):
 
 
 def test_objects_are_pasted_into_their_share_of_views_and_into_none_of_validation(
-    lessons, monkeypatch
+    training_set, monkeypatch
 ):
     config = replace(CONFIG, batch=replace(BATCH, pasted=0.5), validation_batches=2)
     scales = []
@@ -76,30 +76,30 @@ def test_objects_are_pasted_into_their_share_of_views_and_into_none_of_validatio
             return view
 
     monkeypatch.setattr(batch, "RareObjects", Rare)
-    make(lessons)[1].batch(0)
-    run.validation(config, lessons, tiny_processor())(tiny_network())
+    make(training_set)[1].batch(0)
+    run.validation(config, training_set, tiny_processor())(tiny_network())
     assert not scales
-    _, maker = make(lessons, config)
+    _, maker = make(training_set, config)
     for step in range(20):
         maker.batch(step)
     assert 10 < len(scales) < 40 and min(scales) > 0
 
 
-def test_the_loss_falls(lessons):
-    trainer, maker = make(lessons)
+def test_the_loss_falls(training_set):
+    trainer, maker = make(training_set)
     batch = maker.batch(0)
     losses = [trainer.train_step(batch).total.item() for _ in range(25)]
     assert losses[-1] < 0.75 * losses[0]
 
 
-def test_a_resumed_run_is_the_same_run(lessons, tmp_path: Path):
-    whole, maker = make(lessons)
+def test_a_resumed_run_is_the_same_run(training_set, tmp_path: Path):
+    whole, maker = make(training_set)
     train(whole, maker, tmp_path / "whole")
-    first, maker = make(lessons)
+    first, maker = make(training_set)
     for step in range(20):
         first.train_step(maker.batch(step))
     first.save(tmp_path / "cut")
-    second, maker = make(lessons)
+    second, maker = make(training_set)
     second.resume(tmp_path / "cut")
     assert second.step == 20
     train(second, maker, tmp_path / "cut")
@@ -109,8 +109,8 @@ def test_a_resumed_run_is_the_same_run(lessons, tmp_path: Path):
         assert torch.equal(value, second.average.state_dict()[key]), key
 
 
-def test_a_state_of_another_configuration_is_refused(lessons, tmp_path: Path):
-    trainer, _ = make(lessons)
+def test_a_state_of_another_configuration_is_refused(training_set, tmp_path: Path):
+    trainer, _ = make(training_set)
     trainer.save(tmp_path / "run")
     other = replace(
         CONFIG, model=replace(CONFIG.model, memory=replace(CONFIG.model.memory, slots=9))
@@ -130,31 +130,31 @@ def test_a_state_of_another_configuration_is_refused(lessons, tmp_path: Path):
         ({"loss": only_choice}, "loss was 'cell_loss' and is 'only_choice' now"),
     ],
 )
-def test_a_setting_that_differs_is_named(lessons, tmp_path: Path, change, said):
-    trainer, _ = make(lessons)
+def test_a_setting_that_differs_is_named(training_set, tmp_path: Path, change, said):
+    trainer, _ = make(training_set)
     trainer.save(tmp_path)
     other = Trainer(tiny_network(), tiny_processor(), replace(CONFIG, **change))
     with pytest.raises(CheckpointError, match=f"belongs to another configuration: .*{said}"):
         other.resume(tmp_path)
 
 
-def test_a_run_goes_on_for_longer_and_is_looked_at_more_often(lessons, tmp_path: Path):
-    trainer, maker = make(lessons)
+def test_a_run_goes_on_for_longer_and_is_looked_at_more_often(training_set, tmp_path: Path):
+    trainer, maker = make(training_set)
     trainer.train_step(maker.batch(0))
     trainer.save(tmp_path)
     changes = {"steps": 50, "save_every": 5, "validate_every": 5, "validation_batches": 1}
-    longer, _ = make(lessons, replace(CONFIG, **changes))
+    longer, _ = make(training_set, replace(CONFIG, **changes))
     longer.resume(tmp_path)
     assert longer.step == 1
 
 
-def test_a_state_that_tells_no_configuration_is_taken(lessons, tmp_path: Path, caplog):
-    trainer, _ = make(lessons)
+def test_a_state_that_tells_no_configuration_is_taken(training_set, tmp_path: Path, caplog):
+    trainer, _ = make(training_set)
     trainer.save(tmp_path)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     del state["configuration"]
     torch.save(state, tmp_path / "state.pt")
-    make(lessons)[0].resume(tmp_path)
+    make(training_set)[0].resume(tmp_path)
     assert "does not say its configuration" in caplog.text
 
 
@@ -163,20 +163,33 @@ def test_a_loss_that_is_an_object_is_told_without_its_place_in_memory():
         def __call__(self, network, batch):
             raise NotImplementedError
 
-    one, other = (plain(replace(CONFIG, loss=Loss())) for _ in range(2))
+    one, other = (config_values(replace(CONFIG, loss=Loss())) for _ in range(2))
     assert one == other and one["loss"].endswith("Loss")
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(lessons):
-    trainer, maker = make(lessons)
+def test_a_state_with_the_earlier_name_of_a_setting_is_taken(training_set, tmp_path: Path):
+    trainer, _ = make(training_set)
+    trainer.save(tmp_path)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    values = state["configuration"]
+    values["recompute"] = values.pop("activation_checkpointing")
+    torch.save(state, tmp_path / "state.pt")
+    make(training_set)[0].resume(tmp_path)
+    other, _ = make(training_set, replace(CONFIG, activation_checkpointing=True))
+    with pytest.raises(CheckpointError, match="activation_checkpointing was False and is True"):
+        other.resume(tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(training_set):
+    trainer, maker = make(training_set)
     with torch.no_grad():
         next(iter(trainer.network.fusion.parameters())).fill_(float("nan"))
     with pytest.raises(CheckpointError, match="loss is nan at step 0"):
         trainer.train_step(maker.batch(0))
 
 
-def test_what_is_frozen_stays(lessons):
-    trainer, maker = make(lessons)
+def test_what_is_frozen_stays(training_set):
+    trainer, maker = make(training_set)
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
     trainer.train_step(maker.batch(0))
     after = trainer.network.state_dict()
@@ -199,10 +212,10 @@ def test_the_recipes_are_whole():
         assert all(chances.size for _, chances in asks_of(config.batch.families).values())
 
 
-def test_a_run_that_is_asked_to_stop_keeps_its_state(lessons, tmp_path: Path):
-    whole, maker = make(lessons)
+def test_a_run_that_is_asked_to_stop_keeps_its_state(training_set, tmp_path: Path):
+    whole, maker = make(training_set)
     train(whole, maker, tmp_path / "whole")
-    first, maker = make(lessons)
+    first, maker = make(training_set)
     asked = first.train_step
 
     def step_and_ask(batch):
@@ -213,7 +226,7 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(lessons, tmp_path: Path):
     first.train_step = step_and_ask
     train(first, maker, tmp_path / "cut")
     assert first.step == 7
-    second, maker = make(lessons)
+    second, maker = make(training_set)
     second.resume(tmp_path / "cut")
     train(second, maker, tmp_path / "cut")
     for key, value in whole.network.state_dict().items():
@@ -224,8 +237,8 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(lessons, tmp_path: Path):
     assert list((tmp_path / "cut" / "events").glob("events.out.tfevents.*"))
 
 
-def test_the_best_weights_are_kept(lessons, tmp_path: Path):
-    trainer, maker = make(lessons, replace(CONFIG, steps=8, validate_every=2))
+def test_the_best_weights_are_kept(training_set, tmp_path: Path):
+    trainer, maker = make(training_set, replace(CONFIG, steps=8, validate_every=2))
     validation = Validation(maker, 2)
     train(trainer, maker, tmp_path, validation)
     said = read(tmp_path)
@@ -236,9 +249,9 @@ def test_the_best_weights_are_kept(lessons, tmp_path: Path):
     assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
 
 
-def test_validation_tells_tasks_and_families_apart(lessons):
+def test_validation_tells_tasks_and_families_apart(training_set):
     batch = only(BATCH, box=0.3, point=0.3, category=0.2, question=0.2)
-    _, maker = make(lessons, replace(CONFIG, batch=replace(batch, prompts=8)))
+    _, maker = make(training_set, replace(CONFIG, batch=replace(batch, prompts=8)))
     scores = Validation(maker, 4)(tiny_network())
     assert set(scores) == {
         *("interactive", "referring", "reasoning", "mean"),
@@ -251,8 +264,8 @@ def test_validation_tells_tasks_and_families_apart(lessons):
     assert scores["mean"] == pytest.approx(sum(scores[task] for task in Task) / 3)
 
 
-def test_validation_wakes_nothing_that_is_frozen(lessons):
-    trainer, maker = make(lessons, replace(CONFIG, average=0.0))
+def test_validation_wakes_nothing_that_is_frozen(training_set):
+    trainer, maker = make(training_set, replace(CONFIG, average=0.0))
     assert trainer.average is trainer.network
     before = [part.training for part in trainer.network.modules()]
     assert {trainer.network.encoder.training, trainer.network.training} == {False, True}
@@ -260,8 +273,8 @@ def test_validation_wakes_nothing_that_is_frozen(lessons):
     assert [part.training for part in trainer.network.modules()] == before
 
 
-def test_a_record_says_how_many_prompts_were_seen(lessons, tmp_path: Path):
-    trainer, maker = make(lessons, replace(CONFIG, steps=20))
+def test_a_record_says_how_many_prompts_were_seen(training_set, tmp_path: Path):
+    trainer, maker = make(training_set, replace(CONFIG, steps=20))
     train(trainer, maker, tmp_path)
     seen = [(step, value) for step, name, value in read(tmp_path) if name == "prompts"]
     assert seen == [(10, 60), (20, 120)]
@@ -285,8 +298,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path):
-    trainer, maker = make(lessons)
+def test_a_full_disk_leaves_the_state_before(training_set, tmp_path: Path):
+    trainer, maker = make(training_set)
     trainer.train_step(maker.batch(0))
     trainer.save(tmp_path / "run")
     before = contents(tmp_path / "run")
@@ -300,8 +313,8 @@ def test_a_full_disk_leaves_the_state_before(lessons, tmp_path: Path):
     assert after.keys() == before.keys() and after["state.pt"] == before["state.pt"]
 
 
-def test_a_full_disk_leaves_the_weights_before(lessons, tmp_path: Path):
-    trainer, maker = make(lessons)
+def test_a_full_disk_leaves_the_weights_before(training_set, tmp_path: Path):
+    trainer, maker = make(training_set)
     trainer.save(tmp_path / "run")
     before = contents(tmp_path / "run")
     trainer.train_step(maker.batch(0))
@@ -311,8 +324,10 @@ def test_a_full_disk_leaves_the_weights_before(lessons, tmp_path: Path):
     assert contents(tmp_path / "run") == before
 
 
-def test_a_signal_amid_a_checkpoint_ends_the_run_after_it(lessons, tmp_path: Path, monkeypatch):
-    trainer, maker = make(lessons)
+def test_a_signal_amid_a_checkpoint_ends_the_run_after_it(
+    training_set, tmp_path: Path, monkeypatch
+):
+    trainer, maker = make(training_set)
     save = torch.save
 
     def asked_amid(state, path):
@@ -323,15 +338,15 @@ def test_a_signal_amid_a_checkpoint_ends_the_run_after_it(lessons, tmp_path: Pat
     monkeypatch.setattr(torch, "save", asked_amid)
     train(trainer, maker, tmp_path)
     assert trainer.step == 20 < CONFIG.steps
-    second, _ = make(lessons)
+    second, _ = make(training_set)
     second.resume(tmp_path)
     assert second.step == 20
 
 
 def test_a_run_that_is_killed_amid_a_checkpoint_goes_on_from_the_one_before(
-    lessons, tmp_path: Path, monkeypatch
+    training_set, tmp_path: Path, monkeypatch
 ):
-    trainer, maker = make(lessons)
+    trainer, maker = make(training_set)
     trainer.train_step(maker.batch(0))
     trainer.save(tmp_path)
     before = (tmp_path / "state.pt").read_bytes()
@@ -348,12 +363,12 @@ def test_a_run_that_is_killed_amid_a_checkpoint_goes_on_from_the_one_before(
         patched.setattr(torch, "save", killed_amid)
         trainer.save(tmp_path)
     assert (tmp_path / "state.pt").read_bytes() == before
-    second, _ = make(lessons)
+    second, _ = make(training_set)
     second.resume(tmp_path)
     assert second.step == 1
     second.train_step(maker.batch(1))
     second.save(tmp_path)  # over what the other left
-    third, _ = make(lessons)
+    third, _ = make(training_set)
     third.resume(tmp_path)
     assert third.step == 2 and not list(tmp_path.glob(".*"))
     for key, value in trainer.network.state_dict().items():
@@ -361,8 +376,8 @@ def test_a_run_that_is_killed_amid_a_checkpoint_goes_on_from_the_one_before(
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
-def test_a_damaged_state_is_refused(lessons, tmp_path: Path, damage):
-    trainer, _ = make(lessons)
+def test_a_damaged_state_is_refused(training_set, tmp_path: Path, damage):
+    trainer, _ = make(training_set)
     trainer.save(tmp_path)
     content = (tmp_path / "state.pt").read_bytes()
     damaged = {"cut": content[: len(content) // 2], "foreign": b"step,name,value\n", "empty": b""}
@@ -371,20 +386,20 @@ def test_a_damaged_state_is_refused(lessons, tmp_path: Path, damage):
         trainer.resume(tmp_path)
 
 
-def test_a_task_that_the_data_never_shows_is_named(lessons):
-    bare = [replace(patch, categories={}) for patch in lessons.patches.patches]
-    nothing = replace(lessons, patches=replace(lessons.patches, patches=bare))
+def test_a_task_that_the_data_never_shows_is_named(training_set):
+    bare = [replace(patch, categories={}) for patch in training_set.patches.patches]
+    nothing = replace(training_set, patches=replace(training_set.patches, patches=bare))
     with pytest.raises(DataError, match="views allowed prompts of reasoning"):
         make(nothing, replace(CONFIG, batch=only(BATCH, context=1.0)))[1].batch(0)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_changes_the_recipe_and_trains(lessons, name):
+def test_every_ablation_changes_the_recipe_and_trains(training_set, name):
     config = ABLATIONS[name].change(CONFIG)
     assert (config == CONFIG) == (name == "full")
     torch.manual_seed(0)
     trainer = Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
-    maker = BatchMaker(lessons, tiny_processor(), BATCH, steps=2, seed=0)
+    maker = BatchMaker(training_set, tiny_processor(), BATCH, steps=2, seed=0)
     assert trainer.train_step(maker.batch(0)).total.isfinite()
 
 
@@ -396,15 +411,18 @@ def test_recipes_have_names():
 
 
 def test_settings_are_changed_by_name():
-    config = changed(CONFIG, ["lr=1", "batch.images=4", "model.memory.slots=8", "half=True"])
+    config = override_settings(
+        CONFIG, ["lr=1", "batch.images=4", "model.memory.slots=8", "half=True"]
+    )
     assert (config.lr, config.batch.images, config.model.memory.slots) == (1.0, 4, 8)
-    assert config.half is True and changed(config, ["parallel=data"]).parallel == "data"
+    assert config.half is True and override_settings(config, ["parallel=data"]).parallel == "data"
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
         ("lr", "no name=value"),
+        ("recompute=True", "which is called activation_checkpointing now"),
         ("rate=1", "names 'rate', which is not there"),
         ("batch.images.more=1", "here are no settings"),
         ("steps=many", "is a str, expected a int such as 40"),
@@ -422,4 +440,4 @@ def test_settings_are_changed_by_name():
 )
 def test_settings_that_are_none_are_refused(setting, said):
     with pytest.raises(OptionError, match=said):
-        changed(CONFIG, [setting])
+        override_settings(CONFIG, [setting])

@@ -12,6 +12,7 @@ from families import FAMILIES as LANGUAGES
 from families import write_language
 from mixes import only
 from networks import tiny_network, tiny_processor
+from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.errors import OptionError
 from unigeoseg.model.base.chat import IGNORED, ChatProcessor
@@ -21,39 +22,39 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Prompt
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchMaker
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, rate_at, train
-from unigeoseg.train.objective.losses import Lesson
+from unigeoseg.train.objective.losses import LossModule
 from unigeoseg.train.pretrained_init import base_from_language
-from unigeoseg.train.recipes import base_tiny, paper
+from unigeoseg.train.recipes import paper
 from unigeoseg.train.run import run
-from unigeoseg.train.scale.activation_checkpoint import recompute_layers
+from unigeoseg.train.scale.activation_checkpoint import checkpoint_activations
 from unigeoseg.train.scale.lora import Adapters
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
 
 
 @pytest.fixture(scope="module")
-def lessons(tmp_path_factory):
+def training_set(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    return Lessons.of([sets.write_shards(folder, images=8)], "train", folder / "cache")
+    return TrainingSet.of([sets.write_shards(folder, images=8)], "train", folder / "cache")
 
 
 def recipe(variant: str = "paper") -> TrainConfig:
-    return base_tiny(replace(tiny_base.config(), variant=variant))
+    return tiny_base_recipe(replace(tiny_base.config(), variant=variant))
 
 
-def make(lessons, config: TrainConfig) -> tuple[Trainer, BatchMaker]:
+def make(training_set, config: TrainConfig) -> tuple[Trainer, BatchMaker]:
     torch.manual_seed(config.seed)
     network = UniGeoSegNetwork(config.model)
     processor = ChatProcessor(tiny_base.tokenizer(), config.model)
-    maker = BatchMaker(lessons, processor, config.batch, steps=config.steps, seed=config.seed)
+    maker = BatchMaker(training_set, processor, config.batch, steps=config.steps, seed=config.seed)
     return Trainer(network, processor, config), maker
 
 
 def gradients(network: UniGeoSegNetwork, config: TrainConfig, batch) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
-    parts = Lesson(network, config.loss, half=config.half)(batch)
+    parts = LossModule(network, config.loss, half=config.half)(batch)
     torch.stack(list(parts.values())).sum().backward()
     names = (
         (name.replace("_checkpoint_wrapped_module.", ""), weight.grad)
@@ -62,10 +63,10 @@ def gradients(network: UniGeoSegNetwork, config: TrainConfig, batch) -> dict[str
     return {name: grad for name, grad in names if grad is not None}
 
 
-def test_a_batch_has_conversations_with_answers(lessons):
+def test_a_batch_has_conversations_with_answers(training_set):
     config = recipe()
     config = replace(config, batch=replace(only(config.batch, question=1, box=1), prompts=3))
-    _, maker = make(lessons, config)
+    _, maker = make(training_set, config)
     batch = maker.batch(1)
     assert batch.pixel_values.shape == (2, 3, 64, 64)
     assert batch.truth.shape == batch.valid.shape == (6, 64, 64)
@@ -79,18 +80,18 @@ def test_a_batch_has_conversations_with_answers(lessons):
         assert (labels[labels != IGNORED] == ids[labels != IGNORED]).all()
 
 
-def test_points_to_leave_out_are_not_drawn(lessons):
+def test_points_to_leave_out_are_not_drawn(training_set):
     config = recipe()
     config = replace(config, batch=only(config.batch, point=1))
-    _, maker = make(lessons, config)
+    _, maker = make(training_set, config)
     for step in range(20):
         batch = maker.batch(step)
         assert (batch.prompts.coordinates[batch.prompts.present][:, 4] == 1).all()
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
-def test_a_step_trains_all_but_the_encoder(lessons, variant):
-    trainer, maker = make(lessons, recipe(variant))
+def test_a_step_trains_all_but_the_encoder(training_set, variant):
+    trainer, maker = make(training_set, recipe(variant))
     before = copy.deepcopy(trainer.network.state_dict())
     seen: set[str] = set()
     for step in range(8):
@@ -111,27 +112,27 @@ def test_a_step_trains_all_but_the_encoder(lessons, variant):
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
 @pytest.mark.parametrize("family", ["box", "referring", "question"])
-def test_every_weight_has_a_gradient_whatever_is_asked(lessons, variant, family):
+def test_every_weight_has_a_gradient_whatever_is_asked(training_set, variant, family):
     # processes that train together wait for each other's gradient of every weight
     config = recipe(variant)
     config = replace(config, batch=only(config.batch, **{family: 1}))
-    trainer, maker = make(lessons, config)
+    trainer, maker = make(training_set, config)
     trainer.train_step(maker.batch(0))
     trained = [weight for weight in trainer.network.parameters() if weight.requires_grad]
     assert trained and all(weight.grad is not None for weight in trained)
 
 
 @pytest.fixture(scope="module")
-def whole(lessons) -> tuple[Trainer, list[float], float, float]:
+def whole(training_set) -> tuple[Trainer, list[float], float, float]:
     """Thirty steps: the trainer, each step's loss, and the loss on other batches around them."""
-    trainer, maker = make(lessons, recipe())
-    other = BatchMaker(lessons, maker.processor, trainer.config.batch, steps=8, seed=1)
+    trainer, maker = make(training_set, recipe())
+    other = BatchMaker(training_set, maker.processor, trainer.config.batch, steps=8, seed=1)
     others = [other.batch(step) for step in range(8)]
 
     def elsewhere() -> float:
         # what dropout draws here must not change what it draws in the steps
         with torch.no_grad(), torch.random.fork_rng():
-            parts = [trainer.lesson(batch) for batch in others]
+            parts = [trainer.loss_module(batch) for batch in others]
         return sum(sum(each.values()).item() for each in parts) / len(parts)
 
     before = elsewhere()
@@ -144,13 +145,13 @@ def test_the_loss_falls(whole):
     assert after < 0.9 * before
 
 
-def test_a_resumed_run_is_the_same_run(lessons, whole, tmp_path: Path):
+def test_a_resumed_run_is_the_same_run(training_set, whole, tmp_path: Path):
     trainer, losses, _, _ = whole
-    first, maker = make(lessons, recipe())
+    first, maker = make(training_set, recipe())
     for step in range(15):
         first.train_step(maker.batch(step))
     first.save(tmp_path / "run")
-    second, maker = make(lessons, recipe())
+    second, maker = make(training_set, recipe())
     second.resume(tmp_path / "run")
     assert second.step == 15
     found = [second.train_step(maker.batch(step)).total.item() for step in range(15, 30)]
@@ -159,23 +160,23 @@ def test_a_resumed_run_is_the_same_run(lessons, whole, tmp_path: Path):
         assert torch.equal(value, second.network.state_dict()[key]), key
 
 
-def test_a_resumed_run_with_adapters_is_the_same_run(lessons, tmp_path: Path):
+def test_a_resumed_run_with_adapters_is_the_same_run(training_set, tmp_path: Path):
     pytest.importorskip("peft", reason="adapters need the extra 'train'")
     config = replace(recipe(), adapters=Adapters(rank=2))
-    trainer, maker = make(lessons, config)
+    trainer, maker = make(training_set, config)
     losses = []
     for step in range(4):
         if step == 2:
             trainer.save(tmp_path / "run")
         losses.append(trainer.train_step(maker.batch(step)).total.item())
-    second, _ = make(lessons, config)
+    second, _ = make(training_set, config)
     second.resume(tmp_path / "run")
     assert [second.train_step(maker.batch(step)).total.item() for step in (2, 3)] == losses[2:]
 
 
-def test_what_is_saved_is_a_model(lessons, tmp_path: Path):
-    config = replace(recipe(), steps=2, recompute=True)
-    trainer, maker = make(lessons, config)
+def test_what_is_saved_is_a_model(training_set, tmp_path: Path):
+    config = replace(recipe(), steps=2, activation_checkpointing=True)
+    trainer, maker = make(training_set, config)
     train(trainer, maker, tmp_path)
     network, _ = checkpoint.load(tmp_path / "model")
     batch = maker.batch(0)
@@ -186,14 +187,14 @@ def test_what_is_saved_is_a_model(lessons, tmp_path: Path):
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
-def test_recomputing_gives_the_same_gradients(lessons, variant):
+def test_recomputing_gives_the_same_gradients(training_set, variant):
     config = recipe(variant)
-    _, maker = make(lessons, config)
+    _, maker = make(training_set, config)
     batch = maker.batch(0)
     torch.manual_seed(0)
     plain = UniGeoSegNetwork(config.model).train()
     again = copy.deepcopy(plain)
-    recompute_layers(again)
+    checkpoint_activations(again)
     assert again.state_dict().keys() == plain.state_dict().keys()
     runs = {"plain": 0, "again": 0}
 
@@ -221,7 +222,7 @@ def test_recomputing_gives_the_same_gradients(lessons, variant):
 def test_recomputing_works_for_nano_too():
     network = tiny_network()
     plain = copy.deepcopy(network)
-    recompute_layers(network)
+    checkpoint_activations(network)
     prompts = tiny_processor().prompts([Prompt.from_text("the roof")], [0], (64, 64))
     pixels = torch.randn(1, 3, 64, 64)
     for each in (plain, network):
@@ -232,10 +233,10 @@ def test_recomputing_works_for_nano_too():
             torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-5)
 
 
-def test_bfloat16_is_close(lessons):
+def test_bfloat16_is_close(training_set):
     config = replace(recipe(), half=True)
-    trainer, maker = make(lessons, config)
-    single, _ = make(lessons, recipe())
+    trainer, maker = make(training_set, config)
+    single, _ = make(training_set, recipe())
     batch = maker.batch(0)
     found, expected = trainer.train_step(batch), single.train_step(batch)
     assert found.total != expected.total
@@ -243,9 +244,9 @@ def test_bfloat16_is_close(lessons):
     assert {weight.dtype for weight in trainer.network.parameters()} == {torch.float32}
 
 
-def test_a_part_that_does_not_exist_cannot_be_frozen(lessons):
+def test_a_part_that_does_not_exist_cannot_be_frozen(training_set):
     with pytest.raises(OptionError, match="no part 'brain'"):
-        make(lessons, replace(recipe(), frozen=("brain",)))
+        make(training_set, replace(recipe(), frozen=("brain",)))
 
 
 def test_the_rate_is_a_cosine():
@@ -263,7 +264,7 @@ def test_the_papers_numbers():
     assert config.lr == config.language_lr == 1e-4 and config.weight_decay == 0
     assert config.model.variant == "paper" and config.model.image_size == 512
     assert (config.warmup, config.schedule, config.half) == (0.03, "cosine", True)
-    assert (config.recompute, config.parallel) == (True, "deepspeed")
+    assert (config.activation_checkpointing, config.parallel) == (True, "deepspeed")
 
 
 def test_a_run_from_a_pretrained_language_model(tmp_path: Path):

@@ -39,11 +39,11 @@ def train(
 ) -> None:
     """Train a model; stopped by Ctrl-C or a signal, it keeps its state. See docs/training.md."""
     from unigeoseg.model.io.store import weights_directory
-    from unigeoseg.train.overrides import changed
+    from unigeoseg.train.overrides import override_settings
     from unigeoseg.train.run import check_start, run_in_processes
     from unigeoseg.train.study.ablations import recipe_of
 
-    config = changed(recipe_of(recipe), settings or ())
+    config = override_settings(recipe_of(recipe), settings or ())
     place = None if start is None else weights_directory(start)
     if place:
         check_start(place, config.model, recipe_of(recipe.partition("/")[0]).model)

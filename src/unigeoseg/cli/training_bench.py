@@ -38,12 +38,12 @@ def ablations(
     """Train the rows of the paper's ablations shortly, and compare them seed by seed."""
     from unigeoseg.report.document import table_markdown
     from unigeoseg.runtime.atomic import write_bytes
-    from unigeoseg.train.overrides import changed
+    from unigeoseg.train.overrides import override_settings
     from unigeoseg.train.study.ablations import recipe_of
     from unigeoseg.train.study.study import BASELINE, ROWS, Study
     from unigeoseg.train.study.table import table
 
-    recipe = changed(recipe_of("ablation"), settings or ())
+    recipe = override_settings(recipe_of("ablation"), settings or ())
     study = Study(recipe=recipe, data=tuple(data), output=output)
     rows, text = [BASELINE, *(row or ROWS)], ""
     with progress("runs") as bar:
@@ -74,10 +74,10 @@ def training(
     """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
     from unigeoseg.model.io.store import weights_directory
     from unigeoseg.profiling.training import RECIPE, compare, table
-    from unigeoseg.train.overrides import changed
+    from unigeoseg.train.overrides import override_settings
     from unigeoseg.train.run import beginning, check_start
 
-    recipe = changed(RECIPE, settings or ())
+    recipe = override_settings(RECIPE, settings or ())
     place = None if start is None else weights_directory(start)
     if place:
         check_start(place, recipe.model, RECIPE.model)

@@ -32,11 +32,11 @@ from unigeoseg.report.document import Table, table_markdown
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import Batch, BatchMaker
 from unigeoseg.train.input.patch_cache import PatchCache
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, ahead
-from unigeoseg.train.objective.losses import Lesson
+from unigeoseg.train.objective.losses import LossModule
 from unigeoseg.train.recipes import nano
-from unigeoseg.train.scale.launcher import Team
+from unigeoseg.train.scale.launcher import ProcessLauncher
 
 RECIPE = replace(nano(), batch=replace(nano().batch, sizes=(256,), sources={}, never={}))
 """`nano` with views of one size, on whatever data; 64 prompts on 8 views."""
@@ -94,18 +94,18 @@ def compare(
         OutputUnwritableError: If the disk has no room.
         OptionError: If a process died.
     """
-    lessons = Lessons.of(data, "train", cache)
+    training_set = TrainingSet.of(data, "train", cache)
     timed = {
-        PLAIN: _plain(recipe, _decoding(lessons, data), start, steps + 1),
-        OURS: _ours(recipe, lessons, start, steps + 1),
+        PLAIN: _plain(recipe, _decoding(training_set, data), start, steps + 1),
+        OURS: _ours(recipe, training_set, start, steps + 1),
     }
     with ExitStack() as stack:
         if processes > 1:
             several = replace(recipe, parallel="data")
             begin = partial(_opened, several, data, cache, start, steps + 1)
-            team = _Timed(processes, begin, steps + 1)
-            stack.enter_context(closing(team))
-            timed[f"{OURS}, {processes} processes"] = team.step
+            launcher = _Timed(processes, begin, steps + 1)
+            stack.enter_context(closing(launcher))
+            timed[f"{OURS}, {processes} processes"] = launcher.step
         found: dict[str, list[Step]] = {name: [] for name in timed}
         for step in range(steps + 1):
             for name, time_step in timed.items():
@@ -136,13 +136,15 @@ def table(found: Mapping[str, Sequence[Step]]) -> str:
     return table_markdown(Table(("", *found), lines, note))
 
 
-def _ours(recipe: TrainConfig, lessons: Lessons, start: Start, steps: int) -> Callable[[int], Step]:
+def _ours(
+    recipe: TrainConfig, training_set: TrainingSet, start: Start, steps: int
+) -> Callable[[int], Step]:
     """Steps as `train.loop.train` takes them, the batch of the next one being made meanwhile."""
     network, processor = start()
     trainer = Trainer(network, processor, replace(recipe, model=network.config, steps=steps))
     # a step here has two batches: one is there, one is made meanwhile
     part = trainer.runner.part
-    maker = BatchMaker(lessons, processor, recipe.batch, steps=2 * steps, seed=0, part=part)
+    maker = BatchMaker(training_set, processor, recipe.batch, steps=2 * steps, seed=0, part=part)
     seconds: dict[int, float] = {}
 
     def make(number: int) -> Batch:
@@ -171,7 +173,7 @@ class _Timed:
         context = multiprocessing.get_context("spawn")
         self._count = count
         self._asked, self._done = context.Semaphore(0), context.SimpleQueue()
-        self._team = Team(count, _timed_steps, begin, steps, self._asked, self._done)
+        self._launcher = ProcessLauncher(count, _timed_steps, begin, steps, self._asked, self._done)
 
     def step(self, number: int) -> Step:
         """Time the next step."""
@@ -179,13 +181,13 @@ class _Timed:
         for _ in range(self._count):
             self._asked.release()
         while self._done.empty():
-            self._team.poll(0.01)
+            self._launcher.poll(0.01)
         done: Step = self._done.get()
         return done
 
     def close(self) -> None:
         """End the processes."""
-        self._team.close()
+        self._launcher.close()
 
 
 def _timed_steps(
@@ -207,19 +209,19 @@ def _timed_steps(
 def _opened(
     recipe: TrainConfig, data: Sequence[Path], cache: Path, start: Start, steps: int
 ) -> Callable[[int], Step]:
-    return _ours(recipe, Lessons.of(data, "train", cache), start, steps)
+    return _ours(recipe, TrainingSet.of(data, "train", cache), start, steps)
 
 
 def _plain(
-    recipe: TrainConfig, lessons: Lessons, start: Start, steps: int
+    recipe: TrainConfig, training_set: TrainingSet, start: Start, steps: int
 ) -> Callable[[int], Step]:
     """Steps of a plain loop, one prompt on each view."""
     network, processor = start()
     network.train().requires_grad_(True).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    lesson = Lesson(network, recipe.loss, half=recipe.half)
+    loss_module = LossModule(network, recipe.loss, half=recipe.half)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr)
     config = replace(recipe.batch, prompts=1)
-    maker = BatchMaker(lessons, processor, config, steps=steps, seed=0)
+    maker = BatchMaker(training_set, processor, config, steps=steps, seed=0)
 
     def step(number: int) -> Step:
         began = time.perf_counter()
@@ -227,7 +229,7 @@ def _plain(
         batch = replace(batch, pixel_values=batch.pixel_values.contiguous())
         made = time.perf_counter()
         optimizer.zero_grad()
-        LossParts(lesson(batch)).total.backward()  # type: ignore[no-untyped-call]
+        LossParts(loss_module(batch)).total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         ended = time.perf_counter()
         return _step(batch, made - began, ended - made, ended - began)
@@ -254,9 +256,9 @@ class _Decoding(PatchCache):
         return patch_of(self.rows[number])
 
 
-def _decoding(lessons: Lessons, data: Sequence[Path]) -> Lessons:
-    """The same lessons on patches that are decoded each time."""
+def _decoding(training_set: TrainingSet, data: Sequence[Path]) -> TrainingSet:
+    """The same training_set on patches that are decoded each time."""
     stored = (row for path in data for row in Dataset.open(path).image_rows())
     rows = [row for row in stored if row["split"] == "train"]
-    known = {each.name: getattr(lessons.patches, each.name) for each in fields(PatchCache)}
-    return replace(lessons, patches=_Decoding(**known, rows=rows))
+    known = {each.name: getattr(training_set.patches, each.name) for each in fields(PatchCache)}
+    return replace(training_set, patches=_Decoding(**known, rows=rows))

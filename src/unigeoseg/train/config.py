@@ -6,7 +6,7 @@ from typing import Literal
 from unigeoseg.model.config import ModelConfig
 from unigeoseg.train.input.batch import BatchConfig
 from unigeoseg.train.objective.losses import Loss, cell_loss
-from unigeoseg.train.overrides import check_choices, check_least
+from unigeoseg.train.overrides import check_at_least, check_choices
 from unigeoseg.train.scale.lora import Adapters
 
 Parallel = Literal["none", "data", "fsdp", "deepspeed"]
@@ -45,7 +45,8 @@ class TrainConfig:
         average: Decay of the moving average of the weights, which is what is kept; 0 keeps the
             weights themselves.
         half: Compute what is safe in bfloat16; weights stay float32.
-        recompute: Compute each layer a second time going back, to hold less in memory.
+        activation_checkpointing: Compute each layer a second time in the backward pass, which
+            holds less in memory.
         parallel: How several processes share the work.
         seed: Of initialisation, data order and augmentation.
         save_every: Steps between checkpoints.
@@ -72,7 +73,7 @@ class TrainConfig:
     clip: float = 1.0
     average: float = 0.998
     half: bool = False
-    recompute: bool = False
+    activation_checkpointing: bool = False
     parallel: Parallel = "none"
     seed: int = 0
     save_every: int = 100
@@ -81,5 +82,5 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_least(self, 1, "steps", "save_every", "validate_every")
-        check_least(self, 0, "validation_batches")
+        check_at_least(self, 1, "steps", "save_every", "validate_every")
+        check_at_least(self, 0, "validation_batches")

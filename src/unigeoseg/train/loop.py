@@ -23,10 +23,10 @@ from unigeoseg.model.processor import Processor
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import Batch, BatchMaker
 from unigeoseg.train.metrics_log import PROMPTS, Record
-from unigeoseg.train.objective.losses import Lesson
+from unigeoseg.train.objective.losses import LossModule
 from unigeoseg.train.objective.validation import Validation
-from unigeoseg.train.overrides import by_name, plain
-from unigeoseg.train.scale.activation_checkpoint import recompute_layers
+from unigeoseg.train.overrides import config_values, current_names, flat_settings
+from unigeoseg.train.scale.activation_checkpoint import checkpoint_activations
 from unigeoseg.train.scale.distributed import runner_of
 from unigeoseg.train.scale.lora import add_adapters, merged
 from unigeoseg.train.signals import stopping
@@ -54,15 +54,15 @@ class Trainer:
         if config.adapters:
             add_adapters(network, config.adapters)
         _freeze(network.train(), config.frozen)
-        if config.recompute:
-            recompute_layers(network)
+        if config.activation_checkpointing:
+            checkpoint_activations(network)
         self.processor, self.config = processor, config
         self.runner = runner_of(network, config)
         self.network = channels_last(network.to(self.runner.device))
         self.average = deepcopy(network).requires_grad_(False) if config.average else network
-        lesson = Lesson(network, config.loss, half=config.half)
+        loss_module = LossModule(network, config.loss, half=config.half)
         optimizer = torch.optim.AdamW(_groups(network, config), fused=True)
-        self.lesson, self.optimizer = self.runner.prepare(lesson, optimizer)
+        self.loss_module, self.optimizer = self.runner.prepare(loss_module, optimizer)
         self.step = 0
         self.best = 0.0  # score of the best weights so far
 
@@ -75,14 +75,14 @@ class Trainer:
         rate = rate_at(self.step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * rate
-        loss = LossParts(self.lesson(batch.to(self.runner.device)))
+        loss = LossParts(self.loss_module(batch.to(self.runner.device)))
         # of all processes, so that they stop together
         said = LossParts(self.runner.mean(loss.parts))
         if not torch.isfinite(said.total):
             raise CheckpointError(f"the loss is {said.total.item()} at step {self.step}: lower lr")
         self.optimizer.zero_grad()
         self.runner.backward(loss.total)
-        self.runner.clip(self.lesson, self.config.clip)
+        self.runner.clip(self.loss_module, self.config.clip)
         self.optimizer.step()
         self._update_average()
         self.step += 1
@@ -110,16 +110,16 @@ class Trainer:
         """
         directory.mkdir(parents=True, exist_ok=True)
         parts = directory / f"parts-{self.step}"
-        state = self.runner.keep(parts, self.lesson, self.optimizer) | {
+        state = self.runner.keep(parts, self.loss_module, self.optimizer) | {
             "step": self.step,
             "best": self.best,
             "processes": self.runner.part[1],
-            "configuration": plain(self.config),
+            "configuration": config_values(self.config),
         }
         averaged = self.average is not self.network
         if averaged:
             state["average"] = self.average.state_dict()
-        kept = self.average if averaged else self.runner.whole(self.network, self.lesson)
+        kept = self.average if averaged else self.runner.whole(self.network, self.loss_module)
         if not self.runner.main:
             return
         # the state comes last: a run that is ended in between makes these weights again
@@ -154,7 +154,7 @@ class Trainer:
             )
         _check_same(directory, state.get("configuration"), self.config)
         try:
-            self.runner.restore(directory, state, self.lesson, self.optimizer)
+            self.runner.restore(directory, state, self.loss_module, self.optimizer)
             if self.average is not self.network:
                 self.average.load_state_dict(state["average"])
             self.step, self.best = state["step"], state.get("best", 0.0)
@@ -173,7 +173,7 @@ def _check_same(directory: Path, before: Mapping[str, Any] | None, config: Train
     if before is None:
         log.warning("%s does not say its configuration, so none is compared", directory / STATE)
         return
-    then, now = by_name(before), by_name(plain(config))
+    then, now = flat_settings(current_names(before)), flat_settings(config_values(config))
     for name in {**then, **now}:
         was, here = (values.get(name, _ABSENT) for values in (then, now))
         if was != here and name not in _MAY_DIFFER:

@@ -1,4 +1,8 @@
-"""Single settings of a recipe by name, `lr=1e-4`, `batch.images=4`: changed, checked, told."""
+"""Overrides of single settings of a configuration, by name: `lr=1e-4`, `batch.images=4`.
+
+A setting's name has dots between the parts of the configuration. Settings are overridden and
+checked here, and written as plain values beside a run, to be compared when it is resumed.
+"""
 
 import ast
 import json
@@ -11,102 +15,122 @@ from unigeoseg.errors import OptionError
 
 T = TypeVar("T")
 
+RENAMED: Mapping[str, str] = {"recompute": "activation_checkpointing"}
+"""Settings by their earlier names: configurations that were stored with those are still read."""
 
-def changed(config: T, settings: Iterable[str]) -> T:
-    """A recipe with settings changed.
+
+def override_settings(config: T, settings: Iterable[str]) -> T:
+    """A configuration with some settings replaced.
 
     Args:
-        config: A dataclass, whose parts may be dataclasses.
+        config: A dataclass, whose fields may be dataclasses.
         settings: Each "name=value", the name with dots between parts, the value as Python writes
             it; a text needs no quotes.
 
     Raises:
-        OptionError: If there is no such setting, or the value is of another kind or none of those
+        OptionError: If there is no such setting, or the value is of another type or none of those
             that it can have.
     """
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
             raise OptionError(f"the setting {setting!r} is no name=value, such as lr=1e-4")
-        config = _set(config, name.strip().split("."), value.strip(), setting)
+        config = _replaced(config, name.strip().split("."), value.strip(), setting)
     return config
 
 
-def _set(config: T, names: list[str], value: str, setting: str) -> T:
-    known = [each.name for each in fields(config)] if is_dataclass(config) else []
-    first, rest = names[0], names[1:]
-    if first not in known:
-        raise OptionError(
-            f"the setting {setting!r} names {first!r}, which is not there; here are "
-            f"{', '.join(known) or 'no settings'}"
-        )
-    current = getattr(config, first)
-    new = _set(current, rest, value, setting) if rest else _read(value, current, setting)
-    made = replace(config, **{first: new})  # type: ignore[type-var]
-    check_choices(made)
-    return made
+def _replaced(config: T, path: list[str], value: str, setting: str) -> T:
+    """A configuration with the field at `path` replaced by a parsed value."""
+    names = [field.name for field in fields(config)] if is_dataclass(config) else []
+    name, inner_path = path[0], path[1:]
+    if name not in names:
+        raise OptionError(f"the setting {setting!r} names {name!r}, {_unknown(name, names)}")
+    current = getattr(config, name)
+    if inner_path:
+        new = _replaced(current, inner_path, value, setting)
+    else:
+        new = _parsed(value, current, setting)
+    overridden = replace(config, **{name: new})  # type: ignore[type-var]
+    check_choices(overridden)
+    return overridden
 
 
-def _read(value: str, current: object, setting: str) -> Any:  # noqa: ANN401 - of any setting
+def _unknown(name: str, names: list[str]) -> str:
+    """What to say of a setting that a part of the configuration does not have."""
+    if RENAMED.get(name) in names:
+        return f"which is called {RENAMED[name]} now"
+    return f"which is not there; here are {', '.join(names) or 'no settings'}"
+
+
+def _parsed(text: str, current: object, setting: str) -> Any:  # noqa: ANN401 - of any setting
+    """A typed value, of the type of the current one: whole numbers become floats where due."""
     try:
-        read = ast.literal_eval(value)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        read = value
-    if isinstance(current, float) and type(read) is int:
-        read = float(read)
-    if isinstance(current, tuple) and isinstance(read, list):
-        read = tuple(read)
-    if type(read) is not type(current):
+        value = text
+    if isinstance(current, float) and type(value) is int:
+        value = float(value)
+    if isinstance(current, tuple) and isinstance(value, list):
+        value = tuple(value)
+    if type(value) is not type(current):
         raise OptionError(
-            f"the setting {setting!r} is a {type(read).__name__}, expected a "
+            f"the setting {setting!r} is a {type(value).__name__}, expected a "
             f"{type(current).__name__} such as {current!r}"
         )
-    return read
+    return value
 
 
 def check_choices(config: object) -> None:
-    """Check the settings of a dataclass that have one of a few values.
+    """Check the fields of a dataclass whose type is a `Literal`.
 
     Raises:
-        OptionError: If one has another.
+        OptionError: If one has a value that its type does not list.
     """
-    for each in fields(config):  # type: ignore[arg-type]
-        value, allowed = getattr(config, each.name), get_args(each.type)
-        if get_origin(each.type) is Literal and value not in allowed:
+    for field in fields(config):  # type: ignore[arg-type]
+        value, allowed = getattr(config, field.name), get_args(field.type)
+        if get_origin(field.type) is Literal and value not in allowed:
             raise OptionError(
-                f"{each.name} is {value!r}, expected one of {', '.join(map(repr, allowed))}"
+                f"{field.name} is {value!r}, expected one of {', '.join(map(repr, allowed))}"
             )
 
 
-def check_least(config: object, least: int, *names: str) -> None:
-    """Check the settings of these names, which are numbers.
+def check_at_least(config: object, minimum: int, *names: str) -> None:
+    """Check numeric fields of a configuration.
 
     Raises:
-        OptionError: If one is below `least`.
+        OptionError: If one is below `minimum`.
     """
     for name in names:
-        if (value := getattr(config, name)) < least:
-            raise OptionError(f"{name} is {value}, expected {least} or more")
+        if (value := getattr(config, name)) < minimum:
+            raise OptionError(f"{name} is {value}, expected {minimum} or more")
 
 
-def plain(config: object) -> dict[str, Any]:
-    """A dataclass as it comes back from JSON: tuples are lists, functions their names."""
-    told: dict[str, Any] = json.loads(json.dumps(asdict(config), default=_named))  # type: ignore[call-overload]
-    return told
+def config_values(config: object) -> dict[str, Any]:
+    """A configuration as plain values, as they come back from JSON.
 
-
-def by_name(told: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The single values of what `plain` tells, by their names with dots between parts."""
-    values: dict[str, Any] = {}
-    for name, value in told.items():
-        inner = isinstance(value, Mapping)
-        values |= by_name(value, f"{prefix}{name}.") if inner else {prefix + name: value}
+    Tuples are lists; a function or an object that is no dataclass stands by its name.
+    """
+    values: dict[str, Any] = json.loads(json.dumps(asdict(config), default=_callable_name))  # type: ignore[call-overload]
     return values
 
 
-def _named(part: object) -> object:
-    """A function of a recipe as JSON: its name, and what it is given."""
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that `config_values` gave in an earlier version, by the names of today."""
+    return {RENAMED.get(name, name): value for name, value in values.items()}
+
+
+def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values of a configuration as one mapping, names with dots between parts."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping)
+        flat |= flat_settings(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return flat
+
+
+def _callable_name(part: object) -> object:
+    """A function of a configuration as JSON: its name, and the arguments bound to it."""
     if isinstance(part, partial):
-        return [_named(part.func), part.args, part.keywords]
-    # what has no name of its own goes by its kind: where it is in memory differs from run to run
+        return [_callable_name(part.func), part.args, part.keywords]
+    # an object without a name goes by its class: its address in memory differs from run to run
     return getattr(part, "__qualname__", type(part).__qualname__)

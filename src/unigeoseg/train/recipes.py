@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from unigeoseg.data.instructions.whole_category import never_shown
 from unigeoseg.model.config import ModelConfig
-from unigeoseg.model.point_loss import PointLossConfig
 from unigeoseg.prompt import Task
 from unigeoseg.train.config import TEXT_AND_ENCODER, WORDS, TrainConfig
 from unigeoseg.train.input.batch import BatchConfig
@@ -126,7 +125,7 @@ def paper(*, samples: int = 970_238) -> TrainConfig:
         weight_decay=0.0,
         average=0.0,
         half=True,
-        recompute=True,
+        activation_checkpointing=True,
         parallel="deepspeed",
         save_every=1000,
     )
@@ -184,24 +183,6 @@ def fine_tune() -> TrainConfig:
         decay=0.5,
         save_every=25,
         validate_every=25,
-    )
-
-
-def base_tiny(model: ModelConfig) -> TrainConfig:
-    """The paper's training of Base for a tiny network on one CPU, to try the way in seconds."""
-    recipe = paper()
-    return replace(
-        recipe,
-        model=model,
-        batch=replace(recipe.batch, sizes=(model.image_size,), images=2),
-        loss=BaseLoss(masks=PointLossConfig(points=128)),
-        steps=30,
-        lr=3e-3,
-        language_lr=3e-3,
-        half=False,
-        recompute=False,
-        parallel="none",
-        save_every=15,
     )
 
 

@@ -19,12 +19,12 @@ from unigeoseg.sample import Split
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchMaker, asks_of
 from unigeoseg.train.input.task_schedule import constant
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import STATE, Trainer, train
 from unigeoseg.train.objective.validation import Validation
-from unigeoseg.train.overrides import by_name, plain
+from unigeoseg.train.overrides import config_values, flat_settings
 from unigeoseg.train.pretrained_init import nano_from_pretrained
-from unigeoseg.train.scale.launcher import Team
+from unigeoseg.train.scale.launcher import ProcessLauncher
 from unigeoseg.train.signals import stopping
 
 
@@ -59,21 +59,21 @@ def run(
         OutputUnwritableError: If the disk has no room.
     """
     _check(config, start)
-    lessons = _lessons(config, data, output, resume=resume)
+    training_set = _training_sets(config, data, output, resume=resume)
     network, processor = beginning(config, start)
     config = replace(config, model=network.config)
     trainer = Trainer(network, processor, config)
     if (output / STATE).exists():
         trainer.resume(output)
     maker = BatchMaker(
-        lessons["train"],
+        training_set["train"],
         processor,
         config.batch,
         steps=config.steps,
         seed=config.seed,
         part=trainer.runner.part,
     )
-    watch = validation(config, lessons["val"], processor) if "val" in lessons else None
+    watch = validation(config, training_set["val"], processor) if "val" in training_set else None
     train(trainer, maker, output, watch)
 
 
@@ -87,7 +87,7 @@ def run_in_processes(
     start: Path | None = None,
     resume: bool = False,
 ) -> None:
-    """`run` in several new processes, each on a part of every batch; see `Team`.
+    """`run` in several new processes, each on a part of every batch; see `ProcessLauncher`.
 
     A recipe for one process becomes one for several (`parallel` "data"). A wish to stop is passed
     on to them.
@@ -110,13 +110,16 @@ def run_in_processes(
         config = replace(config, parallel="data")
     _check(config, start)
     # decoded patches are written once, and damage is found, before there is a process to stop
-    _lessons(config, data, output, resume=resume)
+    _training_sets(config, data, output, resume=resume)
     asked = partial(work, start=start, resume=resume)
-    with stopping() as stop, closing(Team(count, asked, config, data, output)) as team:
+    with (
+        stopping() as stop,
+        closing(ProcessLauncher(count, asked, config, data, output)) as launcher,
+    ):
         told = False
-        while not team.poll(_LOOK_SECONDS):
+        while not launcher.poll(_LOOK_SECONDS):
             if stop.asked and not told:
-                team.stop()
+                launcher.stop()
                 told = True
 
 
@@ -150,11 +153,11 @@ def check_start(start: Path, model: ModelConfig, usual: ModelConfig) -> None:
         OptionError: If the start has another value of a setting that was changed.
         DataError: If its configuration cannot be read.
     """
-    usually, wanted = by_name(plain(usual)), by_name(plain(model))
+    usually, wanted = flat_settings(config_values(usual)), flat_settings(config_values(model))
     asked = {name: value for name, value in wanted.items() if value != usually.get(name)}
     if not asked:
         return
-    there = by_name(read_json(start / checkpoint.CONFIG))
+    there = flat_settings(read_json(start / checkpoint.CONFIG))
     for name, value in asked.items():
         if there.get(name) != value:
             raise OptionError(
@@ -164,15 +167,15 @@ def check_start(start: Path, model: ModelConfig, usual: ModelConfig) -> None:
             )
 
 
-def _lessons(
+def _training_sets(
     config: TrainConfig, data: Sequence[Path], output: Path, *, resume: bool
-) -> dict[Split, Lessons]:
+) -> dict[Split, TrainingSet]:
     if (output / STATE).exists() and not resume:
         raise OutputExistsError(
             f"{output} holds the state of a run; go on with --resume or name another folder"
         )
     splits: tuple[Split, ...] = ("train", "val") if config.validation_batches else ("train",)
-    return Lessons.of_splits(data, splits, output / "cache")
+    return TrainingSet.of_splits(data, splits, output / "cache")
 
 
 def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork, Processor]:
@@ -190,18 +193,18 @@ def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork
     return network, processor
 
 
-def validation(config: TrainConfig, lessons: Lessons, processor: Processor) -> Validation:
+def validation(config: TrainConfig, training_set: TrainingSet, processor: Processor) -> Validation:
     """Batches of the val groups, drawn as those of training but each task as often.
 
     They do not depend on the recipe's seed.
 
     Args:
         config: The recipe.
-        lessons: Of the val split.
+        training_set: Of the val split.
         processor: Of the network.
     """
     tasks = [task for task, (names, _) in asks_of(config.batch.families).items() if names]
     even = {task: (task in tasks) / len(tasks) for task in Task}
     batch = replace(config.batch, mix=constant(even), pasted=0.0)
     count = config.validation_batches
-    return Validation(BatchMaker(lessons, processor, batch, steps=count, seed=0), count)
+    return Validation(BatchMaker(training_set, processor, batch, steps=count, seed=0), count)

@@ -19,6 +19,7 @@ import sets  # noqa: E402
 import tiny_base  # noqa: E402
 from elsewhere import DEVICE, Device  # noqa: E402
 from networks import tiny_config, tiny_processor  # noqa: E402
+from tiny_recipe import tiny_base_recipe  # noqa: E402
 
 from unigeoseg.model.base.chat import ChatProcessor  # noqa: E402
 from unigeoseg.model.network import UniGeoSegNetwork  # noqa: E402
@@ -26,10 +27,10 @@ from unigeoseg.predict.segmenter import Segmenter  # noqa: E402
 from unigeoseg.prompt import Box, Point, Prompt  # noqa: E402
 from unigeoseg.train.config import TrainConfig  # noqa: E402
 from unigeoseg.train.input.batch import BatchMaker  # noqa: E402
-from unigeoseg.train.input.training_set import Lessons  # noqa: E402
-from unigeoseg.train.objective.losses import Lesson  # noqa: E402
+from unigeoseg.train.input.training_set import TrainingSet  # noqa: E402
+from unigeoseg.train.objective.losses import LossModule  # noqa: E402
 from unigeoseg.train.objective.validation import Validation  # noqa: E402
-from unigeoseg.train.recipes import base_tiny, nano  # noqa: E402
+from unigeoseg.train.recipes import nano  # noqa: E402
 
 PROMPTS = [
     Prompt.from_text("the largest house"),
@@ -61,18 +62,18 @@ def compare_masks(config: TrainConfig, processor: object) -> None:
     assert found[1] == here[1]
 
 
-def compare_losses(config: TrainConfig, processor: object, lessons: Lessons) -> None:
+def compare_losses(config: TrainConfig, processor: object, training_set: TrainingSet) -> None:
     """Forward alone: autograd has no threads for a device that is not there."""
-    maker = BatchMaker(lessons, processor, config.batch, steps=8, seed=0)
-    here, batch = Lesson(network(config), config.loss, half=False), maker.batch(0)
+    maker = BatchMaker(training_set, processor, config.batch, steps=8, seed=0)
+    here, batch = LossModule(network(config), config.loss, half=False), maker.batch(0)
     with Device(), torch.no_grad():
         there = copy.deepcopy(here).to(DEVICE)
         told = {name: value.cpu() for name, value in there(batch.to(DEVICE)).items()}
         torch.testing.assert_close(told, dict(here(batch)), rtol=1e-3, atol=1e-4)
 
 
-def compare_validation(config: TrainConfig, processor: object, lessons: Lessons) -> None:
-    watch = Validation(BatchMaker(lessons, processor, config.batch, steps=2, seed=0), 2)
+def compare_validation(config: TrainConfig, processor: object, training_set: TrainingSet) -> None:
+    watch = Validation(BatchMaker(training_set, processor, config.batch, steps=2, seed=0), 2)
     here = watch(network(config))
     with Device():
         there = watch(network(config).to(DEVICE))
@@ -81,7 +82,7 @@ def compare_validation(config: TrainConfig, processor: object, lessons: Lessons)
 
 
 def main() -> None:
-    base, small = base_tiny(tiny_base.config()), replace(nano(), model=tiny_config())
+    base, small = tiny_base_recipe(tiny_base.config()), replace(nano(), model=tiny_config())
     batch = replace(small.batch, sizes=(64,), images=4, prompts=4, sources={}, never={}, pasted=0)
     both = (
         (base, ChatProcessor(tiny_base.tokenizer(), base.model)),
@@ -89,11 +90,11 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         shards = sets.write_shards(Path(folder), images=8)
-        lessons = Lessons.of([shards], "train", Path(folder) / "cache")
+        training_set = TrainingSet.of([shards], "train", Path(folder) / "cache")
         for config, processor in both:
             compare_masks(config, processor)
-            compare_losses(config, processor, lessons)
-            compare_validation(config, processor, lessons)
+            compare_losses(config, processor, training_set)
+            compare_validation(config, processor, training_set)
     sys.stdout.write("all as on the CPU\n")
 
 

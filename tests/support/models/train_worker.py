@@ -9,13 +9,13 @@ import sets
 import tiny_base
 import torch
 from mixes import only
+from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.train.input.batch import BatchMaker
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
-from unigeoseg.train.recipes import base_tiny
 
 
 def main(folder: Path, parallel: str, last: int) -> None:
@@ -23,15 +23,15 @@ def main(folder: Path, parallel: str, last: int) -> None:
     model = replace(tiny_base.config(), variant="paper")
     # without dropout, whose draws are each process's own
     model = replace(model, enhance=replace(model.enhance, dropout=0.0))
-    config = base_tiny(model)
+    config = tiny_base_recipe(model)
     config = replace(config, batch=only(config.batch, box=1, question=1), parallel=parallel)
     processor = ChatProcessor(tiny_base.tokenizer(), model)
     torch.manual_seed(0)
     trainer = Trainer(UniGeoSegNetwork(model), processor, config)
     data = folder / f"data{trainer.runner.part[0]}{last}"
-    lessons = Lessons.of([sets.write_shards(data, images=8)], "train", data / "cache")
+    training_set = TrainingSet.of([sets.write_shards(data, images=8)], "train", data / "cache")
     maker = BatchMaker(
-        lessons, processor, config.batch, steps=config.steps, seed=0, part=trainer.runner.part
+        training_set, processor, config.batch, steps=config.steps, seed=0, part=trainer.runner.part
     )
     if (folder / "run" / "state.pt").exists():
         trainer.resume(folder / "run")

@@ -17,8 +17,8 @@ from unigeoseg.prompt import Task
 from unigeoseg.train.input import crops, patch_cache
 from unigeoseg.train.input.augment import augment_words
 from unigeoseg.train.input.batch import MEANT, OTHER_KINDS, asks_of, rivals
-from unigeoseg.train.input.instruction_sampler import FAMILIES, Teacher
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.instruction_sampler import FAMILIES, InstructionSampler
+from unigeoseg.train.input.training_set import TrainingSet
 
 BUILDING = 25
 
@@ -77,9 +77,9 @@ def asked(patch):
     for _ in range(60):
         place = crops.whole if rng.random() < 0.5 else lambda p: crops.round_object(p, 128, rng)
         view = crops.crop(patch, place(patch), 128, int(rng.integers(8)))
-        teacher = Teacher(view, rng, never=(taxonomy()[32].id,))
+        sampler = InstructionSampler(view, rng, never=(taxonomy()[32].id,))
         for family in FAMILIES:
-            draft = teacher.ask(family)
+            draft = sampler.ask(family)
             if draft is not None:
                 found[family].append((view, draft))
     return found
@@ -150,8 +150,8 @@ def test_absent_things_are_mostly_of_the_kinds_that_the_source_shows_elsewhere(p
     known = replace(patch, regions=np.where(patch.regions == UNKNOWN_REGION, 0, patch.regions))
 
     def absent(view) -> list[int]:
-        teacher = Teacher(view, np.random.default_rng(0), never=(never,))
-        return [teacher.absent_name().category for _ in range(200)]
+        sampler = InstructionSampler(view, np.random.default_rng(0), never=(never,))
+        return [sampler.absent_name().category for _ in range(200)]
 
     assert set(absent(known)) == {never}
     drawn = absent(replace(known, labelled=known.labelled | {elsewhere}))
@@ -166,8 +166,8 @@ def test_an_unknown_family_is_refused():
 
 
 def test_cached_patches_are_those_of_the_dataset(shards, tmp_path):
-    first = Lessons.of([shards], "train", tmp_path / "cache")
-    second = Lessons.of([shards], "train", tmp_path / "cache")  # what is there is opened
+    first = TrainingSet.of([shards], "train", tmp_path / "cache")
+    second = TrainingSet.of([shards], "train", tmp_path / "cache")  # what is there is opened
     dataset = Dataset.open(shards)
     for number, image in enumerate(first.patches.ids):
         stored, cached = dataset.patch(image), second.patches[number]
@@ -180,39 +180,39 @@ def test_cached_patches_are_those_of_the_dataset(shards, tmp_path):
 def test_a_split_without_images_is_said(tmp_path):
     shards = sets.write_shards(tmp_path, images=2)
     with pytest.raises(DataError, match="no image of the split val"):
-        Lessons.of([shards], "val", tmp_path / "cache")
+        TrainingSet.of([shards], "val", tmp_path / "cache")
 
 
 def test_a_full_disk_is_said_before_anything_is_written(shards, tmp_path, monkeypatch):
     usage = patch_cache.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(patch_cache.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(OutputUnwritableError, match="are free; make room"):
-        Lessons.of([shards], "train", tmp_path / "cache")
+        TrainingSet.of([shards], "train", tmp_path / "cache")
     assert not any((tmp_path / "cache").iterdir())
 
 
 def test_sources_without_a_chance_are_named(shards, tmp_path):
-    lessons = Lessons.of([shards], "train", tmp_path / "cache")
+    training_set = TrainingSet.of([shards], "train", tmp_path / "cache")
     with pytest.raises(OptionError, match=r"no chance for \['roofs'\]"):
-        lessons.chances({"harbours": 1.0})
-    assert lessons.chances({"roofs": 3.0}).sum() == pytest.approx(1)
+        training_set.patch_weights({"harbours": 1.0})
+    assert training_set.patch_weights({"roofs": 3.0}).sum() == pytest.approx(1)
 
 
 def test_patches_with_a_rare_category_count_more(shards, tmp_path):
-    lessons = Lessons.of([shards], "train", tmp_path / "cache")
-    chances = lessons.chances({})
+    training_set = TrainingSet.of([shards], "train", tmp_path / "cache")
+    chances = training_set.patch_weights({})
     assert np.allclose(chances, chances[0])  # of one size, and all show the same
-    plain = [replace(each, categories={1: BUILDING}) for each in lessons.patches.patches]
+    plain = [replace(each, categories={1: BUILDING}) for each in training_set.patches.patches]
     rare = [replace(plain[0], categories={1: BUILDING, 2: 41}), *plain[1:] * 5]
-    cached = replace(lessons.patches, patches=rare, shapes=[(128, 128)] * len(rare))
-    chances = replace(lessons, patches=cached).chances({})
+    cached = replace(training_set.patches, patches=rare, shapes=[(128, 128)] * len(rare))
+    chances = replace(training_set, patches=cached).patch_weights({})
     assert chances[0] / chances[1] == pytest.approx((0.25 * len(rare)) ** 0.5)
     assert np.allclose(chances[1:], chances[1])
 
 
 def test_rivals_are_the_other_regions_of_what_is_meant(patch):
-    teacher = Teacher(patch, np.random.default_rng(0))
-    draft = teacher.told("referring")
+    sampler = InstructionSampler(patch, np.random.default_rng(0))
+    draft = sampler.told("referring")
     numbers = rivals(patch, draft)
     (meant,) = draft.regions
     assert ((numbers == MEANT) == (patch.regions == meant)).all()
@@ -225,17 +225,17 @@ def test_rivals_are_the_other_regions_of_what_is_meant(patch):
 
 
 def test_what_means_all_or_was_pointed_at_has_no_rivals(patch):
-    teacher = Teacher(patch, np.random.default_rng(0))
-    assert not rivals(patch, teacher.category()).any()
-    assert not rivals(patch, teacher.box()).any()
+    sampler = InstructionSampler(patch, np.random.default_rng(0))
+    assert not rivals(patch, sampler.category()).any()
+    assert not rivals(patch, sampler.box()).any()
 
 
 def test_what_others_wrote_is_shown_on_the_whole_patch(shards, tmp_path):
-    lessons = Lessons.of([shards], "train", tmp_path / "cache")
-    assert lessons.told == {}  # all of it is the engine's own
+    training_set = TrainingSet.of([shards], "train", tmp_path / "cache")
+    assert training_set.told == {}  # all of it is the engine's own
     sample = next(Dataset.open(shards).samples(split="train", family="box"))
-    number = list(lessons.patches.ids).index(sample.image)
-    told = replace(lessons, told={number: [replace(sample, writer="published")]})
+    number = list(training_set.patches.ids).index(sample.image)
+    told = replace(training_set, told={number: [replace(sample, writer="published")]})
     (draft,) = told.drafts(number, {Task.INTERACTIVE: 2}, 64, np.random.default_rng(0))
     assert draft.mask.shape == (64, 64)
     rows, columns = np.nonzero(draft.mask)

@@ -16,7 +16,7 @@ from unigeoseg.data.store.parquet import pa, pq
 from unigeoseg.errors import DataError
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchConfig
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.run import run
 
 CONFIG = TrainConfig(
@@ -89,7 +89,7 @@ def test_a_picture_that_is_damaged_leaves_no_cache(shards: Path, tmp_path: Path)
     pq.write_table(table, shards / "images-00000.parquet")
     splits = table["split"].to_pylist()
     with pytest.raises(DataError, match=r"the picture of image .* is damaged"):
-        Lessons.of([shards], splits[-1], tmp_path / "cache")
+        TrainingSet.of([shards], splits[-1], tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -98,7 +98,7 @@ def test_an_instruction_for_an_image_that_is_not_there_is_named(shards: Path, tm
     rows = [row | {"image": "0" * 16, "writer": "published"} for row in table.to_pylist()]
     pq.write_table(pa.Table.from_pylist(rows, table.schema), shards / "triplets-00000.parquet")
     with pytest.raises(DataError, match="of the image 0000000000000000, which is not among its"):
-        Lessons.of([shards], rows[0]["split"], tmp_path / "cache")
+        TrainingSet.of([shards], rows[0]["split"], tmp_path / "cache")
 
 
 def test_triplets_are_read_once_for_all_splits(shards: Path, tmp_path: Path, monkeypatch):
@@ -118,14 +118,14 @@ def test_triplets_are_read_once_for_all_splits(shards: Path, tmp_path: Path, mon
     monkeypatch.setattr(
         Dataset, "rows", lambda self, **asked: read.append(self.path) or rows_of(self, **asked)
     )
-    both = Lessons.of_splits([shards], ("train", "val"), tmp_path / "cache")
+    both = TrainingSet.of_splits([shards], ("train", "val"), tmp_path / "cache")
     assert read == [shards]
-    for split, lessons in both.items():
-        alone = Lessons.of([shards], split, tmp_path / "cache")
+    for split, training_set in both.items():
+        alone = TrainingSet.of([shards], split, tmp_path / "cache")
         assert list(alone.patches.ids) == [image for image in ids if splits[image] == split]
-        assert lessons.told == alone.told and set(lessons.told) == {0, 1}
-        for number, samples in lessons.told.items():
-            assert {sample.image for sample in samples} == {lessons.patches.ids[number]}
+        assert training_set.told == alone.told and set(training_set.told) == {0, 1}
+        for number, samples in training_set.told.items():
+            assert {sample.image for sample in samples} == {training_set.patches.ids[number]}
 
 
 def test_a_dataset_of_another_schema_is_refused(

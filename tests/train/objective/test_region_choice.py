@@ -11,7 +11,7 @@ from networks import tiny_config, tiny_network, tiny_processor
 
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import MEANT, OTHER_KINDS, Batch, BatchMaker
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.objective.region_choice import _found, choice_loss
 from unigeoseg.train.recipes import choice
@@ -35,8 +35,10 @@ def numbers() -> torch.Tensor:
 
 @pytest.fixture
 def maker(tmp_path: Path) -> BatchMaker:
-    lessons = Lessons.of([sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache")
-    return BatchMaker(lessons, tiny_processor(), CONFIG.batch, steps=40, seed=0)
+    training_set = TrainingSet.of(
+        [sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache"
+    )
+    return BatchMaker(training_set, tiny_processor(), CONFIG.batch, steps=40, seed=0)
 
 
 def choosing(maker: BatchMaker) -> Batch:

@@ -14,13 +14,14 @@ import torch
 from families import FAMILIES, base_of, write_language
 from networks import tiny_processor
 from places import SUPPORT, TESTS
+from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.train.input.batch import BatchMaker
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
-from unigeoseg.train.recipes import base_tiny, paper
+from unigeoseg.train.recipes import paper
 from unigeoseg.train.scale.distributed import deepspeed_plugin, fsdp_plugin
 
 pytest.importorskip("accelerate", reason="several processes need the extra 'train'")
@@ -53,7 +54,7 @@ def test_deepspeed_is_zero_2():
 @no_gpu
 @pytest.mark.parametrize("parallel", ["fsdp", "deepspeed"])
 def test_without_gpus_it_is_said(parallel):
-    config = replace(base_tiny(tiny_base.config()), parallel=parallel)
+    config = replace(tiny_base_recipe(tiny_base.config()), parallel=parallel)
     with pytest.raises(OptionError, match=rf"'{parallel}', which needs CUDA GPUs"):
         Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
 
@@ -61,20 +62,20 @@ def test_without_gpus_it_is_said(parallel):
 def test_without_deepspeed_it_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("unigeoseg.train.scale.distributed.find_spec", lambda name: None)
-    config = replace(base_tiny(tiny_base.config()), parallel="deepspeed")
+    config = replace(tiny_base_recipe(tiny_base.config()), parallel="deepspeed")
     with pytest.raises(MissingExtraError, match=r"unigeoseg\[deepspeed\]"):
         Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
 
 
 def test_what_is_spread_is_not_averaged():
-    config = replace(base_tiny(tiny_base.config()), parallel="fsdp", average=0.9)
+    config = replace(tiny_base_recipe(tiny_base.config()), parallel="fsdp", average=0.9)
     with pytest.raises(OptionError, match="set average to 0"):
         Trainer(UniGeoSegNetwork(config.model), tiny_processor(), config)
 
 
 def test_images_that_cannot_be_shared_are_refused():
-    config = base_tiny(tiny_base.config())
-    nothing = Lessons(patches=[], told={})
+    config = tiny_base_recipe(tiny_base.config())
+    nothing = TrainingSet(patches=[], told={})
     with pytest.raises(OptionError, match="2 images a step cannot be shared by 3"):
         BatchMaker(nothing, tiny_processor(), config.batch, steps=1, seed=0, part=(0, 3))
 

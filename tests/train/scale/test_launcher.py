@@ -19,7 +19,7 @@ from unigeoseg.errors import CheckpointError, MissingExtraError, OptionError
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.metrics_log import read
 from unigeoseg.train.recipes import smoke
-from unigeoseg.train.scale.launcher import Team
+from unigeoseg.train.scale.launcher import ProcessLauncher
 
 pytest.importorskip("accelerate", reason="several processes need the extra 'train'")
 
@@ -50,14 +50,14 @@ def die(folder: Path) -> None:
     time.sleep(600)
 
 
-def wait_for(team: Team) -> None:
-    while not team.poll(60):
+def wait_for(launcher: ProcessLauncher) -> None:
+    while not launcher.poll(60):
         pass
 
 
 def test_members_know_their_place_and_share_the_cores(tmp_path: Path):
     before = dict(os.environ)
-    wait_for(Team(2, note, tmp_path))
+    wait_for(ProcessLauncher(2, note, tmp_path))
     share = max(1, torch.get_num_threads() // 2)
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text() == f"2 {share} True"
     assert dict(os.environ) == before
@@ -65,17 +65,17 @@ def test_members_know_their_place_and_share_the_cores(tmp_path: Path):
 
 def test_an_error_of_one_ends_all_and_is_raised(tmp_path: Path):
     with pytest.raises(MissingExtraError, match="to fail needs packages"):
-        wait_for(Team(2, fail, tmp_path))
+        wait_for(ProcessLauncher(2, fail, tmp_path))
 
 
 def test_a_member_that_dies_is_said(tmp_path: Path):
     with pytest.raises(OptionError, match=r"a process of 2 died \(exit codes \[-9, 9\]\)"):
-        wait_for(Team(2, die, tmp_path))
+        wait_for(ProcessLauncher(2, die, tmp_path))
 
 
 def test_no_processes_are_refused():
     with pytest.raises(OptionError, match="processes is 0, expected 1 or more"):
-        Team(0, note)
+        ProcessLauncher(0, note)
 
 
 def train_command(folder: Path, *words: str) -> subprocess.Popen[str]:

@@ -10,6 +10,7 @@ import tiny_base
 import torch
 from families import FAMILIES, base_of, write_language
 from networks import tiny_network
+from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.errors import (
     CheckpointDamagedError,
@@ -19,9 +20,8 @@ from unigeoseg.errors import (
 )
 from unigeoseg.model.io import checkpoint
 from unigeoseg.train.input.batch import BatchMaker
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
-from unigeoseg.train.recipes import base_tiny
 from unigeoseg.train.scale.lora import Adapters, add_adapters, load_adapters, merged, save_adapters
 
 pytest.importorskip("peft", reason="adapters need the extra 'train'")
@@ -34,10 +34,12 @@ def trained(request, tmp_path):
     folder = write_language(tmp_path / "language", FAMILIES[request.param])
     network, processor = base_of(folder, "paper")
     before = copy.deepcopy(network)
-    config = replace(base_tiny(network.config), adapters=ADAPTERS)
+    config = replace(tiny_base_recipe(network.config), adapters=ADAPTERS)
     trainer = Trainer(network, processor, config)
-    lessons = Lessons.of([sets.write_shards(tmp_path, images=4)], "train", tmp_path / "cache")
-    maker = BatchMaker(lessons, processor, config.batch, steps=config.steps, seed=0)
+    training_set = TrainingSet.of(
+        [sets.write_shards(tmp_path, images=4)], "train", tmp_path / "cache"
+    )
+    maker = BatchMaker(training_set, processor, config.batch, steps=config.steps, seed=0)
     for step in range(3):
         trainer.train_step(maker.batch(step))
     return trainer, before, maker.batch(5)

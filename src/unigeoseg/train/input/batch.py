@@ -23,10 +23,10 @@ from unigeoseg.prompt import Task
 from unigeoseg.train.input import crops
 from unigeoseg.train.input.augment import augment_pixels
 from unigeoseg.train.input.copy_paste import RareObjects
-from unigeoseg.train.input.instruction_sampler import FAMILIES, Teacher
+from unigeoseg.train.input.instruction_sampler import FAMILIES, InstructionSampler
 from unigeoseg.train.input.task_schedule import EVEN, Mix, TaskSampler, pts
-from unigeoseg.train.input.training_set import Lessons
-from unigeoseg.train.overrides import check_least
+from unigeoseg.train.input.training_set import TrainingSet
+from unigeoseg.train.overrides import check_at_least
 
 MEANT, OTHER_KINDS = 1, 128  # numbers of regions in `Batch.rivals`
 
@@ -68,7 +68,7 @@ class BatchConfig:
     pasted: float = 0.0
 
     def __post_init__(self) -> None:
-        check_least(self, 1, "images", "prompts")
+        check_at_least(self, 1, "images", "prompts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class BatchMaker:
 
     def __init__(
         self,
-        lessons: Lessons,
+        training_set: TrainingSet,
         processor: Processor,
         config: BatchConfig,
         *,
@@ -126,10 +126,10 @@ class BatchMaker:
         seed: int,
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        """Draw from `lessons`.
+        """Draw from `training_set`.
 
         Args:
-            lessons: Patches and what is written about them.
+            training_set: Patches and what is written about them.
             processor: Of the network.
             config: What a step is made of.
             steps: Of the run, by which tasks are scheduled.
@@ -145,11 +145,16 @@ class BatchMaker:
                 f"{config.images} images a step cannot be shared by {self.parts} processes; make "
                 "the number of images a multiple of that of processes"
             )
-        self.lessons, self.processor, self.config, self.seed = lessons, processor, config, seed
+        self.training_set, self.processor, self.config, self.seed = (
+            training_set,
+            processor,
+            config,
+            seed,
+        )
         self.asks = asks_of(config.families)
-        self.rare = RareObjects.of(lessons.patches) if config.pasted else None
+        self.rare = RareObjects.of(training_set.patches) if config.pasted else None
         # summed once: to draw by chances would sum them for every view
-        self.reached = lessons.chances(config.sources).cumsum()
+        self.reached = training_set.patch_weights(config.sources).cumsum()
         rng = np.random.default_rng(seed)
         self.sizes = rng.choice(config.sizes, size=steps).tolist()
         prompts = [self._shape(size)[1] for size in self.sizes]
@@ -235,19 +240,19 @@ class BatchMaker:
     ) -> tuple[Patch, list[Draft]]:
         """A view and what of the wanted it allows."""
         number = int(self.reached.searchsorted(rng.random() * self.reached[-1], side="right"))
-        patch = self.lessons.patches[number]
-        if self.lessons.written(number) and rng.random() < self.config.stored:
+        patch = self.training_set.patches[number]
+        if self.training_set.written(number) and rng.random() < self.config.stored:
             view = crops.crop(patch, crops.whole(patch), size)
-            return view, self.lessons.drafts(number, wanted, size, rng)
+            return view, self.training_set.drafts(number, wanted, size, rng)
         window = self._window(patch, size, rng)
         view = crops.crop(patch, window, size, int(rng.integers(8)))
         if self.rare and rng.random() < self.config.pasted:
             view = self.rare.paste(view, size / max(window[2:]), rng)
-        teacher = Teacher(view, rng, self.config.never.get(patch.source, ()))
+        sampler = InstructionSampler(view, rng, self.config.never.get(patch.source, ()))
         drafts = [
             draft
             for task, count in sorted(wanted.items())
-            for draft in _asked(teacher, *self.asks[task], count, rng)
+            for draft in _asked(sampler, *self.asks[task], count, rng)
             if self.processor.takes(draft.prompt)
         ]
         return view, drafts
@@ -294,12 +299,16 @@ def asks_of(families: Mapping[str, float]) -> Asks:
 
 
 def _asked(
-    teacher: Teacher, names: list[str], chances: np.ndarray, count: int, rng: np.random.Generator
+    sampler: InstructionSampler,
+    names: list[str],
+    chances: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
 ) -> Iterator[Draft]:
     """Up to `count` instructions of one task; of another family where the drawn one has none."""
     for _ in range(count):
         drawn = rng.choice(len(names), size=len(names), replace=False, p=chances) if names else ()
-        draft = next(filter(None, (teacher.ask(names[at]) for at in drawn)), None)
+        draft = next(filter(None, (sampler.ask(names[at]) for at in drawn)), None)
         if draft is None:
             return
         yield draft

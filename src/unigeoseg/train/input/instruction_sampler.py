@@ -51,7 +51,7 @@ _THINNED = 0.35  # share of questions with words left out
 _ELSEWHERE = 0.6  # share of absent things that are of the kinds its source shows elsewhere
 
 
-class Teacher:
+class InstructionSampler:
     """Draws instructions about one view.
 
     Args:
@@ -183,17 +183,17 @@ class Teacher:
         return told
 
 
-_ASKED: Mapping[str, Callable[[Teacher], Draft | None]] = {
-    "box": Teacher.box,
-    "point": Teacher.point,
-    "category": Teacher.category,
-    "described": Teacher.described,
-    "referring": lambda teacher: teacher.told("referring"),
-    "absent name": Teacher.absent_name,
-    "attribute": lambda teacher: teacher.told("attribute"),
-    "context": lambda teacher: teacher.told("context"),
-    "question": Teacher.question,
-    "absent question": Teacher.absent_question,
+_ASKED: Mapping[str, Callable[[InstructionSampler], Draft | None]] = {
+    "box": InstructionSampler.box,
+    "point": InstructionSampler.point,
+    "category": InstructionSampler.category,
+    "described": InstructionSampler.described,
+    "referring": lambda sampler: sampler.told("referring"),
+    "absent name": InstructionSampler.absent_name,
+    "attribute": lambda sampler: sampler.told("attribute"),
+    "context": lambda sampler: sampler.told("context"),
+    "question": InstructionSampler.question,
+    "absent question": InstructionSampler.absent_question,
 }
 
 

@@ -24,7 +24,7 @@ _OURS = frozenset({OfflineWriter.name, POINTS_AND_BOXES})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lessons:
+class TrainingSet:
     """Patches of one split and the instructions that no program can write again.
 
     Attributes:
@@ -36,14 +36,14 @@ class Lessons:
     told: Mapping[int, Sequence[Sample]]
 
     @classmethod
-    def of(cls, paths: Sequence[Path], split: Split, cache: Path) -> "Lessons":
+    def of(cls, paths: Sequence[Path], split: Split, cache: Path) -> "TrainingSet":
         """Of one split alone; see `of_splits`."""
         return cls.of_splits(paths, (split,), cache)[split]
 
     @classmethod
     def of_splits(
         cls, paths: Sequence[Path], splits: Sequence[Split], cache: Path
-    ) -> dict[Split, "Lessons"]:
+    ) -> dict[Split, "TrainingSet"]:
         """Read the datasets in `paths`; decoded patches are kept in the folder `cache`.
 
         Raises:
@@ -68,7 +68,7 @@ class Lessons:
             )
         return found
 
-    def chances(self, sources: Mapping[str, float]) -> np.ndarray:
+    def patch_weights(self, sources: Mapping[str, float]) -> np.ndarray:
         """Chance of each patch (N,): by source as said, by area and rarity within a source.
 
         A view is cut somewhere in a patch, and a larger patch holds more of them. A patch with a

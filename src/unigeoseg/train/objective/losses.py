@@ -107,7 +107,7 @@ class _Draw:
         return torch.stack([torch.rand(points, 2, generator=stream) for stream in self.streams])
 
 
-class Lesson(torch.nn.Module):
+class LossModule(torch.nn.Module):
     """Network and loss as one module, so that what spreads a module over GPUs sees both."""
 
     def __init__(self, network: UniGeoSegNetwork, loss: Loss, *, half: bool) -> None:

@@ -28,7 +28,7 @@ def repeated_layers(network: UniGeoSegNetwork) -> frozenset[str]:
     return frozenset(names)
 
 
-def recompute_layers(network: UniGeoSegNetwork) -> None:
+def checkpoint_activations(network: UniGeoSegNetwork) -> None:
     """Make every layer of encoder, language model and decoders compute twice; in place.
 
     Names of weights, and gradients, stay what they are.

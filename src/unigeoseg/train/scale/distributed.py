@@ -34,18 +34,18 @@ class OneProcess:
         return self.part[0] == 0
 
     def prepare(
-        self, lesson: nn.Module, optimizer: torch.optim.Optimizer
+        self, loss_module: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
         """What to call instead of module and optimiser."""
-        return lesson, optimizer
+        return loss_module, optimizer
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss."""
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def clip(self, lesson: nn.Module, norm: float) -> None:
+    def clip(self, loss_module: nn.Module, norm: float) -> None:
         """Shorten the gradient to `norm` if it is longer."""
-        nn.utils.clip_grad_norm_(lesson.parameters(), norm)
+        nn.utils.clip_grad_norm_(loss_module.parameters(), norm)
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The mean over processes of scalars, without their gradients."""
@@ -55,17 +55,17 @@ class OneProcess:
         """Whether it is true in any process."""
         return told
 
-    def keep(self, place: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+    def keep(self, place: Path, loss_module: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
         """Weights, optimiser's state and random state, to be written with what the loop keeps.
 
         Args:
             place: A new directory for what is too large for that.
-            lesson: Of `prepare`.
+            loss_module: Of `prepare`.
             optimizer: Of `prepare`.
         """
         del place
         return {
-            "network": _network(lesson).state_dict(),
+            "network": _network(loss_module).state_dict(),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
@@ -74,18 +74,18 @@ class OneProcess:
         self,
         directory: Path,
         kept: Mapping[str, Any],
-        lesson: nn.Module,
+        loss_module: nn.Module,
         optimizer: Any,  # noqa: ANN401
     ) -> None:
         """Take up what `keep` gave."""
         del directory
-        _network(lesson).load_state_dict(kept["network"])
+        _network(loss_module).load_state_dict(kept["network"])
         optimizer.load_state_dict(kept["optimizer"])
         torch.set_rng_state(kept["random"])
 
-    def whole(self, network: UniGeoSegNetwork, lesson: nn.Module) -> UniGeoSegNetwork:
+    def whole(self, network: UniGeoSegNetwork, loss_module: nn.Module) -> UniGeoSegNetwork:
         """The network with all its weights, to be written."""
-        del lesson
+        del loss_module
         return network
 
 
@@ -119,20 +119,20 @@ class Processes(OneProcess):
         self.part = (self.accelerator.process_index, self.accelerator.num_processes)
 
     def prepare(
-        self, lesson: nn.Module, optimizer: torch.optim.Optimizer
+        self, loss_module: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
         """As `OneProcess.prepare`."""
         prepared: tuple[nn.Module, torch.optim.Optimizer]
-        prepared = self.accelerator.prepare(lesson, optimizer)
+        prepared = self.accelerator.prepare(loss_module, optimizer)
         return prepared
 
     def backward(self, loss: Tensor) -> None:
         """As `OneProcess.backward`."""
         self.accelerator.backward(loss)
 
-    def clip(self, lesson: nn.Module, norm: float) -> None:
+    def clip(self, loss_module: nn.Module, norm: float) -> None:
         """As `OneProcess.clip`."""
-        self.accelerator.clip_grad_norm_(lesson.parameters(), norm)
+        self.accelerator.clip_grad_norm_(loss_module.parameters(), norm)
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """As `OneProcess.mean`."""
@@ -146,9 +146,9 @@ class Processes(OneProcess):
         count = self.accelerator.reduce(torch.tensor(float(told), device=self.device), "sum")
         return bool(count > 0)
 
-    def keep(self, place: Path, lesson: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+    def keep(self, place: Path, loss_module: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
         """As `OneProcess.keep`, but each process writes its own part into `place`."""
-        del lesson, optimizer
+        del loss_module, optimizer
         self.accelerator.save_state(str(place))
         return {"parts": place.name}
 
@@ -156,18 +156,18 @@ class Processes(OneProcess):
         self,
         directory: Path,
         kept: Mapping[str, Any],
-        lesson: nn.Module,
+        loss_module: nn.Module,
         optimizer: Any,  # noqa: ANN401
     ) -> None:
         """As `OneProcess.restore`."""
-        del lesson, optimizer
+        del loss_module, optimizer
         self.accelerator.load_state(str(directory / kept["parts"]))
 
-    def whole(self, network: UniGeoSegNetwork, lesson: nn.Module) -> UniGeoSegNetwork:
+    def whole(self, network: UniGeoSegNetwork, loss_module: nn.Module) -> UniGeoSegNetwork:
         """As `OneProcess.whole`; every process has to call it, the main one gets the weights."""
         if not hasattr(self, "empty"):
             return network
-        state = self.accelerator.get_state_dict(lesson)
+        state = self.accelerator.get_state_dict(loss_module)
         if self.main:
             whole = {key.removeprefix("network."): value for key, value in state.items()}
             self.empty.load_state_dict(whole, assign=True)
@@ -229,8 +229,8 @@ def deepspeed_plugin(config: TrainConfig, processes: int) -> Any:  # noqa: ANN40
     return DeepSpeedPlugin(hf_ds_config=settings)
 
 
-def _network(lesson: nn.Module) -> nn.Module:
-    network = lesson.network
+def _network(loss_module: nn.Module) -> nn.Module:
+    network = loss_module.network
     assert isinstance(network, nn.Module)
     return network
 

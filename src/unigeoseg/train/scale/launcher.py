@@ -29,7 +29,7 @@ _HELD = {
 have it cleared costs a third of the time of large maps (`docs/dev/log.md`)."""
 
 
-class Team:
+class ProcessLauncher:
     """Calls a picklable function in several new processes, as `accelerate` expects to be started.
 
     Args:

@@ -27,9 +27,9 @@ from unigeoseg.runtime.workers import in_processes
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchMaker
 from unigeoseg.train.input.patch_cache import key_of
-from unigeoseg.train.input.training_set import Lessons
+from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, ahead
-from unigeoseg.train.overrides import plain
+from unigeoseg.train.overrides import config_values, current_names
 from unigeoseg.train.pretrained_init import nano_from_pretrained
 from unigeoseg.train.run import validation
 from unigeoseg.train.study.ablations import ABLATIONS
@@ -131,11 +131,12 @@ class Study:
         """Say what the results are made of, or check that it is the same."""
         place = self.output / MADE_OF
         data = key_of([Dataset.open(path) for path in self.data])
-        said = {"data": data, "recipe": plain(self.recipe)}
+        said = {"data": data, "recipe": config_values(self.recipe)}
         if not place.exists():
             write_json(place, said)
             return
-        before = read_json(place)
+        before = dict(read_json(place))
+        before["recipe"] = current_names(before.get("recipe") or {})
         other = [part for part in said if before.get(part) != said[part]]
         if other:
             raise DataError(
@@ -147,7 +148,7 @@ class Study:
         if not runs:
             return iter(())
         # patches are decoded here once, and only opened by the runs
-        Lessons.of_splits(self.data, ("train", "val"), self.cache)
+        TrainingSet.of_splits(self.data, ("train", "val"), self.cache)
         work = partial(measure, self)
         return in_processes(work, runs, workers) if workers > 1 else map(work, runs)
 
@@ -159,16 +160,16 @@ def measure(study: Study, run: Run) -> list[Score]:
     """
     began = time.perf_counter()
     config = replace(ABLATIONS[run.row].change(study.recipe), seed=run.seed)
-    lessons = Lessons.of_splits(study.data, ("train", "val"), study.cache)
+    training_set = TrainingSet.of_splits(study.data, ("train", "val"), study.cache)
     with _one_thread():
         network, processor = _beginning(study, config)
         trainer = Trainer(network, processor, config)
         maker = BatchMaker(
-            lessons["train"], processor, config.batch, steps=config.steps, seed=config.seed
+            training_set["train"], processor, config.batch, steps=config.steps, seed=config.seed
         )
         for batch in ahead(maker.batch, 0, config.steps):
             trainer.train_step(batch)
-        found = validation(config, lessons["val"], processor)(trainer.average)
+        found = validation(config, training_set["val"], processor)(trainer.average)
     seconds = round(time.perf_counter() - began, 1)
     return [Score(run, task, found[task], seconds) for task in Task]
 
