@@ -66,10 +66,10 @@ def nano(
     )
     from unigeoseg.evaluate.suites.held_out import open_held_out
     from unigeoseg.report.document import report_markdown
-    from unigeoseg.runtime.atomic import whole_directory
+    from unigeoseg.runtime.atomic import atomic_directory
 
     layout = open_held_out(data, split, images)
-    temporary = whole_directory(output) if output else tempfile.TemporaryDirectory()
+    temporary = atomic_directory(output) if output else tempfile.TemporaryDirectory()
     with temporary as place, progress("samples") as bar:
         folder = Path(place)
         found = measure_held_out(layout, model, folder, baselines=baselines, progress=counter(bar))
@@ -129,10 +129,10 @@ def calibrate(
     from unigeoseg.evaluate.reports.score_tables import problem_lines
     from unigeoseg.evaluate.suites.held_out import open_held_out
     from unigeoseg.report.document import table_markdown
-    from unigeoseg.runtime.atomic import whole_directory
+    from unigeoseg.runtime.atomic import atomic_directory
 
     layout = open_held_out(data, split, images)
-    with whole_directory(output) as place, progress("samples") as bar:
+    with atomic_directory(output) as place, progress("samples") as bar:
         found = fitted(layout, model, place, counter(bar))
     typer.echo("\n".join(problem_lines(found.outcome)))
     typer.echo(f"\n{table_markdown(calibration_table(found))}")

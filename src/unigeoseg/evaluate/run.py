@@ -14,7 +14,6 @@ from pathlib import Path
 from unigeoseg.errors import (
     DataError,
     OptionError,
-    OutputUnwritableError,
     PromptError,
     UniGeoSegError,
 )
@@ -22,7 +21,7 @@ from unigeoseg.evaluate.predictions import Prediction, PredictionFile
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.evaluate.systems.registry import load_system
 from unigeoseg.prompt import Prompt
-from unigeoseg.runtime.atomic import write_json
+from unigeoseg.runtime.atomic import append_lines, remove_cut_line, write_json
 from unigeoseg.runtime.workers import Engine
 from unigeoseg.runtime.workers import run as do_all
 from unigeoseg.sample import Sample
@@ -173,15 +172,11 @@ def run_suite(
     progress(count, total)
     written = len(done)
     results = do_all(ImageAnswerer(layout, about), todo, engine=engine, workers=workers)
-    try:
-        with out.open("a", encoding="utf-8") as file:
-            for number, lines in results:
-                file.writelines(lines)
-                file.flush()
-                count, written = count + number, written + len(lines)
-                progress(count, total)
-    except OSError as error:
-        raise OutputUnwritableError(f"{out} was not written: {error}; check the disk") from error
+    append_lines(out, [])  # a file that cannot be written is known before any work
+    for number, lines in results:
+        append_lines(out, [line.removesuffix("\n") for line in lines])
+        count, written = count + number, written + len(lines)
+        progress(count, total)
     return total - written
 
 
@@ -201,11 +196,7 @@ def _resumed(out: Path, about: RunCard) -> set[str]:
     found = read_run_card(out)
     if found != about:
         raise OptionError(f"{out} was made by {found}, not by {about}; name another file")
-    content = out.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with out.open("r+b") as file:
-            file.truncate(len(whole))
+    remove_cut_line(out)
     return set(PredictionFile.open(out).offsets)
 
 

@@ -1,10 +1,8 @@
 """Files of results: their names, and how none is ever half there."""
 
-import glob
 import os
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pyogrio.errors import DataLayerError, DataSourceError
@@ -12,6 +10,7 @@ from rasterio._err import CPLE_BaseError  # copies raise GDAL's own errors, whic
 from rasterio.errors import RasterioError
 
 from unigeoseg.errors import OutputExistsError, OutputFormatError, OutputUnwritableError
+from unigeoseg.runtime.atomic import atomic_file
 
 MASK_SUFFIXES = (".tif", ".tiff")
 """Suffixes of masks."""
@@ -59,38 +58,17 @@ def check_suffix(path: Path, known: Sequence[str]) -> None:
         )
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, moved there if all went well and removed if not.
+def atomic_gdal_file(path: Path) -> AbstractContextManager[Path]:
+    """A temporary file for a driver of GDAL, which becomes `path` when it is whole.
 
     Files that belong to it, of the same name with other suffixes, go with it.
 
     Raises:
         OutputUnwritableError: If writing fails.
     """
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        for part in _parts(temporary):
-            os.replace(part, path.with_name(path.stem + part.name.removeprefix(temporary.stem)))
-        os.replace(temporary, path)
-    except (OSError, RasterioError, CPLE_BaseError, DataSourceError, DataLayerError) as error:
-        raise OutputUnwritableError(
-            f"{path} was not written: {error}; check the directory and the free space"
-        ) from error
-    finally:
-        for part in [temporary, *_parts(temporary)]:
-            part.unlink(missing_ok=True)
+    return atomic_file(path, errors=_gdal_errors(), companions=True)
 
 
-def _parts(path: Path) -> list[Path]:
-    """Files beside `path` of its name with other suffixes."""
-    if not path.parent.is_dir():
-        return []
-    return [each for each in path.parent.glob(f"{glob.escape(path.stem)}.*") if each != path]
-
-
-def leftovers(path: Path) -> list[Path]:
-    """Temporary files of `path`, whatever its suffix, that a killed process has left."""
-    marks = "[0-9a-f]" * 8
-    return list(path.parent.glob(f".{glob.escape(path.stem)}-{marks}.*"))
+def _gdal_errors() -> tuple[type[Exception], ...]:
+    """What rasterio and pyogrio raise when a file cannot be written."""
+    return (OSError, RasterioError, CPLE_BaseError, DataSourceError, DataLayerError)

@@ -13,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
-from unigeoseg.geo.formats import MASK_SUFFIXES, check_suffix, whole_file
+from unigeoseg.geo.formats import MASK_SUFFIXES, atomic_gdal_file, check_suffix
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.features import check_size
 
@@ -75,7 +75,7 @@ def mask_writer(
     profile = {"width": grid.width, "height": grid.height, "count": 1, "dtype": "uint8"}
     plain = grid == Grid.of_image(grid.width, grid.height)
     located = {} if plain else {"crs": grid.crs, "transform": grid.transform}
-    with whole_file(path) as temporary, warnings.catch_warnings():
+    with atomic_gdal_file(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         rows = temporary.with_suffix(".rows.tif")
         with rasterio.open(

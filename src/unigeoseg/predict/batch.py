@@ -8,7 +8,6 @@ success. Only files that the manifest names are replaced.
 import glob
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +17,7 @@ from typing import Any
 
 from unigeoseg.errors import AreaOutsideError, OptionError, UniGeoSegError
 from unigeoseg.geo.area import Area
-from unigeoseg.geo.formats import check_output, leftovers
+from unigeoseg.geo.formats import check_output
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.vectors.reader import check_vectors
@@ -29,7 +28,7 @@ from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
-from unigeoseg.runtime.atomic import sha256
+from unigeoseg.runtime.atomic import append_lines, file_sha256, remove_leftovers
 from unigeoseg.runtime.ray_cluster import cluster
 
 MANIFEST = "manifest.jsonl"
@@ -124,8 +123,8 @@ class Batch:
         Its files are replaced if they are there; `run` sees to it that they may be.
         """
         paths = self.paths(scene)
-        for stale in leftovers(paths[0]):
-            stale.unlink()
+        for path in paths:
+            remove_leftovers(path.parent, path.name)
         try:
             for path in paths:
                 check_output(path, overwrite=True)
@@ -309,7 +308,7 @@ class _Manifest:
         self._add(replace(entry, question=self._question, others=there))
 
     def _add(self, entry: Entry) -> None:
-        _append(self._path, entry)
+        append_lines(self._path, [json.dumps(asdict(entry), ensure_ascii=False)])
         self.last[entry.scene] = entry
 
     def _is_done(self, scene: Path) -> bool:
@@ -345,17 +344,5 @@ def _weights(model: str) -> str:
     A file that is not there is left for the loading of the model to tell of.
     """
     files = [weights_directory(model) / name for name in checkpoint.FILES]
-    held = [sha256(path) if path.is_file() else "" for path in files]
+    held = [file_sha256(path) if path.is_file() else "" for path in files]
     return hashlib.sha256(" ".join(held).encode()).hexdigest()[:16]
-
-
-def _append(path: Path, entry: Entry) -> None:
-    """Add a line that is on the disk when this returns; a line cut short before it is ended."""
-    line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else "\n" + line
-        file.write(line.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())

@@ -15,11 +15,12 @@ from zipfile import is_zipfile
 
 import torch
 
-from unigeoseg.errors import CheckpointError, OptionError, OutputUnwritableError
+from unigeoseg.errors import CheckpointError, OptionError
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
+from unigeoseg.runtime.atomic import atomic_file
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import Batch, BatchMaker
 from unigeoseg.train.metrics_log import PROMPTS, Record
@@ -124,16 +125,13 @@ class Trainer:
             return
         # the state comes last: a run that is ended in between makes these weights again
         checkpoint.save(directory / "model", merged(kept), self.processor)
-        temporary = directory / ".state.pt.partial"
-        try:
+        with atomic_file(
+            directory / STATE,
+            errors=(OSError, RuntimeError),
+            remedy="the state before is still there",
+            sole_writer=True,
+        ) as temporary:
             torch.save(state, temporary)
-            temporary.replace(directory / STATE)
-        except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputUnwritableError(
-                f"the state of step {self.step} was not written to {directory}: {error}; the one "
-                "before is still there"
-            ) from error
         for earlier in directory.glob("parts-*"):
             if earlier != parts:
                 shutil.rmtree(earlier)

@@ -15,7 +15,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
 from unigeoseg.errors import DataError, OutputExistsError, OutputUnwritableError
 from unigeoseg.geo.masks import Rle, decode
-from unigeoseg.runtime.atomic import whole_directory
+from unigeoseg.runtime.atomic import atomic_directory
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,6 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path):
     (tmp_path / "file").write_text("mine")
     with (
         pytest.raises(OutputUnwritableError, match="check the directory and the free space"),
-        whole_directory(tmp_path / "file" / "out"),
+        atomic_directory(tmp_path / "file" / "out"),
     ):
         pytest.fail("it was made")

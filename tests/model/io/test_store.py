@@ -31,6 +31,7 @@ from unigeoseg.model.io.convert import convert
 from unigeoseg.model.io.store import PUBLISHED, pull, weights_directory
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.predict.segmenter import Segmenter
+from unigeoseg.runtime.atomic import temporary_path
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
 
@@ -146,7 +147,7 @@ def test_an_interrupted_conversion_leaves_nothing(base, tmp_path, monkeypatch):
         pull("base")
     assert not kept(tmp_path)
     # one that could not even clean up
-    stale = place(tmp_path) / f".{base.commit}.partial"
+    stale = temporary_path(place(tmp_path) / base.commit)
     stale.mkdir()
     (stale / "model.safetensors").write_bytes(b"half")
     with pytest.raises(CheckpointNotFoundError, match="unigeoseg pull base"):

@@ -21,7 +21,7 @@ from unigeoseg.data.builder.plan import BuildPlan, make_plan
 from unigeoseg.data.builder.unit import WORK, Job, release
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
 from unigeoseg.data.store.schema import VERSION
-from unigeoseg.runtime.atomic import alone_in, sha256, write_json
+from unigeoseg.runtime.atomic import exclusive_directory, file_sha256, remove_leftovers, write_json
 from unigeoseg.runtime.workers import Engine, check, run
 
 Progress = Callable[[int, int, int], None]
@@ -54,7 +54,7 @@ def build(
     plan = make_plan(places, job.options, strict=job.strict)
     if not plan.is_in(job.out):
         job.check()
-    with alone_in(job.out):
+    with exclusive_directory(job.out):
         plan.claim(job.out)
         if not (job.out / SUMMARY).exists():
             _do_units(job, plan, engine, workers, progress)
@@ -67,8 +67,7 @@ def _do_units(
     job: Job, plan: BuildPlan, engine: Engine, workers: int, progress: Progress | None
 ) -> None:
     work = job.out / WORK
-    for left in work.glob(".*"):
-        shutil.rmtree(left)
+    remove_leftovers(work)
     todo = [unit for unit in plan.units if not (work / unit.name).exists()]
     done, triplets = len(plan.units) - len(todo), 0
     try:
@@ -81,8 +80,9 @@ def _do_units(
 
 
 def _finish(out: Path, plan: BuildPlan) -> None:
-    for left in (*out.glob(".*-????????"), *out.glob("*.parquet")):  # of a run that was killed
-        left.unlink()
+    remove_leftovers(out)
+    for shard in out.glob("*.parquet"):  # of a run that was killed
+        shard.unlink()
     folders = [out / WORK / unit.name for unit in plan.units]
     choice = choose(folders, plan.options)
     choice = replace(choice, rejections=plan.rejections + choice.rejections)
@@ -91,7 +91,7 @@ def _finish(out: Path, plan: BuildPlan) -> None:
 
 def summarise(out: Path, counts: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Write the summary of a dataset whose shards are there; it makes the dataset whole."""
-    files = {path.name: sha256(path) for path in sorted(out.glob("*.parquet"))}
+    files = {path.name: file_sha256(path) for path in sorted(out.glob("*.parquet"))}
     write_json(
         out / SUMMARY,
         {

@@ -5,8 +5,6 @@ folder is the same bytes whoever makes it and whenever.
 """
 
 import atexit
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -34,8 +32,9 @@ from unigeoseg.data.store.schema import (
     triplet_row,
 )
 from unigeoseg.data.taxonomy.categories import taxonomy
-from unigeoseg.errors import DataError, OutputUnwritableError
+from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import Rle, encode
+from unigeoseg.runtime.atomic import atomic_directory
 from unigeoseg.runtime.prefetch import in_order
 from unigeoseg.sample import Sample
 
@@ -109,20 +108,9 @@ class Job:
             OutputUnwritableError: If it cannot be written.
         """
         target = self.out / WORK / unit.name
-        temporary = target.with_name(f".{unit.name}-{uuid.uuid4().hex[:8]}")
-        try:
-            temporary.mkdir(parents=True)
-            count = self._fill(temporary, unit)
-            # a worker that outlived a killed run may have made the same folder meanwhile
-            if not target.exists():
-                temporary.rename(target)
-        except OSError as error:
-            raise OutputUnwritableError(
-                f"{target} was not written: {error}; check the directory and the free space"
-            ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return count
+        # a worker that outlived a killed run may make the same folder meanwhile
+        with atomic_directory(target, existing="keep") as temporary:
+            return self._fill(temporary, unit)
 
     def _fill(self, folder: Path, unit: Unit) -> int:
         with ExitStack() as stack:

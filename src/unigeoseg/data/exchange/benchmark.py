@@ -24,7 +24,7 @@ from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import Rle, decode, encode
 from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Box, Point, Prompt, Task
-from unigeoseg.runtime.atomic import read_json, whole_directory, write_bytes, write_json
+from unigeoseg.runtime.atomic import atomic_directory, read_json, write_bytes, write_json
 from unigeoseg.sample import Sample
 
 FOLDERS = {Task.REFERRING: "ref", Task.INTERACTIVE: "intera", Task.REASONING: "reason"}
@@ -49,7 +49,7 @@ def export_benchmark(dataset: Dataset, out: Path, *, split: str = "test") -> Non
         OutputError: If `out` exists or cannot be written.
     """
     listed: dict[str, list[dict[str, str]]] = {folder: [] for folder in FOLDERS.values()}
-    with whole_directory(out) as root:
+    with atomic_directory(out) as root:
         for image, triplets in dataset.records(split=split):
             for row in triplets:
                 folder = FOLDERS[Task(row["task"])]

@@ -13,7 +13,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row, pa, write_table
 from unigeoseg.data.store.schema import IMAGES, TRIPLETS
 from unigeoseg.errors import MissingExtraError
-from unigeoseg.runtime.atomic import whole_directory, write_bytes
+from unigeoseg.runtime.atomic import atomic_directory, write_bytes
 from unigeoseg.sample import Split
 
 _SHARD = 256  # images of a file, some 100 MB
@@ -40,7 +40,7 @@ def to_huggingface(dataset: Dataset, out: Path) -> None:
         OutputError: If `out` exists or cannot be written.
     """
     schema = _features().arrow_schema
-    with whole_directory(out) as folder:
+    with atomic_directory(out) as folder:
         (folder / "data").mkdir()
         for split, number, records in _shards(dataset):
             table = pa.Table.from_pylist([_hugging_row(*record) for record in records], schema)
@@ -60,7 +60,7 @@ def to_webdataset(dataset: Dataset, out: Path) -> None:
         import webdataset
     except ImportError as error:
         raise MissingExtraError("the export to WebDataset", "data") from error
-    with whole_directory(out) as folder:
+    with atomic_directory(out) as folder:
         for split, number, records in _shards(dataset):
             path = folder / f"{split}-{number:05}.tar"
             with webdataset.TarWriter(str(path), mtime=0) as tar:

@@ -16,7 +16,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.schema import image_row, triplet_row
 from unigeoseg.data.store.shard_writer import Shards
 from unigeoseg.errors import DataError
-from unigeoseg.runtime.atomic import whole_directory
+from unigeoseg.runtime.atomic import atomic_directory
 from unigeoseg.sample import Sample
 
 
@@ -30,7 +30,7 @@ def import_benchmark(root: Path, out: Path, licence: str) -> Dataset:
         DataError: If the benchmark is not whole; see `read_benchmark`.
         OutputError: If `out` exists or cannot be written.
     """
-    with whole_directory(out) as folder:
+    with atomic_directory(out) as folder:
         with Shards(folder) as shards:
             for patch, samples in _patches(root, licence):
                 for sample in samples:

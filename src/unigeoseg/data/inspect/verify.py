@@ -18,7 +18,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.schema import patch_of, sample_of
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError, PromptError
-from unigeoseg.runtime.atomic import sha256
+from unigeoseg.runtime.atomic import file_sha256
 from unigeoseg.sample import Split
 
 SHOWN = 20
@@ -79,7 +79,7 @@ def verify(dataset: Dataset) -> Verification:
 
 def _hash(dataset: Dataset, name: str) -> str:
     try:
-        return sha256(dataset.path / name)
+        return file_sha256(dataset.path / name)
     except DataError:
         return "missing"
 

@@ -3,14 +3,14 @@
 Needs the extra `data`.
 """
 
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from unigeoseg.errors import DataError, MissingExtraError, OutputUnwritableError
+from unigeoseg.errors import DataError, MissingExtraError
+from unigeoseg.runtime.atomic import atomic_file, translated_write_errors
 
 try:
     import pyarrow as pa
@@ -52,11 +52,12 @@ class TableWriter:
 
     def __enter__(self) -> "TableWriter":
         """Open a temporary file in the same directory."""
-        self._temporary = self.path.with_name(f".{self.path.name}-{uuid.uuid4().hex[:8]}")
-        with _written(self.path):
-            self._file = pq.ParquetWriter(
-                self._temporary, self._schema, version="2.6", compression="zstd"
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_file(self.path))
+            self._file = stack.enter_context(
+                pq.ParquetWriter(temporary, self._schema, version="2.6", compression="zstd")
             )
+            self._stack = stack.pop_all()
         return self
 
     def write(self, rows: Iterable[Row]) -> None:
@@ -72,21 +73,23 @@ class TableWriter:
                 self._flush()
 
     def _flush(self) -> None:
-        with _written(self.path):
+        with translated_write_errors(self.path):
             self._file.write_table(pa.Table.from_pylist(self._pending, self._schema))
         self._pending = []
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Move the whole file to its name, or remove what was written."""
-        try:
-            if kind is None and self._pending:
+        if error is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            if self._pending:
                 self._flush()
-            with _written(self.path):
-                self._file.close()
-                if kind is None:
-                    os.replace(self._temporary, self.path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
 
 
 class ShardedWriter:
@@ -117,30 +120,25 @@ class ShardedWriter:
         """Add rows, in order."""
         for row in rows:
             if self._current.rows == self._shard:
-                self._current.__exit__(None)
+                self._current.__exit__(None, None, None)
                 self._number += 1
                 self._current = self._next(self._number)
                 self._current.__enter__()
             self._current.write([row])
             self.rows += 1
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close the last file."""
-        self._current.__exit__(kind, *rest)
+        self._current.__exit__(kind, error, trace)
 
     def _next(self, number: int) -> TableWriter:
         path = self._directory / f"{self._name}-{number:05}.parquet"
         return TableWriter(path, self._schema, group=self._group)
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputUnwritableError(
-            f"{path} was not written: {error}; check the directory and the free space"
-        ) from error
 
 
 @contextmanager
@@ -160,7 +158,7 @@ def write_table(path: Path, table: "pa.Table") -> None:
     Raises:
         OutputUnwritableError: If it cannot be written.
     """
-    with _written(path):
+    with translated_write_errors(path):
         pq.write_table(table, path, version="2.6", compression="zstd", row_group_size=64)
 
 

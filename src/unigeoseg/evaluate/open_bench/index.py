@@ -21,7 +21,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.schema import image_row, triplet_row
 from unigeoseg.data.store.shard_writer import Shards
 from unigeoseg.errors import DataError
-from unigeoseg.runtime.atomic import whole_directory, write_bytes
+from unigeoseg.runtime.atomic import atomic_directory, write_bytes
 from unigeoseg.sample import Sample
 
 Progress = Callable[[int, int], None]
@@ -115,7 +115,7 @@ def rebuild_dataset(
     for each in index:
         images[each.sample.source, each.key].append(each)
     lost: list[str] = []
-    with whole_directory(out) as folder:
+    with atomic_directory(out) as folder:
         with Shards(folder) as shards:
             for done, ((source, key), members) in enumerate(sorted(images.items()), start=1):
                 found, missing = _cut(data / source, key, members)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from unigeoseg.errors import OptionError, OutputUnwritableError
+from unigeoseg.errors import OptionError
 from unigeoseg.evaluate.suites.catalog import SUITES, LayoutName, Suite, suite_of_folder
 from unigeoseg.evaluate.suites.dior import RsvgLayout, SamrsLayout
 from unigeoseg.evaluate.suites.layouts import CatalogueLayout, Layout, ReleasedLayout, ShardLayout
 from unigeoseg.runtime import hub
+from unigeoseg.runtime.atomic import atomic_directory
 
 _LAYOUTS: Mapping[LayoutName, type[Layout]] = MappingProxyType(
     {
@@ -65,16 +66,11 @@ def _fetched(suite: Suite) -> Path:
 
 def _linked(snapshot: Path, place: Path) -> None:
     """The files of the hub's cache, which are links there, as files of one folder."""
-    unfinished = place.with_name(f".{place.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
+    with atomic_directory(place, existing="keep", sole_writer=True) as folder:
         for path in sorted(path for path in snapshot.rglob("*") if path.is_file()):
-            target = unfinished / path.relative_to(snapshot)
+            target = folder / path.relative_to(snapshot)
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(path.resolve(), target)
-        unfinished.rename(place)
-    except OSError as error:
-        raise OutputUnwritableError(f"{place} was not written: {error}; check the disk") from error
 
 
 def _link(source: Path, target: Path) -> None:

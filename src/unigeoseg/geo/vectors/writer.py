@@ -17,7 +17,7 @@ from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon, mapping
 
 from unigeoseg.errors import MissingExtraError
-from unigeoseg.geo.formats import VECTOR_SUFFIXES, check_suffix, whole_file
+from unigeoseg.geo.formats import VECTOR_SUFFIXES, atomic_gdal_file, check_suffix
 from unigeoseg.geo.grid import WGS84, Grid, transformer
 from unigeoseg.geo.vectors.features import Feature, Geometry, Value, right_handed
 
@@ -56,7 +56,7 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
     suffix = path.suffix.lower()
     target = None if grid.crs is None else WGS84 if "json" in suffix else crs or grid.crs
     move = _mover(grid, target)
-    with whole_file(path) as temporary, _WRITERS[suffix](temporary, target) as write:
+    with atomic_gdal_file(path) as temporary, _WRITERS[suffix](temporary, target) as write:
 
         def add(features: Sequence[Feature]) -> None:
             if features:

@@ -6,8 +6,8 @@ What is read back has the type that suits the processor, unless another is asked
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,8 +21,6 @@ from torch import Tensor
 from unigeoseg.errors import (
     CheckpointDamagedError,
     CheckpointNotFoundError,
-    OutputExistsError,
-    OutputUnwritableError,
 )
 from unigeoseg.model.base.causal_lm import CausalLanguage
 from unigeoseg.model.base.chat import ChatProcessor
@@ -37,11 +35,13 @@ from unigeoseg.model.device import suited_dtype
 from unigeoseg.model.io.quantise import quantise_language
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
+from unigeoseg.runtime.atomic import atomic_directory, atomic_file, check_new_directory
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 FILES = (CONFIG, TOKENIZER, WEIGHTS)
 _CPU = torch.device("cpu")
 _FORMAT = 1
+_WRITE_ERRORS = (OSError, SafetensorError)
 _INT8_SCALE = ".int8_scale"
 _INT8_KEYS = ("language.tokens.weight",)
 # what a part's "kind" in a file says; a part without one is of Nano's type
@@ -72,9 +72,9 @@ def write(
         OutputUnwritableError: If the disk does not take one; what was there of it stays.
     """
     _write_config(directory / CONFIG, config)
-    with _replacing(directory / TOKENIZER) as temporary:
+    with _model_file(directory / TOKENIZER) as temporary:
         temporary.write_text(tokenizer.to_str(pretty=False))
-    with _replacing(directory / WEIGHTS) as temporary:
+    with _model_file(directory / WEIGHTS) as temporary:
         save_file({key: value.contiguous() for key, value in state.items()}, temporary)
 
 
@@ -82,42 +82,21 @@ def check_free(target: Path) -> None:
     """Check that a model can be made at `target`.
 
     Raises:
-        OutputExistsError: If something is there.
+        OutputExistsError: If something is there, an empty directory aside.
     """
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise OutputExistsError(
-            f"{target} is there and is not empty: remove it or name another directory"
-        )
+    check_new_directory(target, "replace_empty")
 
 
-@contextmanager
-def making(target: Path) -> Iterator[Path]:
-    """A directory beside `target` to write, which takes its place when it is whole.
+def model_directory(target: Path) -> AbstractContextManager[Path]:
+    """A temporary directory for a model's files, which becomes `target` when it is whole.
 
     Raises:
-        OutputExistsError: If something is there.
+        OutputExistsError: If something is there, an empty directory aside.
         OutputUnwritableError: If the disk does not take it.
     """
-    check_free(target)
-    target = target.resolve()
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove(partial)  # of a process that was killed
-        partial.mkdir()
-        yield partial
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
-    except (OSError, SafetensorError) as error:
-        raise OutputUnwritableError(f"{target} cannot be written: {error}") from error
-    finally:
-        _remove(partial)
-
-
-def _remove(directory: Path) -> None:
-    if directory.exists():
-        shutil.rmtree(directory)
+    return atomic_directory(
+        target, errors=_WRITE_ERRORS, existing="replace_empty", sole_writer=True
+    )
 
 
 def copy(source: Path, target: Path) -> None:
@@ -240,7 +219,7 @@ def _read_config(path: Path) -> ModelConfig:
 
 def _write_config(path: Path, config: ModelConfig) -> None:
     values = {"format": _FORMAT, **asdict(config)}
-    with _replacing(path) as temporary:
+    with _model_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n")
 
 
@@ -333,16 +312,6 @@ def _packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return packed
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write, which takes its place when it is whole."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputUnwritableError(
-            f"{path} was not written: {error}; check the directory and the free space"
-        ) from error
+def _model_file(path: Path) -> AbstractContextManager[Path]:
+    """A temporary file, which becomes `path` when it is whole."""
+    return atomic_file(path, errors=_WRITE_ERRORS, parents=True, sole_writer=True)

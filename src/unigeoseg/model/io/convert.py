@@ -67,7 +67,7 @@ def convert(source: Path, target: Path) -> DoorReport:
     config = for_tokenizer(config_of(shapes, settings), tokenizer)
     processor = ChatProcessor(tokenizer, config)
     state, became = rename_all(_weights(files), config, str(source))
-    with checkpoint.making(target) as partial:
+    with checkpoint.model_directory(target) as partial:
         checkpoint.write(partial, config, processor.tokenizer, state)
     return became
 

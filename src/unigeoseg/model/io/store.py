@@ -20,10 +20,10 @@ from unigeoseg.errors import (
     HubError,
     HubNotFoundError,
     HubUnreachableError,
-    OutputUnwritableError,
 )
 from unigeoseg.model.io import checkpoint, convert
 from unigeoseg.runtime import hub
+from unigeoseg.runtime.atomic import exclusive_directory
 
 SHIPPED = ("nano",)
 PUBLISHED = {"base": "nishuo1999/UniGeoSeg"}
@@ -131,19 +131,13 @@ def _fetch_first(repo_id: str, commit: str, choices: Iterable[tuple[str, ...]]) 
 
 def _install(target: Path, place: Path, make: Callable[[Path], object]) -> None:
     """Make a model at `target`; one at a time."""
-    from filelock import FileLock
-
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".lock"):
-            if not _is_complete(target):  # another process may have been faster
-                make(target)
-    except OSError as error:
-        raise OutputUnwritableError(f"{target} cannot be written: {error}") from error
+    with exclusive_directory(place, wait=True):
+        if not _is_complete(target):  # another process may have been faster
+            make(target)
 
 
 def _copy(source: Path, target: Path) -> None:
-    with checkpoint.making(target) as partial:
+    with checkpoint.model_directory(target) as partial:
         checkpoint.copy(source, partial)
         # refuses what is not a model, before it is kept
         checkpoint.load(partial, dtype=torch.bfloat16)

@@ -18,7 +18,7 @@ from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.schema import VERSION, patch_of
 from unigeoseg.errors import DataError, OutputUnwritableError
-from unigeoseg.runtime.atomic import whole_directory
+from unigeoseg.runtime.atomic import atomic_directory
 from unigeoseg.sample import Split
 
 _NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
@@ -132,7 +132,7 @@ def _write(place: Path, datasets: Sequence[Dataset], split: Split, total: int) -
             f"{place} needs {total * _BYTES / 1e9:.1f} GB for decoded images, {free / 1e9:.1f} GB "
             "are free; make room or name another folder"
         )
-    with whole_directory(place) as temporary:
+    with atomic_directory(place) as temporary:
         _fill(temporary, datasets, split, total)
 
 

@@ -22,7 +22,7 @@ from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.prompt import Task
-from unigeoseg.runtime.atomic import alone_in, read_json, write_bytes, write_json
+from unigeoseg.runtime.atomic import exclusive_directory, read_json, write_bytes, write_json
 from unigeoseg.runtime.workers import in_processes
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchMaker
@@ -115,7 +115,7 @@ class Study:
             OutputUnwritableError: If the disk has no room.
         """
         _check(self.recipe, rows, seeds, workers)
-        with alone_in(self.output):
+        with exclusive_directory(self.output):
             self._claim()
             scores = read_results(self.output / RESULTS)
             done = {score.run for score in scores}
