@@ -51,6 +51,8 @@ def test_a_record_comes_back_as_it_was():
         ('{"name": "a", "colour": 1}', "plan.json: unknown fields colour"),
         ('{"name": "a", "layers": [1, "2"]}', r"plan.json: layers\[1\]: '2' is str, expected int"),
         ('{"name": "a", "layers": [true]}', r"plan.json: layers\[0\]: True is bool, expected int"),
+        ('{"name": "a", "layers": "12"}', "plan.json: layers: '12' is str, expected a list"),
+        ('{"name": "a", "layers": null}', "plan.json: layers: None is NoneType, expected a list"),
         ('{"name": "a", "weights": {"ink": NaN}}', "nan is not a finite number"),
         ('{"name": "a", "shape": {"kind": "star"}}', "plan.json: shape: 'star' is missing or unkn"),
         ('{"name": "a", "shape": {"kind": "circle", "side": 1}}', "shape: unknown fields side"),

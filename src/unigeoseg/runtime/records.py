@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from unigeoseg.errors import DataError
 
@@ -79,7 +79,30 @@ def _converter() -> "Converter":
         converter.register_structure_hook(kind, _exactly(kind, accepted))
     converter.register_structure_hook(Path, lambda value, _: Path(_text(value)))
     converter.register_unstructure_hook(Path, str)
+    converter.register_structure_hook_factory(_is_list_like, _from_list)
     return converter
+
+
+def _is_list_like(kind: object) -> bool:
+    """Whether a kind is `list[T]` or `tuple[T, ...]`."""
+    return get_origin(kind) is list or (get_origin(kind) is tuple and get_args(kind)[1:] == (...,))
+
+
+def _from_list(kind: type[T], converter: "Converter") -> Callable[[object, object], T]:
+    """A hook that takes lists alone: the letters of a text are no list of texts."""
+    from cattrs.cols import homogenous_tuple_structure_factory, list_structure_factory
+
+    is_list = get_origin(kind) is list
+    factory = list_structure_factory if is_list else homogenous_tuple_structure_factory
+    structure_items = factory(kind, converter)
+
+    def structure(value: object, _: object) -> T:
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{_shortened(value)} is {type(value).__name__}, expected a list")
+        items: T = structure_items(value, kind)
+        return items
+
+    return structure
 
 
 def _exactly(kind: type[T], accepted: tuple[type, ...]) -> Callable[[object, object], T]:
