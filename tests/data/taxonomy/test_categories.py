@@ -1,10 +1,10 @@
 """The taxonomy: the paper's categories, and rules that every entry keeps."""
 
-import copy
 import hashlib
 import json
 from importlib.resources import files
 from itertools import combinations
+from typing import Any
 
 import pytest
 
@@ -20,7 +20,9 @@ from unigeoseg.data.taxonomy.categories import (
 from unigeoseg.data.taxonomy.wording import normal_form
 from unigeoseg.errors import DataError
 
-EVERY = [pytest.param(one, id=f"{one.id}-{one.label}") for one in taxonomy().values()]
+EVERY = [
+    pytest.param(category, id=f"{category.id}-{category.label}") for category in taxonomy().values()
+]
 PAPER_SHA256 = "8b1721289335ae53de38ba5ca3a3051bdf69c6930142e241645094a5f7c97f17"
 
 
@@ -30,15 +32,19 @@ def texts(category: Category) -> list[str]:
 
 def test_the_papers_ids_and_names_are_ours():
     """SHA-256 of the sorted lines "id,name" of the paper's list of 117 categories."""
-    lines = sorted(f"{key},{one.name}" for key, one in taxonomy().items() if one.origin == "paper")
+    lines = sorted(
+        f"{key},{category.name}"
+        for key, category in taxonomy().items()
+        if category.origin == "paper"
+    )
     assert len(lines) == 117
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == PAPER_SHA256
 
 
 def test_own_categories_start_at_201():
-    own = [key for key, one in taxonomy().items() if one.origin == "own"]
+    own = [key for key, category in taxonomy().items() if category.origin == "own"]
     assert own == list(range(201, 201 + len(own)))
-    assert {key for key, one in taxonomy().items() if not one.target} == {24, 37}
+    assert {key for key, category in taxonomy().items() if not category.target} == {24, 37}
 
 
 @pytest.mark.parametrize("category", EVERY)
@@ -77,13 +83,13 @@ def test_a_broader_category_is_not_called_the_same(category):
 
 
 def test_no_question_stands_for_two_categories():
-    every = [text.lower() for one in taxonomy().values() for text in texts(one)]
+    every = [text.lower() for category in taxonomy().values() for text in texts(category)]
     assert len(set(every)) == len(every)
 
 
 @pytest.mark.parametrize("category", EVERY)
 def test_its_own_name_finds_it_or_a_near_duplicate(category):
-    for name in (*category.ways, *category.synonyms):
+    for name in (*category.usable_names, *category.synonyms):
         found = category_by_name(name)
         assert found is not None and same_or_near(found.id, category.id)
     assert all(category_by_name(name) is category for name in category.synonyms)
@@ -160,35 +166,46 @@ def test_what_leaks(text, category, word):
 
 def entries() -> list[dict]:
     """Two near-duplicates and a category below them, as JSON values."""
-    folder = files("unigeoseg.data.taxonomy")
-    known = json.loads((folder / "objects.json").read_text("utf-8"))
-    chosen = copy.deepcopy([one for one in known if one["id"] in (45, 80, 82)])
-    for one in chosen:
-        one["beside"] = []
-    chosen[2]["parent"] = 45
-    return chosen
+    selected = [entry for entry in packaged("objects") if entry["id"] in (45, 80, 82)]
+    for entry in selected:
+        entry["neighbours"] = []
+    selected[2]["parent"] = 45
+    return selected
+
+
+def questions() -> dict[str, dict]:
+    return {key: packaged("questions")[key] for key in ("45", "80", "82")}
+
+
+def packaged(name: str) -> Any:
+    return json.loads((files("unigeoseg.data.taxonomy") / f"{name}.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
     ("at", "field", "value", "message"),
     [
-        (0, "id", 80, "80 .Airport.: the id is that of 'Airport' too"),
-        (0, "id", True, "id is True; expected a whole number"),
-        (0, "reason", " ", "45 .Airport.: reason is ' '; expected a text"),
-        (0, "label", "a\u00e9roport", "expected a text in ASCII"),
-        (0, "kind", "idea", "expected thing or stuff"),
+        (1, "id", 45, "45 .Airport.: the id is that of 'Airport' too"),
+        (0, "id", True, "entry True .Airport.: questions.json has no questions of it"),
+        (0, "id", 7, "entry 7 .Airport.: questions.json has no questions of it"),
+        (0, "reason", " ", r"45 .Airport.: reason is \(' ',\); expected different texts in ASCII"),
+        (0, "label", "a\u00e9roport", "expected different texts in ASCII"),
+        (0, "kind", "idea", "45 .Airport.: kind: idea not in literal .*'thing', 'stuff'"),
         (0, "size_m", [5, 2], "smallest < largest"),
         (0, "size_m", [0, 2], "smallest < largest"),
-        (0, "size_m", [2], "two numbers"),
-        (0, "singular", ["a", "a"], "a list of different texts"),
-        (0, "questions", "why?", "a list of different texts"),
-        (0, "colour", "red", "the field 'colour' is unknown"),
-        (0, "held_out", ["a"], "the field 'held_out.names' is missing"),
+        (0, "size_m", [2], "size_m: Not enough values"),
+        (0, "size_m", ["2", 3], r"size_m\[0\]: '2' is str, expected float"),
+        (0, "singular", ["a", "a"], "singular is .*; expected different texts"),
+        (0, "plural", "airports", "plural: 'airports' is str, expected a list"),
+        (0, "colour", "red", "45 .Airport.: unknown fields colour"),
+        (0, "held_out", ["a"], "45 .Airport.: held_out: expected an object"),
+        (0, "held_out", {}, "45 .Airport.: held_out.names: 'names' is missing"),
         (0, "near_duplicates", [], "80 .Airport.: 45 is near to it; 45 must list 80 too"),
         (0, "near_duplicates", [80, 7], "it points to 7"),
+        (0, "near_duplicates", [80, 80], "near_duplicates is .80, 80.; expected different whole"),
         (0, "parent", 45, "it points to 45"),
         (0, "parent", 82, "its parents run in a circle"),
-        (2, "beside", [999], "82 .Chimney.: it points to 999"),
+        (0, "parent", 0, r"parent is \(0,\); expected different whole numbers above 0"),
+        (2, "neighbours", [999], "82 .Chimney.: it points to 999"),
         (2, "synonyms", ["Aerodromes"], "'aerodrom' names category 80 too"),
         (2, "plural", ["airports"], "'airport' names category 45 too"),
     ],
@@ -197,18 +214,42 @@ def test_a_broken_entry_is_named(at, field, value, message):
     broken = entries()
     broken[at][field] = value
     with pytest.raises(DataError, match=message):
-        parse_categories(broken)
+        parse_categories(broken, questions())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("questions", "why?", "questions of 45 .Airport.: questions: 'why.' is str, expected a li"),
+        ("questions", ["a", "a"], "entry 45 .Airport.: questions is .*; expected different texts"),
+        ("held_out", [3], r"questions of 45 .Airport.: held_out\[0\]: 3 is int, expected str"),
+        ("held_out", [" "], "45 .Airport.: held_out: questions is .*; expected different texts"),
+        ("answers", [], "questions of 45 .Airport.: unknown fields answers"),
+        ("name", "Chimney", "questions of 45 .Airport.: they are those of 'Chimney'"),
+    ],
+)
+def test_broken_questions_are_named(key, value, message):
+    broken = questions()
+    broken["45"][key] = value
+    with pytest.raises(DataError, match=message):
+        parse_categories(entries(), broken)
+
+
+def test_questions_of_no_category_are_named():
+    spare = questions() | {"83": packaged("questions")["83"]}
+    with pytest.raises(DataError, match="questions of 83: there is no such category"):
+        parse_categories(entries(), spare)
 
 
 def test_a_missing_field_is_named():
     broken = entries()
     del broken[1]["kind"]
-    with pytest.raises(DataError, match=r"80 \(Airport\): the field 'kind' is missing"):
-        parse_categories(broken)
+    with pytest.raises(DataError, match=r"80 \(Airport\): kind: 'kind' is missing"):
+        parse_categories(broken, questions())
 
 
 def test_entries_come_back_in_order_and_cannot_be_changed():
-    parsed = parse_categories(reversed(entries()))
+    parsed = parse_categories(reversed(entries()), questions())
     assert list(parsed) == [45, 80, 82]
     with pytest.raises(TypeError, match="item assignment"):
         parsed[1] = parsed[45]
@@ -219,5 +260,5 @@ def test_every_word_for_one_thing_is_its_own():
     """What is not nearly the same shares no name, so a generator may use any way to name it."""
     for a, b in combinations(taxonomy().values(), 2):
         if not same_or_near(a.id, b.id):
-            shared = set(map(normal_form, a.ways)) & set(map(normal_form, b.ways))
+            shared = set(map(normal_form, a.usable_names)) & set(map(normal_form, b.usable_names))
             assert not shared, (a.label, b.label)

@@ -1,8 +1,11 @@
 """The categories: what each is called, how it is recognised, and how it is asked for unnamed.
 
 The 117 categories of the paper (section 2) have its ids and names; ids from 201 are our own, for
-what public datasets label beyond them. The entries are data, in `*.json` beside this
-file: `land` (cover and use of the ground), `objects` (what can be counted), `own` (our additions).
+what public datasets label beyond them.
+
+The entries are data, in JSON files beside this one: `land` (cover and use of the ground), `objects`
+(what can be counted), `own` (our additions). The questions that mean a category stand in
+`questions.json`, by category id.
 """
 
 import json
@@ -13,12 +16,16 @@ from functools import cache
 from importlib.resources import files
 from itertools import combinations
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from unigeoseg.data.taxonomy.wording import find_leak, normal_form
 from unigeoseg.errors import DataError
+from unigeoseg.runtime.records import record_from
 
 _THEMES = ("land", "objects", "own")
+_QUESTIONS = "questions"
+
+T = TypeVar("T")
 
 Kind = Literal["thing", "stuff"]
 Origin = Literal["paper", "own"]
@@ -31,15 +38,37 @@ class HeldOut:
     Attributes:
         names: Two more ways to name the category.
         questions: One more reasoning question.
+
+    Raises:
+        ValueError: A text is empty, not ASCII, or comes twice.
     """
 
     names: tuple[str, ...]
     questions: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Check the texts."""
+        _check_texts({"names": self.names, "questions": self.questions})
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """An entry of `questions.json`: what asks for one category without naming it.
+
+    Attributes:
+        name: The category's name, for whoever reads the file; it must be that of the entry.
+        questions: Reasoning questions and phrases.
+        held_out: Questions that no generator may use.
+    """
+
+    name: str
+    questions: tuple[str, ...]
+    held_out: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """What is known of one category.
+    """One category of the taxonomy.
 
     Attributes:
         id: 1 to 117 as in the paper; our own from 201.
@@ -51,7 +80,7 @@ class Category:
         parent: Id of the broader category, or None.
         near_duplicates: Ids that mean the same or nearly; symmetric.
         size_m: Typical smallest and largest extent of one object or parcel, in metres.
-        beside: Ids of what it usually lies next to.
+        neighbours: Ids of what it usually lies next to.
         singular: Ways to name one, or one area of it.
         plural: Ways to name all of it.
         synonyms: Its class names in public datasets.
@@ -60,6 +89,10 @@ class Category:
         questions: Reasoning questions and phrases that mean it and do not name it.
         held_out: Words that no generator may use.
         reason: Completes "the reason is that ..." in an answer.
+
+    Raises:
+        ValueError: An id is not positive, a text is empty or not ASCII, an item of a list comes
+            twice, or the extent is not 0 < smallest < largest.
     """
 
     id: int
@@ -71,7 +104,7 @@ class Category:
     parent: int | None
     near_duplicates: tuple[int, ...]
     size_m: tuple[float, float]
-    beside: tuple[int, ...]
+    neighbours: tuple[int, ...]
     singular: tuple[str, ...]
     plural: tuple[str, ...]
     synonyms: tuple[str, ...]
@@ -81,8 +114,35 @@ class Category:
     held_out: HeldOut
     reason: str
 
+    def __post_init__(self) -> None:
+        """Check what the types of the fields do not say."""
+        parent = () if self.parent is None else (self.parent,)
+        ids = {
+            "id": (self.id,),
+            "parent": parent,
+            "near_duplicates": self.near_duplicates,
+            "neighbours": self.neighbours,
+        }
+        _check_items(ids, lambda number: number > 0, "different whole numbers above 0")
+        smallest, largest = self.size_m
+        if not 0 < smallest < largest < math.inf:
+            raise ValueError(f"size_m is {self.size_m}; expected metres, 0 < smallest < largest")
+        _check_texts(
+            {
+                "name": (self.name,),
+                "label": (self.label,),
+                "singular": self.singular,
+                "plural": self.plural,
+                "synonyms": self.synonyms,
+                "functions": self.functions,
+                "properties": self.properties,
+                "questions": self.questions,
+                "reason": (self.reason,),
+            }
+        )
+
     @property
-    def ways(self) -> tuple[str, ...]:
+    def usable_names(self) -> tuple[str, ...]:
         """Every way to name it that a generator may use."""
         return (self.name, self.label, *self.singular, *self.plural)
 
@@ -92,30 +152,42 @@ def taxonomy() -> Mapping[int, Category]:
     """All categories by id, read once from the package.
 
     Raises:
-        DataError: An entry breaks the rules of `parse`.
+        DataError: An entry breaks the rules of `parse_categories`.
     """
-    folder = files("unigeoseg.data.taxonomy")
-    texts = [(folder / f"{theme}.json").read_text("utf-8") for theme in _THEMES]
-    return parse_categories(entry for text in texts for entry in json.loads(text))
+    entries = [entry for theme in _THEMES for entry in _packaged_json(theme)]
+    return parse_categories(entries, _packaged_json(_QUESTIONS))
 
 
-def parse_categories(entries: Iterable[Mapping[str, Any]]) -> Mapping[int, Category]:
-    """Categories from the JSON values of their entries, checked one by one and together.
+def _packaged_json(name: str) -> Any:  # noqa: ANN401 - any JSON value
+    return json.loads((files("unigeoseg.data.taxonomy") / f"{name}.json").read_text("utf-8"))
+
+
+def parse_categories(
+    entries: Iterable[Mapping[str, Any]], questions: Mapping[str, Any]
+) -> Mapping[int, Category]:
+    """Categories from JSON values, checked one by one and together.
+
+    Args:
+        entries: An entry per category: the fields of `Category` without its questions.
+        questions: A `QuestionSet` by category id.
 
     Raises:
         DataError: A field is missing, unknown or of the wrong type, an id comes twice or points
-            nowhere, near-duplicates are not mutual, parents run in a circle, or a name means two
-            categories. The message names the entry.
+            nowhere, questions are of no category, near-duplicates are not mutual, parents run in a
+            circle, or a name means two categories. The message names the entry.
     """
     categories: dict[int, Category] = {}
     for entry in entries:
-        category = _category(entry)
+        category = _parse_category(entry, questions)
         if category.id in categories:
-            raise _broken(category, f"the id is that of {categories[category.id].name!r} too")
+            raise _fault(category, f"the id is that of {categories[category.id].name!r} too")
         categories[category.id] = category
+    unused = sorted(questions.keys() - set(map(str, categories)))
+    if unused:
+        raise DataError(f"taxonomy questions of {unused[0]}: there is no such category")
     for category in categories.values():
         _check_links(category, categories)
-    _index(categories)
+    _index_names(categories)
     return MappingProxyType(dict(sorted(categories.items())))
 
 
@@ -125,9 +197,9 @@ def category_by_name(name: str) -> Category | None:
     What stands in parentheses counts only if the whole name is known with it. Where
     near-duplicates share a name ("Airport" is 45 and 80), it means the one with the higher id.
     """
-    index = _names()
-    found = index.get(normal_form(name), index.get(normal_form(name.split("(")[0])))
-    return None if found is None else taxonomy()[found]
+    index = _ids_by_name()
+    category_id = index.get(normal_form(name), index.get(normal_form(name.split("(")[0])))
+    return None if category_id is None else taxonomy()[category_id]
 
 
 def ancestors(category_id: int) -> tuple[int, ...]:
@@ -152,126 +224,94 @@ def leaked_word(text: str, category: Category) -> str | None:
     """The word or phrase by which a text gives its category away, or None.
 
     The names of near-duplicates and of the parent count as the category's own; those held out count
-    as whole phrases. How words are compared: `wording.said_in`.
+    as whole phrases. How words are compared: `wording.find_leak`.
     """
-    known = taxonomy()
-    near = [known[other] for other in category.near_duplicates]
-    broader = [known[category.parent]] if category.parent is not None else []
-    named = (category, *near, *broader)
+    categories = taxonomy()
+    near = [categories[category_id] for category_id in category.near_duplicates]
+    broader = [categories[category.parent]] if category.parent is not None else []
+    relatives = (category, *near, *broader)
     return find_leak(
         text,
-        names=[name for one in named for name in (*one.ways, *one.synonyms)],
-        phrases=[name for one in named for name in one.held_out.names],
+        names=[
+            name for relative in relatives for name in (*relative.usable_names, *relative.synonyms)
+        ],
+        phrases=[name for relative in relatives for name in relative.held_out.names],
     )
 
 
 @cache
-def _names() -> Mapping[str, int]:
-    return _index(taxonomy())
+def _ids_by_name() -> Mapping[str, int]:
+    return _index_names(taxonomy())
 
 
-def _index(categories: Mapping[int, Category]) -> dict[str, int]:
+def _index_names(categories: Mapping[int, Category]) -> dict[str, int]:
     """Normal form of each name to the id it means; a synonym outranks a shared name."""
-    owners: dict[str, list[tuple[bool, int]]] = {}
+    claims: dict[str, list[tuple[bool, int]]] = {}
     for category in categories.values():
         synonyms = {normal_form(name) for name in category.synonyms}
-        for form in synonyms | {normal_form(name) for name in category.ways}:
-            owners.setdefault(form, []).append((form in synonyms, category.id))
-    for form, claims in owners.items():
-        for (synonym, a), (other, b) in combinations(claims, 2):
-            if (synonym and other) or b not in categories[a].near_duplicates:
-                raise _broken(categories[b], f"{form!r} names category {a} too; keep one of them")
-    return {form: max(claims)[1] for form, claims in owners.items()}
+        for form in synonyms | {normal_form(name) for name in category.usable_names}:
+            claims.setdefault(form, []).append((form in synonyms, category.id))
+    for form, claimants in claims.items():
+        for (a_synonym, a), (b_synonym, b) in combinations(claimants, 2):
+            if (a_synonym and b_synonym) or b not in categories[a].near_duplicates:
+                raise _fault(categories[b], f"{form!r} names category {a} too; keep one of them")
+    return {form: max(claimants)[1] for form, claimants in claims.items()}
 
 
 def _check_links(category: Category, categories: Mapping[int, Category]) -> None:
     parent = () if category.parent is None else (category.parent,)
-    for other in (*parent, *category.near_duplicates, *category.beside):
-        if other not in categories or other == category.id:
-            raise _broken(category, f"it points to {other}; expected the id of another category")
-    for other in category.near_duplicates:
-        if category.id not in categories[other].near_duplicates:
-            raise _broken(category, f"{other} is near to it; {other} must list {category.id} too")
+    for linked in (*parent, *category.near_duplicates, *category.neighbours):
+        if linked not in categories or linked == category.id:
+            raise _fault(category, f"it points to {linked}; expected the id of another category")
+    for near in category.near_duplicates:
+        if category.id not in categories[near].near_duplicates:
+            raise _fault(category, f"{near} is near to it; {near} must list {category.id} too")
     _ancestors(category, categories)
 
 
 def _ancestors(category: Category, categories: Mapping[int, Category]) -> tuple[int, ...]:
-    found: list[int] = []
+    lineage: list[int] = []
     parent = category.parent
     while parent is not None and parent in categories:
-        if parent in (category.id, *found):
-            raise _broken(category, f"its parents run in a circle: {[*found, parent]}")
-        found.append(parent)
+        if parent in (category.id, *lineage):
+            raise _fault(category, f"its parents run in a circle: {[*lineage, parent]}")
+        lineage.append(parent)
         parent = categories[parent].parent
-    return tuple(found)
+    return tuple(lineage)
 
 
-def _category(entry: Mapping[str, Any]) -> Category:
-    held_out = entry.get("held_out")
-    flat = {key: value for key, value in entry.items() if key != "held_out"}
-    if isinstance(held_out, dict):
-        flat |= {f"held_out.{key}": value for key, value in held_out.items()}
-    odd = sorted(flat.keys() ^ _RULES.keys())
-    if odd:
-        raise _broken(
-            entry, f"the field {odd[0]!r} is {'unknown' if odd[0] in flat else 'missing'}"
-        )
-    for key, (valid, expected) in _RULES.items():
-        if not valid(flat[key]):
-            raise _broken(entry, f"{key} is {flat[key]!r}; expected {expected}")
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in flat.items()
-    }
-    kept = HeldOut(values.pop("held_out.names"), values.pop("held_out.questions"))
-    return Category(**values, held_out=kept)
+def _parse_category(entry: Mapping[str, Any], questions: Mapping[str, Any]) -> Category:
+    """A category from its entry and its questions."""
+    title = f"{entry.get('id')} ({entry.get('name')})"
+    if str(entry.get("id")) not in questions:
+        raise DataError(f"taxonomy entry {title}: {_QUESTIONS}.json has no questions of it")
+    asking = record_from(QuestionSet, questions[str(entry["id"])], f"taxonomy questions of {title}")
+    if asking.name != entry.get("name"):
+        raise DataError(f"taxonomy questions of {title}: they are those of {asking.name!r}")
+    values: dict[str, Any] = {**entry, "questions": asking.questions}
+    if isinstance(entry.get("held_out"), dict):
+        values["held_out"] = {**entry["held_out"], "questions": asking.held_out}
+    return record_from(Category, values, f"taxonomy entry {title}")
 
 
-def _broken(entry: Category | Mapping[str, Any], what: str) -> DataError:
-    known = entry if isinstance(entry, Mapping) else {"id": entry.id, "name": entry.name}
-    return DataError(f"taxonomy entry {known.get('id')} ({known.get('name')}): {what}")
+def _fault(category: Category, problem: str) -> DataError:
+    return DataError(f"taxonomy entry {category.id} ({category.name}): {problem}")
 
 
-def _is_id(value: object) -> bool:
-    return type(value) is int and value > 0
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and bool(normal_form(value))
-
-
-def _list_of(valid: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: (
-        isinstance(value, list) and all(map(valid, value)) and len(set(value)) == len(value)
+def _check_texts(fields: Mapping[str, tuple[str, ...]]) -> None:
+    _check_items(
+        fields, lambda text: text.isascii() and bool(normal_form(text)), "different texts in ASCII"
     )
 
 
-def _is_extent(value: object) -> bool:
-    if not isinstance(value, list) or [type(edge) in (int, float) for edge in value] != [True] * 2:
-        return False
-    return bool(0 < value[0] < value[1] < math.inf)
+def _check_items(
+    fields: Mapping[str, tuple[T, ...]], valid: Callable[[T], bool], expected: str
+) -> None:
+    """Check that the items of each field are valid, and that none comes twice.
 
-
-_TEXT = (_is_text, "a text in ASCII")
-_TEXTS = (_list_of(_is_text), "a list of different texts in ASCII")
-_IDS = (_list_of(_is_id), "a list of different ids")
-_RULES: dict[str, tuple[Callable[[object], bool], str]] = {
-    "id": (_is_id, "a whole number above 0"),
-    "name": _TEXT,
-    "label": _TEXT,
-    "origin": (lambda value: value in ("paper", "own"), "paper or own"),
-    "kind": (lambda value: value in ("thing", "stuff"), "thing or stuff"),
-    "target": (lambda value: isinstance(value, bool), "true or false"),
-    "parent": (lambda value: value is None or _is_id(value), "an id or null"),
-    "near_duplicates": _IDS,
-    "size_m": (_is_extent, "two numbers of metres, 0 < smallest < largest"),
-    "beside": _IDS,
-    "singular": _TEXTS,
-    "plural": _TEXTS,
-    "synonyms": _TEXTS,
-    "functions": _TEXTS,
-    "properties": _TEXTS,
-    "questions": _TEXTS,
-    "held_out.names": _TEXTS,
-    "held_out.questions": _TEXTS,
-    "reason": _TEXT,
-}
+    Raises:
+        ValueError: If not; the message names the field.
+    """
+    for name, items in fields.items():
+        if not all(map(valid, items)) or len(set(items)) < len(items):
+            raise ValueError(f"{name} is {items!r}; expected {expected}")

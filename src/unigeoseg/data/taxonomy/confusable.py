@@ -6,16 +6,17 @@ from unigeoseg.data.taxonomy.categories import ancestors, same_or_near
 
 
 @cache
-def confusable(asked: int, found: int) -> bool | None:
-    """Whether a region of category `found` answers to the name of category `asked`.
+def confusable(queried: int, actual: int) -> bool | None:
+    """Whether a region of category `actual` answers to the name of category `queried`.
 
-    Yes for the category itself, its near-duplicates, and what descends from either; unsure for
-    what the asked category descends from.
+    Yes for the category itself, its near-duplicates, and what descends from either; unsure (None)
+    for what the queried category descends from.
     """
-    if _covers(asked, found):
+    if _subsumes(queried, actual):
         return True
-    return None if _covers(found, asked) else False
+    return None if _subsumes(actual, queried) else False
 
 
-def _covers(asked: int, found: int) -> bool:
-    return any(same_or_near(asked, each) for each in (found, *ancestors(found)))
+def _subsumes(broad: int, narrow: int) -> bool:
+    """Whether a category, or a near-duplicate of it, is another or an ancestor of it."""
+    return any(same_or_near(broad, lineal) for lineal in (narrow, *ancestors(narrow)))

@@ -1,9 +1,11 @@
-"""Words compared as a reader would: one name in many spellings, one word in many forms.
+"""Matching of names in texts: one name in many spellings, one word in many forms.
 
-`normal_form` makes the class names of different datasets comparable. `said_in` finds whether a
-text gives a name away. It is strict on purpose: a good question that is set aside costs little, a
-question that names its answer costs what it was meant to test. A published stemmer (Porter's) is
-made for search and too lenient here: it keeps "store" and "storage" apart.
+`normal_form` makes the class names of different datasets comparable. `find_leak` finds whether a
+text gives a name away.
+
+It is strict on purpose: a good question that is set aside costs little, a question that names its
+answer costs what it was meant to test. A published stemmer (Porter's) is made for search and too
+lenient here: it keeps "store" and "storage" apart.
 """
 
 import re
@@ -26,8 +28,8 @@ _GENERIC = frozenset(
     """.split()
 )
 
-# What joins another word to make one: "waterway" tells of water, "shipyard" of ships.
-_PARTS = tuple(
+# Parts of compounds beside the telling word: "waterway" tells of water, "shipyard" of ships.
+_COMPOUND_PARTS = tuple(
     """
     bank bed boat craft field front house land line man men park port road scape ship shore side
     stead top water way wood works yard
@@ -35,7 +37,7 @@ _PARTS = tuple(
 )
 
 # Of these, the ones that keep their meaning at the end of any longer word: "rainwater", "sailboat".
-_HEADS = ("boat", "house", "road", "water", "wood")
+_COMPOUND_HEADS = ("boat", "house", "road", "water", "wood")
 
 _IRREGULAR = {
     "built": "build",
@@ -45,6 +47,8 @@ _IRREGULAR = {
     "mining": "mine",
     "plane": "plane",
 }
+
+_SHORTEST = 4  # letters of what is left of a compound without its other part
 
 # Endings and the letters that must be left before them, longest first.
 _ENDINGS = (
@@ -97,7 +101,7 @@ def normal_form(name: str) -> str:
 
 
 def find_leak(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> str | None:
-    """Where a text says one of the names, or a word of them that gives them away.
+    """The first word or phrase of a text that is one of the names, or a telling word of them.
 
     Words are compared by their stems ("irrigated" and "irrigation") and by the parts of compounds
     ("waterway" and "water"). Words that many names share ("field", "area") do not count alone, but
@@ -109,7 +113,7 @@ def find_leak(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> s
         phrases: Further ways that count only as a whole, because they describe in common words.
 
     Returns:
-        The first offending word or phrase of the text, lower case, or None.
+        The word or phrase in lower case; None if the text gives no name away.
     """
     words = _words(text)
     names = list(names)
@@ -117,9 +121,9 @@ def find_leak(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> s
     for word in words:
         if (_forms(word) & telling) - _generic_stems():
             return word
-    whole = [*phrases, *(name for name in names if _counts_whole(name))]
-    joined = {_joined(_words(name)) for name in whole}
-    return next((" ".join(run) for run in _runs(words) if _joined(run) in joined), None)
+    full_names = [*phrases, *(name for name in names if _tells_as_phrase(name))]
+    stems = {_joined_stems(_words(name)) for name in full_names}
+    return next((" ".join(run) for run in _runs(words) if _joined_stems(run) in stems), None)
 
 
 @lru_cache(maxsize=20_000)
@@ -127,7 +131,7 @@ def stem(word: str) -> str:
     """What the forms and relatives of a lower-case word have in common: "stor" for "storage"."""
     word = _singular(word)
     while word not in _IRREGULAR:
-        ending = next((end for end, keep in _ENDINGS if _ends(word, end, keep)), None)
+        ending = next((end for end, left in _ENDINGS if _strippable(word, end, left)), None)
         if ending is None:
             return word
         word = word.removesuffix(ending)
@@ -136,8 +140,8 @@ def stem(word: str) -> str:
     return _IRREGULAR[word]
 
 
-def _ends(word: str, ending: str, keep: int) -> bool:
-    return word.endswith(ending) and len(word) - len(ending) >= keep
+def _strippable(word: str, ending: str, letters_left: int) -> bool:
+    return word.endswith(ending) and len(word) - len(ending) >= letters_left
 
 
 def _singular(word: str) -> str:
@@ -159,10 +163,10 @@ def _forms(word: str) -> frozenset[str]:
     """Stems of a word and, if it is a compound, of what it is made of."""
     if word.isdigit():
         return frozenset()
-    rests = [word.removeprefix(part) for part in _PARTS]
-    rests += [_singular(word).removesuffix(part) for part in _PARTS]
-    found = {stem(rest) for rest in (word, *rests) if rest == word or len(rest) >= 4}
-    return frozenset(found | {head for head in _HEADS if _singular(word).endswith(head)})
+    partners = [word.removeprefix(part) for part in _COMPOUND_PARTS]
+    partners += [_singular(word).removesuffix(part) for part in _COMPOUND_PARTS]
+    stems = {stem(word)} | {stem(partner) for partner in partners if len(partner) >= _SHORTEST}
+    return frozenset(stems | {head for head in _COMPOUND_HEADS if _singular(word).endswith(head)})
 
 
 @lru_cache(maxsize=1)
@@ -170,17 +174,18 @@ def _generic_stems() -> frozenset[str]:
     return frozenset(stem(word) for word in _GENERIC)
 
 
-def _counts_whole(name: str) -> bool:
+def _tells_as_phrase(name: str) -> bool:
     """Whether a name tells as a phrase: all do but a single generic word."""
     words = _words(name)
     return len(words) > 1 or not _generic_stems().issuperset(map(stem, words))
 
 
-def _joined(words: list[str]) -> str:
+def _joined_stems(words: list[str]) -> str:
     return "".join(map(stem, words))
 
 
 def _runs(words: list[str], longest: int = 5) -> Iterator[list[str]]:
+    """Every run of up to `longest` neighbouring words."""
     for start in range(len(words)):
         for end in range(start + 1, min(start + longest, len(words)) + 1):
             yield words[start:end]
