@@ -50,7 +50,7 @@ def test_a_model_is_calibrated(dataset, model, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "| all |" in said.out and "wrote" in said.err
     assert {path.name for path in out.iterdir()} == set(checkpoint.FILES)
-    assert checkpoint.load(out)[0].config.confidence != ConfidenceConfig()
+    assert checkpoint.load_model(out)[0].config.confidence != ConfidenceConfig()
     assert typed(monkeypatch, *words, "--split", "test") == 2
     assert "exists; give the name of a new directory" in capsys.readouterr().err
     assert typed(monkeypatch, *words[:-1], tmp_path / "other") == 2

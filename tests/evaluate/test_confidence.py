@@ -95,7 +95,7 @@ def test_a_calibrated_model_says_what_the_lines_say(dataset, tmp_path: Path):
     copy.mkdir()
     layout = open_held_out(dataset.path, "test", 1)
     made = calibrate_model(layout, str(model), copy)
-    assert checkpoint.load(copy)[0].config.confidence == made.confidence != PLAIN
+    assert checkpoint.load_model(copy)[0].config.confidence == made.confidence != PLAIN
     assert (copy / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
     again = measure_held_out(layout, str(copy), tmp_path, baselines=False).outcome.scored
     assert [each.score for each in again] == pytest.approx(

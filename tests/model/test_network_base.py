@@ -156,7 +156,7 @@ def test_template_branches():
     said[:, 4:] = True
     drawn = torch.rand(3, 2, 5), torch.tensor([[True, False], [False, False], [True, True]])
     target = SegToken(8, 8, 8, SegTokenConfig(width=8, heads=1, head_width=8))
-    out = enhance(text, said, torch.tensor([1, 2, 0]), drawn, target.weigh)
+    out = enhance(text, said, torch.tensor([1, 2, 0]), drawn, target.pooling_weights)
     assert torch.equal(out[:, 4:], text[:, 4:])
     scale = out[0, :4] / text[0, :4]
     torch.testing.assert_close(scale.mean(dim=1).sum(), torch.tensor(1.0))
@@ -317,8 +317,8 @@ def test_base_runs_in_half_precision(base, variant):
 
 def test_save_and_load(base, tmp_path):
     network, processor = base
-    checkpoint.save(tmp_path / "model", network, processor)
-    again, reader = checkpoint.load(tmp_path / "model")
+    checkpoint.save_model(tmp_path / "model", network, processor)
+    again, reader = checkpoint.load_model(tmp_path / "model")
     assert again.config == network.config
     pixels, prompts = torch.randn(1, 3, 64, 64), reader.prompts(PROMPTS, [0] * 4, (64, 64))
     with torch.no_grad():

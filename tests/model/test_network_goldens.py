@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from unigeoseg.model.base.chat import ChatProcessor, for_tokenizer
 from unigeoseg.model.io import convert
 from unigeoseg.model.io.checkpoint import empty_network
-from unigeoseg.model.io.key_map import report
+from unigeoseg.model.io.key_map import loading_report
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.parity.fragments import connector_rows, metric_rows, wording_rows
 from unigeoseg.prompt import Task
@@ -115,7 +115,7 @@ def test_full_size_names_are_all_known():
     shapes = {key: tuple(value["shape"]) for key, value in described["keys"].items()}
     assert len(shapes) == 958
     ours = empty_network(convert.config_of(shapes, {})).state_dict()
-    became = report(shapes, ours)
+    became = loading_report(shapes, ours)
     assert not became.missing
     assert not became.unknown
     weights = (key for key in became.unused if not key.endswith("relative_position_index"))

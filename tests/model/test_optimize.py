@@ -64,7 +64,7 @@ def test_other_types_stay_as_they_are():
 
 
 def test_a_loaded_model_is_hastened_and_gives_the_same(tmp_path):
-    plain = Segmenter(*checkpoint.load(save_tiny(tmp_path)))
+    plain = Segmenter(*checkpoint.load_model(save_tiny(tmp_path)))
     fast = Segmenter.from_pretrained(tmp_path)
     kinds = {type(part) for part in fast.network.language.modules()}
     assert PackedLinear in kinds
@@ -77,5 +77,5 @@ def test_a_loaded_model_is_hastened_and_gives_the_same(tmp_path):
 def test_a_hastened_network_is_not_saved(tmp_path):
     segmenter = Segmenter.from_pretrained(save_tiny(tmp_path / "model"))
     with pytest.raises(OptionError, match="load it with"):
-        checkpoint.save(tmp_path / "again", segmenter.network, segmenter.processor)
+        checkpoint.save_model(tmp_path / "again", segmenter.network, segmenter.processor)
     assert not (tmp_path / "again").exists()

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
-from unigeoseg.parity.compare import Goldens, ask, parity
-from unigeoseg.parity.comparison import ParityReport, Row, compare
+from unigeoseg.parity.compare import Goldens, ask, compare_with_goldens
+from unigeoseg.parity.comparison import Comparison, ParityReport, compare_tensors
 from unigeoseg.prompt import Prompt
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
@@ -25,15 +25,15 @@ MIXED = "tiny_mixed_ref_then_intera"
 
 @pytest.fixture(scope="module")
 def exact() -> ParityReport:
-    return parity(Path(GOLDENS or ""))
+    return compare_with_goldens(Path(GOLDENS or ""))
 
 
 @pytest.fixture(scope="module")
 def single() -> ParityReport:
-    return parity(Path(GOLDENS or ""), dtype=torch.float32)
+    return compare_with_goldens(Path(GOLDENS or ""), dtype=torch.float32)
 
 
-def failures(rows: list[Row]) -> list[str]:
+def failures(rows: list[Comparison]) -> list[str]:
     return [f"{row.case} {row.name}: {row.difference:.2e}" for row in rows if not row.passed]
 
 
@@ -103,7 +103,7 @@ def test_mixed_batch_gives_what_the_prompt_gets_among_its_own_kind():
 @needs_goldens
 def test_convert_brings_the_same_network(tmp_path):
     from unigeoseg.model.io import checkpoint
-    from unigeoseg.model.io.convert import convert
+    from unigeoseg.model.io.convert import convert_released
 
     folder, source = Path(GOLDENS or ""), tmp_path / "released"
     source.mkdir()
@@ -111,11 +111,11 @@ def test_convert_brings_the_same_network(tmp_path):
     (source / "config.json").write_text(json.dumps(settings))
     shutil.copy(folder / "tokenizer" / "tokenizer.json", source)
     shutil.copy(folder / "state_dict.safetensors", source / "model.safetensors")
-    became = convert(source, tmp_path / "model")
+    became = convert_released(source, tmp_path / "model")
     never = json.loads((folder / "unused_params_tiny.json").read_text())["no_grad_in_any_task"]
     held = {key for key in became.unused if not key.endswith("relative_position_index")}
     assert held == set(never)
-    network, processor = checkpoint.load(tmp_path / "model")
+    network, processor = checkpoint.load_model(tmp_path / "model")
     goldens = Goldens.open(folder, dtype=torch.float32)
     expected = goldens.network.state_dict()
     assert network.config == goldens.network.config
@@ -134,28 +134,28 @@ def test_a_changed_weight_fails(tmp_path):
     weights["model.norm.unheard_of"] = torch.zeros(1)
     save_file(weights, tmp_path / "unknown.safetensors")
     with pytest.raises(CheckpointDamagedError, match="unheard_of"):
-        parity(Path(GOLDENS or ""), tmp_path / "unknown.safetensors")
+        compare_with_goldens(Path(GOLDENS or ""), tmp_path / "unknown.safetensors")
     del weights["model.norm.unheard_of"]
     weights["global_latents"] = weights["global_latents"] * 1.1
     save_file(weights, tmp_path / "changed.safetensors")
-    changed = parity(Path(GOLDENS or ""), tmp_path / "changed.safetensors")
+    changed = compare_with_goldens(Path(GOLDENS or ""), tmp_path / "changed.safetensors")
     assert not changed.passed
     assert "FAILED tiny_ref seg.pooled_after_lkm.0" in changed.table()
 
 
 def test_a_missing_folder_is_said(tmp_path):
     with pytest.raises(CheckpointNotFoundError, match=r"config\.json is missing"):
-        parity(tmp_path)
+        compare_with_goldens(tmp_path)
 
 
 def test_compare_is_strict():
     golden = torch.zeros(2, 1, 3)
-    assert compare("case", "x", torch.zeros(2, 3), golden).passed
-    assert not compare("case", "x", None, golden).passed
-    assert not compare("case", "x", torch.zeros(3, 2), golden).passed
-    assert not compare("case", "x", torch.full((2, 3), torch.nan), golden).passed
-    assert not compare("case", "x", torch.full((2, 3), 2e-4), golden).passed
-    assert not compare("case", "eval_seg.pred_masks.0", golden + 1e-6, golden).passed
-    assert not compare("case", "x", None, golden, meant=True).passed
-    assert compare("case", "x", golden + 1, golden, meant=True).passed
+    assert compare_tensors("case", "x", torch.zeros(2, 3), golden).passed
+    assert not compare_tensors("case", "x", None, golden).passed
+    assert not compare_tensors("case", "x", torch.zeros(3, 2), golden).passed
+    assert not compare_tensors("case", "x", torch.full((2, 3), torch.nan), golden).passed
+    assert not compare_tensors("case", "x", torch.full((2, 3), 2e-4), golden).passed
+    assert not compare_tensors("case", "eval_seg.pred_masks.0", golden + 1e-6, golden).passed
+    assert not compare_tensors("case", "x", None, golden, meant=True).passed
+    assert compare_tensors("case", "x", golden + 1, golden, meant=True).passed
     assert not ParityReport(()).passed

@@ -130,7 +130,7 @@ def test_other_weights_of_the_same_name_are_another_question(folder, model, tmp_
         os.utime(file, (0, 0))
     run(job(folder, best), [scene], here(done.append))
     assert not done
-    checkpoint.save(best, tiny_network(seed=1), tiny_processor())
+    checkpoint.save_model(best, tiny_network(seed=1), tiny_processor())
     run(job(folder, best), [scene], here(done.append))
     assert done == [scene]
 

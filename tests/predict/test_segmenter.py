@@ -22,7 +22,7 @@ from unigeoseg.errors import (
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene, scene_from_array
 from unigeoseg.model.config import ConfidenceConfig
-from unigeoseg.model.network import SegmentationOutput
+from unigeoseg.model.values import SegmentationOutput
 from unigeoseg.predict.result import Segmentation
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.view_predictor import ViewAnswer, pooled_confidence

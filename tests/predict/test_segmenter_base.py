@@ -180,7 +180,7 @@ def test_nano_has_no_words():
 
 
 def test_half_precision_is_close(segmenter, pixels, tmp_path):
-    checkpoint.save(tmp_path, segmenter.network, segmenter.processor)
+    checkpoint.save_model(tmp_path, segmenter.network, segmenter.processor)
     half = Segmenter.from_pretrained(tmp_path, dtype=torch.bfloat16)
     assert next(half.network.parameters()).dtype == torch.bfloat16
     for prompt in (TEXT, Box(10, 5, 30, 20)):

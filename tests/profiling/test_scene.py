@@ -6,11 +6,11 @@ from unigeoseg.geo.raster import open_scene
 from unigeoseg.predict.views import ViewConfig
 from unigeoseg.profiling.scene import (
     SceneTiming,
-    as_json,
     curve_table,
     draw_curve,
-    synthetic,
-    table,
+    scene_table,
+    timing_json,
+    write_synthetic_scene,
 )
 from unigeoseg.profiling.scene import time_scene as timed
 
@@ -18,14 +18,14 @@ VIEWS = ViewConfig(tile=128, overlap=32, whole=128, smallest=64)
 
 
 def test_a_made_scene_is_timed_by_stage(tmp_path: Path):
-    synthetic(tmp_path / "scene.tif", 0.16)
+    write_synthetic_scene(tmp_path / "scene.tif", 0.16)
     with open_scene(tmp_path / "scene.tif") as scene:
         assert scene.grid.shape == (400, 400) and scene.grid.gsd_m == 0.5
     timing = timed(tiny_segmenter(VIEWS), tmp_path / "scene.tif", "the roof")
     assert timing.megapixels == 0.16
     assert all(timing.stages[stage] > 0 for stage in ("read", "encode", "decode", "blend", "write"))
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
-    assert "| encode |" in table(timing) and '"megapixels": 0.16' in as_json(timing)
+    assert "| encode |" in scene_table(timing) and '"megapixels": 0.16' in timing_json(timing)
 
 
 def test_a_curve_is_a_table_and_an_image(tmp_path: Path):

@@ -244,7 +244,7 @@ def test_the_best_weights_are_kept(training_set, tmp_path: Path):
     said = read(tmp_path)
     means = [value for _, name, value in said if name == "val/mean"]
     assert len(means) == 4 and max(means) == trainer.best
-    best, _ = checkpoint.load(tmp_path / "best")
+    best, _ = checkpoint.load_model(tmp_path / "best")
     # weights are kept in half precision
     assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
 

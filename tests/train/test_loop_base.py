@@ -178,7 +178,7 @@ def test_what_is_saved_is_a_model(training_set, tmp_path: Path):
     config = replace(recipe(), steps=2, activation_checkpointing=True)
     trainer, maker = make(training_set, config)
     train(trainer, maker, tmp_path)
-    network, _ = checkpoint.load(tmp_path / "model")
+    network, _ = checkpoint.load_model(tmp_path / "model")
     batch = maker.batch(0)
     with torch.no_grad():
         found = network(batch.pixel_values, batch.prompts).logits
@@ -272,12 +272,12 @@ def test_a_run_from_a_pretrained_language_model(tmp_path: Path):
     network, processor = base_from_language(recipe().model, folder)
     words = network.language.model.get_input_embeddings().weight
     assert network.enhance.reasoning.norm.weight.mean().item() == pytest.approx(words.std().item())
-    checkpoint.save(tmp_path / "start", network, processor)
+    checkpoint.save_model(tmp_path / "start", network, processor)
     checkpoint.set_confidence(tmp_path / "start", ConfidenceConfig(nothing=(-0.5, 1.0)))
     config = replace(recipe(), steps=2, validation_batches=0)
     shards = sets.write_shards(tmp_path, images=4)
     run(config, [shards], tmp_path / "out", start=tmp_path / "start")
-    trained, _ = checkpoint.load(tmp_path / "out" / "model")
+    trained, _ = checkpoint.load_model(tmp_path / "out" / "model")
     assert trained.config == network.config  # what was fitted to the start is not kept
     before, after = network.state_dict(), trained.state_dict()
     changed = {key for key in before if not torch.equal(before[key], after[key])}

@@ -51,7 +51,7 @@ def test_a_change_of_the_network_that_the_start_lacks_is_refused(tmp_path: Path)
 
 def test_a_start_that_was_made_so_is_taken(tmp_path: Path):
     made = ABLATIONS["no-tate"].change(replace(smoke(), model=tiny_config())).model
-    checkpoint.save(tmp_path, UniGeoSegNetwork(made), tiny_processor())
+    checkpoint.save_model(tmp_path, UniGeoSegNetwork(made), tiny_processor())
     check_start(tmp_path, recipe_of("nano/no-tate").model, ModelConfig.nano())
 
 

@@ -166,7 +166,7 @@ def speed(
     import torch
 
     from unigeoseg.predict.segmenter import Segmenter
-    from unigeoseg.profiling.tile import random_base, table, time_tile
+    from unigeoseg.profiling.tile import random_base, time_tile, timing_table
 
     if released and model != "base":
         raise OptionError("--released compares Base alone; give --model base as well")
@@ -179,7 +179,7 @@ def speed(
         loaded = Segmenter.from_pretrained(model, dtype=kind, device=device, bits=small)
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
     timings = time_tile(loaded, size=size, rounds=rounds)
-    typer.echo(table(timings))
+    typer.echo(timing_table(timings))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     place = f"{loaded.dtype} on {loaded.device}, {torch.get_num_threads()} threads"
     typer.echo(f"{place}, peak memory {peak:.1f} GiB")
@@ -213,14 +213,14 @@ def scene(
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
             path = Path(folder) / "scene.tif"
-            scene.synthetic(path, mpx)
+            scene.write_synthetic_scene(path, mpx)
         segmenter = Segmenter.from_pretrained(model)
         with progress("tiles") as bar:
             timing = scene.time_scene(segmenter, path, text, counter(bar))
     if as_json:
-        typer.echo(scene.as_json(timing))
+        typer.echo(scene.timing_json(timing))
     else:
-        typer.echo(scene.table(timing))
+        typer.echo(scene.scene_table(timing))
         typer.echo(f"{timing.megapixels:.0f} Mpx, peak memory {timing.peak_mib:.0f} MiB")
 
 
@@ -269,9 +269,9 @@ def parity(
     ] = None,
 ) -> None:
     """Compare Base with tensors recorded of the released code; exit code 1 above tolerance."""
-    from unigeoseg.parity.compare import parity as compare
+    from unigeoseg.parity.compare import compare_with_goldens
 
-    report = compare(goldens, weights)
+    report = compare_with_goldens(goldens, weights)
     typer.echo(report.table())
     if not report.passed:
         raise typer.Exit(1)

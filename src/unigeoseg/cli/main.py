@@ -51,7 +51,7 @@ def convert(
     target: Annotated[Path, typer.Argument(help="Directory to write.")],
 ) -> None:
     """Turn a released checkpoint into a model directory of ours; every key is accounted for."""
-    from unigeoseg.model.io.convert import convert as convert_released
+    from unigeoseg.model.io.convert import convert_released
 
     report = convert_released(source, target)
     typer.echo(
@@ -73,7 +73,7 @@ def pull(
     ] = None,
 ) -> None:
     """Fetch a published model, verify it and convert it; see docs/base.md."""
-    from unigeoseg.model.io.store import pull as pull_model
+    from unigeoseg.model.io.store import pull_model
 
     say(f"{name} is in {pull_model(name, output)}")
 

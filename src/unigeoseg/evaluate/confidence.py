@@ -71,7 +71,7 @@ def calibrate_model(
         CheckpointError: If there is no such model.
         DataError: If the suite cannot be read, or no answer can be scored.
     """
-    checkpoint.copy(weights_directory(model), folder)
+    checkpoint.copy_model(weights_directory(model), folder)
     checkpoint.set_confidence(folder, _PLAIN)
     with tempfile.TemporaryDirectory() as aside:
         answers = Path(aside) / "predictions.jsonl"

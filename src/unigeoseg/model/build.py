@@ -30,14 +30,14 @@ from unigeoseg.model.tate import NoEnhancement, OneBranch, TaskAdaptiveEnhanceme
 _COARSEST = 32  # stride of the last encoder map
 
 
-def encoder(config: ModelConfig) -> nn.Module:
+def build_encoder(config: ModelConfig) -> nn.Module:
     """The visual encoder: images (B, 3, H, W) to four maps (B, C, h, w)."""
     if isinstance(config.encoder, SwinConfig):
         return SwinEncoder(config.encoder)
     return EfficientNetLite(config.encoder)
 
 
-def connector(config: ModelConfig) -> nn.Module:
+def build_connector(config: ModelConfig) -> nn.Module:
     """The connector: the coarsest map (B, C, h, w) to tokens (B, T, D)."""
     channels, width = config.encoder.channels[-1], config.language.width
     if isinstance(config.encoder, EncoderConfig):
@@ -45,14 +45,14 @@ def connector(config: ModelConfig) -> nn.Module:
     return CompressionConnector(channels, width, config.image_size // _COARSEST)
 
 
-def language(config: ModelConfig) -> nn.Module:
+def build_language(config: ModelConfig) -> nn.Module:
     """The language model; see `LanguageModel`."""
     if isinstance(config.language, CausalLanguageConfig):
         return CausalLanguage(config.language)
     return LanguageModel(config.language)
 
 
-def target(config: ModelConfig) -> TargetPooling | SegToken:
+def build_target(config: ModelConfig) -> TargetPooling | SegToken:
     """Hidden states to queries; see `TargetPooling`."""
     width, channels = config.language.width, config.encoder.channels[-1]
     if isinstance(config.decoder, Mask2FormerConfig):
@@ -60,21 +60,21 @@ def target(config: ModelConfig) -> TargetPooling | SegToken:
     return TargetPooling(width, config.decoder.widths[-1])
 
 
-def one(config: ModelConfig) -> OneOrAll | AlwaysAll:
+def build_one_or_all(config: ModelConfig) -> OneOrAll | AlwaysAll:
     """Whether one region is meant; see `OneOrAll`."""
     if isinstance(config.decoder, Mask2FormerConfig):
         return AlwaysAll()
     return OneOrAll(config.decoder.widths[-1])
 
 
-def choice(config: ModelConfig) -> RegionChoice | None:
+def build_region_choice(config: ModelConfig) -> RegionChoice | None:
     """Which region is meant; see `RegionChoice`. Base's masks stay whole, so it has none."""
     if isinstance(config.decoder, Mask2FormerConfig):
         return None
     return RegionChoice(config.language.width, config.decoder.widths, config.choice)
 
 
-def enhance(config: ModelConfig) -> nn.Module:
+def build_enhancement(config: ModelConfig) -> nn.Module:
     """TATE; see `TaskAdaptiveEnhancement`."""
     if config.variant == "released":
         return TemplateEnhancement(config.language.width, config.enhance)
@@ -85,27 +85,27 @@ def enhance(config: ModelConfig) -> nn.Module:
     return TaskAdaptiveEnhancement(config.language.width, config.enhance)
 
 
-def memory(config: ModelConfig) -> LatentKnowledgeMemory:
+def build_memory(config: ModelConfig) -> LatentKnowledgeMemory:
     """LKM; see `LatentKnowledgeMemory`."""
     kind = PooledKnowledgeMemory if config.variant == "released" else LatentKnowledgeMemory
     return kind(config.language.width, config.memory)
 
 
-def pixels(config: ModelConfig) -> nn.Module:
+def build_pixel_decoder(config: ModelConfig) -> nn.Module:
     """The pixel decoder: the encoder's maps to the mask decoder's."""
     if isinstance(config.decoder, Mask2FormerConfig):
         return DeformablePixelDecoder(config.encoder.channels, config.decoder)
     return PixelDecoder(config.encoder.channels, config.decoder.widths)
 
 
-def fusion(config: ModelConfig) -> nn.Module:
+def build_fusion(config: ModelConfig) -> nn.Module:
     """What a prompt adds to the maps; see `PromptFusion`."""
     if isinstance(config.decoder, Mask2FormerConfig):
         return NoFusion()
     return PromptFusion(config.language.width, config.decoder)
 
 
-def decoder(config: ModelConfig) -> nn.Module:
+def build_mask_decoder(config: ModelConfig) -> nn.Module:
     """The mask decoder: queries and maps to mask logits."""
     if isinstance(config.decoder, Mask2FormerConfig):
         return Mask2FormerDecoder(config.decoder)

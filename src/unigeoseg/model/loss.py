@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unigeoseg.model.network import SegmentationOutput
+from unigeoseg.model.values import SegmentationOutput
 
 # paper section 4 and the released training settings: 5 x BCE + 5 x dice, 2 x classification
 BCE_WEIGHT, DICE_WEIGHT, SCORE_WEIGHT = 5.0, 5.0, 2.0

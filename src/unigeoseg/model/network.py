@@ -5,101 +5,33 @@ M coordinate rows, Q queries.
 An image is encoded once; any number of prompts on it are decoded from that.
 """
 
-from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unigeoseg.model import build
-from unigeoseg.model.base.causal_lm import Context, of_prompts
+from unigeoseg.model.build import (
+    build_connector,
+    build_encoder,
+    build_enhancement,
+    build_fusion,
+    build_language,
+    build_mask_decoder,
+    build_memory,
+    build_one_or_all,
+    build_pixel_decoder,
+    build_region_choice,
+    build_target,
+)
 from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.nano.region_choice import Regions
-
-
-@dataclass(frozen=True, slots=True)
-class PromptInputs:
-    """A batch of prompts as tensors.
-
-    Attributes:
-        image_index: (P,) int64, which image of the batch each prompt is about.
-        token_ids: (P, L) int64, the text that the language model reads.
-        attention_mask: (P, L) bool, True where a token is real.
-        instruction: (P, L) bool, True where a token belongs to the instruction.
-        task: (P,) int64, ids of `enhance`.
-        coordinates: (P, M, 5) float: x0, y0, x1, y1 in [0, 1] of the image, and a sign.
-        present: (P, M) bool, which coordinate rows exist.
-    """
-
-    image_index: Tensor
-    token_ids: Tensor
-    attention_mask: Tensor
-    instruction: Tensor
-    task: Tensor
-    coordinates: Tensor
-    present: Tensor
-
-    def to(self, device: torch.device) -> "PromptInputs":
-        """The same on `device`."""
-        return PromptInputs(
-            **{each.name: getattr(self, each.name).to(device) for each in fields(self)}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFeatures:
-    """What is computed once per image.
-
-    Attributes:
-        tokens: Image tokens for the language model (B, T, D).
-        maps: Pixel maps (B, C, h, w); Nano's at strides 4, 8 and 16, Base's mask features and
-            levels at strides 32, 16 and 8.
-        coarse: The encoder's coarsest map (B, C, H/32, W/32).
-        context: What a language model that reads from left to right remembers (B images): of
-            all that stands before an image, or of the image too.
-    """
-
-    tokens: Tensor
-    maps: tuple[Tensor, ...]
-    coarse: Tensor
-    context: Context | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentationOutput:
-    """What the network says of each prompt.
-
-    Attributes:
-        logits: Mask logits (P, H/4, W/4), the final ones.
-        earlier: Mask logits before the last decoder layers, for deep supervision.
-        score_logits: (P,), the logit of the mask's expected IoU with what was meant.
-        one_logits: (P,), the logit of one region being meant rather than all that fit.
-        hidden: Hidden states of the text (P, L, D), from which words can be predicted.
-        context: What the language model remembers of each prompt's image, for `ImageFeatures`;
-            None where it cannot, where gradients are wanted, or where it is known already.
-    """
-
-    logits: Tensor
-    earlier: tuple[Tensor, ...]
-    score_logits: Tensor
-    one_logits: Tensor
-    hidden: Tensor
-    context: Context | None
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerStyle:
-    """How a reply starts and ends.
-
-    Attributes:
-        opening: Token ids that are put into its mouth.
-        ending: Token ids of which any ends it.
-        limit: Most tokens that are said.
-    """
-
-    opening: tuple[int, ...]
-    ending: frozenset[int]
-    limit: int = 96
+from unigeoseg.model.values import (
+    AnswerStyle,
+    ImageFeatures,
+    PromptInputs,
+    SegmentationOutput,
+    context_of_prompts,
+)
 
 
 class UniGeoSegNetwork(nn.Module):
@@ -118,17 +50,17 @@ class UniGeoSegNetwork(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.encoder = build.encoder(config)
-        self.connector = build.connector(config)
-        self.pixels = build.pixels(config)
-        self.language = build.language(config)
-        self.enhance = build.enhance(config)
-        self.memory = build.memory(config)
-        self.target = build.target(config)
-        self.one = build.one(config)
-        self.choice = build.choice(config)
-        self.fusion = build.fusion(config)
-        self.decoder = build.decoder(config)
+        self.encoder = build_encoder(config)
+        self.connector = build_connector(config)
+        self.pixels = build_pixel_decoder(config)
+        self.language = build_language(config)
+        self.enhance = build_enhancement(config)
+        self.memory = build_memory(config)
+        self.target = build_target(config)
+        self.one = build_one_or_all(config)
+        self.choice = build_region_choice(config)
+        self.fusion = build_fusion(config)
+        self.decoder = build_mask_decoder(config)
 
     def encode(self, pixel_values: Tensor) -> ImageFeatures:
         """Encode normalised images (B, 3, H, W), H and W multiples of 32, once for all prompts."""
@@ -141,7 +73,7 @@ class UniGeoSegNetwork(nn.Module):
         which, said, task = prompts.image_index, prompts.instruction, prompts.task
         drawn = (prompts.coordinates, prompts.present)
         text = self._enhanced(prompts)  # (P, L, D)
-        remembered = image.context and of_prompts(image.context, which)
+        remembered = image.context and context_of_prompts(image.context, which)
         hidden, seen, context = self.language(
             text, prompts.attention_mask, image.tokens[which], remembered
         )
@@ -186,7 +118,7 @@ class UniGeoSegNetwork(nn.Module):
         return [
             self.language.generate(
                 text[[index], :length],
-                of_prompts(image.context, prompts.image_index[[index]]),
+                context_of_prompts(image.context, prompts.image_index[[index]]),
                 style.opening,
                 style.ending,
                 style.limit,
@@ -199,7 +131,7 @@ class UniGeoSegNetwork(nn.Module):
         drawn = (prompts.coordinates, prompts.present)
         text = self.language.embed(prompts.token_ids)
         enhanced: Tensor = self.enhance(
-            text, prompts.instruction, prompts.task, drawn, self.target.weigh
+            text, prompts.instruction, prompts.task, drawn, self.target.pooling_weights
         )
         return enhanced
 

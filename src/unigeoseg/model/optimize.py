@@ -41,7 +41,7 @@ class PackedLinear(nn.Module):
     def _save_to_state_dict(self, *_: Any) -> None:  # noqa: ANN401 - as of its parent
         raise OptionError(
             "this network was made fast for inference and has no weights to save; load it with "
-            "unigeoseg.model.io.checkpoint.load, which leaves them as they are"
+            "unigeoseg.model.io.checkpoint.load_model, which leaves them as they are"
         )
 
 
@@ -66,7 +66,7 @@ class ProductConv2d(nn.Conv2d):
         return found.view(*found.shape[:2], *sides)
 
 
-def hasten(network: UniGeoSegNetwork) -> UniGeoSegNetwork:
+def optimize_for_inference(network: UniGeoSegNetwork) -> UniGeoSegNetwork:
     """Make the parts that read few rows or places fast; in place."""
     pack(network.language)
     pack(network.connector)

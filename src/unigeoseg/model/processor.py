@@ -14,8 +14,8 @@ from torch import Tensor
 
 from unigeoseg.errors import PromptError
 from unigeoseg.model.config import ModelConfig
-from unigeoseg.model.network import PromptInputs
 from unigeoseg.model.tate import COORDINATES, INTERACTIVE, REASONING, REFERRING
+from unigeoseg.model.values import PromptInputs
 from unigeoseg.prompt import Prompt, Task
 
 TASK_IDS = {
@@ -72,12 +72,12 @@ class Processor:
             present=present,
         )
 
-    def takes(self, prompt: Prompt) -> bool:
+    def accepts(self, prompt: Prompt) -> bool:
         """Whether the network can answer such a prompt."""
         del prompt
         return True
 
-    def lessons(
+    def training_inputs(
         self,
         prompts: Sequence[Prompt],
         answers: Sequence[str],

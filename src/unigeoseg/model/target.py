@@ -22,14 +22,14 @@ class TargetPooling(nn.Module):
         self.match = nn.Linear(language_width, 1)
         self.project = nn.Linear(language_width, decoder_width)
 
-    def weigh(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
+    def pooling_weights(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
         """How much each state of (P, L, D) matters, (P, L), summing to 1 where (P, L) is True."""
         match_PL: Tensor = self.match(hidden_PLD).squeeze(-1)
         return match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
 
     def pool(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
         """Gather states (P, L, D) under (P, L) bool into (P, 1, D)."""
-        return self.weigh(hidden_PLD, attention_mask).unsqueeze(1) @ hidden_PLD
+        return self.pooling_weights(hidden_PLD, attention_mask).unsqueeze(1) @ hidden_PLD
 
     def forward(
         self, pooled_P1D: Tensor, hidden_PLD: Tensor, attention_mask: Tensor, coarse_PChw: Tensor
@@ -125,14 +125,14 @@ class SegToken(nn.Module):
         self.perceiver = PerceiverBlock(config)
         self.join = nn.Linear(2 * config.width, decoder_width)
 
-    def weigh(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
+    def pooling_weights(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
         """How much each state of (P, L, D) matters, (P, L), summing to 1 where (P, L) is True."""
         match_PL = hidden_PLD @ self.query_D / math.sqrt(hidden_PLD.shape[-1])
         return match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
 
     def pool(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
         """Gather states (P, L, D) under (P, L) bool into (P, 1, D)."""
-        return self.weigh(hidden_PLD, attention_mask).unsqueeze(1) @ hidden_PLD
+        return self.pooling_weights(hidden_PLD, attention_mask).unsqueeze(1) @ hidden_PLD
 
     def forward(
         self, pooled_P1D: Tensor, hidden_PLD: Tensor, attention_mask: Tensor, coarse_PChw: Tensor

@@ -15,7 +15,7 @@ from unigeoseg.model.config import EnhanceConfig
 INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `PromptInputs.task`
 COORDINATES = 5  # x0, y0, x1, y1 in [0, 1] and a sign; a point has x0 = x1, y0 = y1
 
-Weigh = Callable[[Tensor, Tensor], Tensor]
+PoolingWeights = Callable[[Tensor, Tensor], Tensor]
 """How much each state of (P, L, D) matters, under (P, L) bool: (P, L), summing to 1."""
 
 
@@ -59,7 +59,7 @@ class ReferringEnhance(nn.Module):
         self.query_D = nn.Parameter(torch.zeros(width))
 
     def forward(self, text_PLD: Tensor, attention_mask: Tensor) -> Tensor:
-        """Weigh tokens (P, L, D); `attention_mask` (P, L) bool."""
+        """PoolingWeights tokens (P, L, D); `attention_mask` (P, L) bool."""
         match_PL = text_PLD @ self.query_D / math.sqrt(text_PLD.shape[-1])
         weight_PL = match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
         count_P1 = attention_mask.sum(dim=1, keepdim=True)
@@ -103,7 +103,7 @@ class TaskAdaptiveEnhancement(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
-        weigh: Weigh | None = None,
+        pooling_weights: PoolingWeights | None = None,
     ) -> Tensor:
         """Enhance the instruction in token embeddings (P, L, D) by each prompt's task.
 
@@ -113,9 +113,10 @@ class TaskAdaptiveEnhancement(nn.Module):
                 others are left as they are.
             task_P: (P,) int64, one of INTERACTIVE, REFERRING, REASONING.
             coordinates: Rows (P, M, 5) and which of them exist (P, M) bool.
-            weigh: How the hidden states are pooled later; not used, the branches have their own.
+            pooling_weights: How the hidden states are pooled later; not used, the branches have
+                their own.
         """
-        del weigh
+        del pooling_weights
         enhanced = torch.empty_like(text_PLD)
         rows, present = coordinates
         for task in (INTERACTIVE, REFERRING, REASONING):
@@ -151,10 +152,10 @@ class OneBranch(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
-        weigh: Weigh | None = None,
+        pooling_weights: PoolingWeights | None = None,
     ) -> Tensor:
         """Enhance the instruction in (P, L, D); arguments as `TaskAdaptiveEnhancement.forward`."""
-        del task_P, coordinates, weigh
+        del task_P, coordinates, pooling_weights
         enhanced = self.branch(text_PLD, instruction_PL)
         return torch.where(instruction_PL.unsqueeze(-1), enhanced, text_PLD)
 
@@ -168,8 +169,8 @@ class NoEnhancement(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
-        weigh: Weigh | None = None,
+        pooling_weights: PoolingWeights | None = None,
     ) -> Tensor:
         """Return (P, L, D); arguments as `TaskAdaptiveEnhancement.forward`."""
-        del instruction_PL, task_P, coordinates, weigh
+        del instruction_PL, task_P, coordinates, pooling_weights
         return text_PLD

@@ -26,11 +26,12 @@ from unigeoseg.model.base.chat import ChatProcessor, for_tokenizer
 from unigeoseg.model.io import convert
 from unigeoseg.model.io.key_map import our_names
 from unigeoseg.model.lkm import PooledKnowledgeMemory
-from unigeoseg.model.network import PromptInputs, SegmentationOutput, UniGeoSegNetwork
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
 from unigeoseg.model.processor import letterbox
+from unigeoseg.model.values import PromptInputs, SegmentationOutput
 from unigeoseg.parity import mixed
-from unigeoseg.parity.comparison import GRADIENT, ParityReport, Row, compare
+from unigeoseg.parity.comparison import GRADIENT, Comparison, ParityReport, compare_tensors
 from unigeoseg.parity.fragments import connector_rows, metric_rows, wording_rows
 from unigeoseg.parity.recorder import Recorder, outcomes, spans
 from unigeoseg.prompt import Task
@@ -91,7 +92,7 @@ class Goldens:
         return sorted(path.parent for path in self.directory.glob("*/outputs.safetensors"))
 
 
-def parity(
+def compare_with_goldens(
     directory: Path, weights: Path | None = None, dtype: torch.dtype = torch.float64
 ) -> ParityReport:
     """Compare our network with every golden tensor of a folder.
@@ -108,7 +109,7 @@ def parity(
         MissingExtraError: If `transformers` is not installed.
     """
     goldens = Goldens.open(directory, weights, dtype)
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     remarks: list[str] = []
     for case in goldens.cases():
         rows += _case(goldens, case, remarks)
@@ -140,15 +141,15 @@ def ask(goldens: Goldens, inputs: Tensors, types: Sequence[str]) -> Asked:
     return Asked(pixel_values.to(goldens.dtype), truth, prompts, labels)
 
 
-def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Row]:
+def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Comparison]:
     """Compare one case: inputs, tensors on the way, masks, losses and gradient norms."""
     inputs, golden = load_file(case / "inputs.safetensors"), load_file(case / "outputs.safetensors")
     types = list(json.loads((case / "manifest.json").read_text())["prompt_type"])
     network, apart = goldens.network.requires_grad_(True), mixed.strays(types)
     network.zero_grad(set_to_none=True)
     asked = ask(goldens, inputs, types)
-    yield compare(case.name, "input.images", asked.pixel_values.float(), inputs["images"])
-    yield compare(case.name, "input.masks", asked.truth, inputs["masks"][:, 0])
+    yield compare_tensors(case.name, "input.images", asked.pixel_values.float(), inputs["images"])
+    yield compare_tensors(case.name, "input.masks", asked.truth, inputs["masks"][:, 0])
     output, tensors = _forward(network, asked)
     if any(name.startswith("train.rand.") for name in golden):
         losses = _losses(network, output, asked, golden)
@@ -251,7 +252,7 @@ def _losses(
     }
 
 
-def _gradients(network: UniGeoSegNetwork, case: Path, *, meant: bool) -> Iterator[Row]:
+def _gradients(network: UniGeoSegNetwork, case: Path, *, meant: bool) -> Iterator[Comparison]:
     """Compare the norms of the gradients; None there means that no gradient reaches a weight."""
     path = case / "grad_norms.json"
     if not path.is_file():
@@ -263,6 +264,6 @@ def _gradients(network: UniGeoSegNetwork, case: Path, *, meant: bool) -> Iterato
         if found:
             squares = [grad.square().sum().item() for grad in found if grad is not None]
             apart = abs(sum(squares) ** 0.5 - (norm or 0)) / max(norm or 0, _LEAST_NORM)
-            yield Row(case.name, name, apart, GRADIENT, meant)
+            yield Comparison(case.name, name, apart, GRADIENT, meant)
         elif norm is not None:
-            yield Row(case.name, name, torch.inf, GRADIENT)
+            yield Comparison(case.name, name, torch.inf, GRADIENT)

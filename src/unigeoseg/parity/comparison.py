@@ -14,7 +14,7 @@ EXACT = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Comparison:
     """One comparison.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row:
 class ParityReport:
     """All comparisons, and remarks on what differs by design."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Comparison, ...]
     remarks: tuple[str, ...] = ()
 
     @property
@@ -57,9 +57,9 @@ class ParityReport:
         """Whether there was something to compare and all of it is within tolerance."""
         return bool(self.rows) and all(row.passed for row in self.rows)
 
-    def worst(self) -> dict[str, Row]:
+    def worst(self) -> dict[str, Comparison]:
         """The worst row of each group."""
-        worst: dict[str, Row] = {}
+        worst: dict[str, Comparison] = {}
         for row in self.rows:
             held = worst.get(row.group)
             if held is None or (held.passed and not row.difference <= held.difference):
@@ -81,13 +81,13 @@ class ParityReport:
         return "\n".join([*lines, f"{counts}; {meant} more differ on purpose"])
 
 
-def compare(
+def compare_tensors(
     case: str, name: str, ours: Tensor | None, golden: Tensor, *, meant: bool = False
-) -> Row:
+) -> Comparison:
     """Compare one tensor, whole numbers and masks exactly; axes of length 1 do not matter."""
     exact = not golden.is_floating_point() or name.startswith("eval_seg.pred_masks")
     tolerance = EXACT if exact else TENSOR
     if ours is None or ours.squeeze().shape != golden.squeeze().shape:
-        return Row(case, name, torch.inf, tolerance, meant)
+        return Comparison(case, name, torch.inf, tolerance, meant)
     apart = (ours.reshape(golden.shape).double() - golden.double()).abs()
-    return Row(case, name, apart.max().item() if apart.numel() else 0.0, tolerance, meant)
+    return Comparison(case, name, apart.max().item() if apart.numel() else 0.0, tolerance, meant)

@@ -16,11 +16,11 @@ from unigeoseg.model.base.chat import IGNORED, SEG_TOKEN, ChatProcessor, wording
 from unigeoseg.model.config import CausalLanguageConfig
 from unigeoseg.model.connector import CompressionConnector
 from unigeoseg.model.io.key_map import our_names
-from unigeoseg.parity.comparison import EXACT, METRIC, Row, compare
+from unigeoseg.parity.comparison import EXACT, METRIC, Comparison, compare_tensors
 from unigeoseg.prompt import Task
 
 
-def metric_rows(directory: Path) -> Iterator[Row]:
+def metric_rows(directory: Path) -> Iterator[Comparison]:
     """Compare the scores of recorded masks: as masks, and as boxes of their largest regions."""
     if not (directory / "metrics.json").is_file():
         return
@@ -34,21 +34,23 @@ def metric_rows(directory: Path) -> Iterator[Row]:
             yield from _score_rows(f"{directory.name} {key}", overlaps, golden[key])
 
 
-def _score_rows(case: str, overlaps: list[Overlap], golden: dict[str, Any]) -> Iterator[Row]:
+def _score_rows(case: str, overlaps: list[Overlap], golden: dict[str, Any]) -> Iterator[Comparison]:
     for ours, recorded in zip(overlaps, golden["per_sample"], strict=True):
         for name in ("intersection", "union"):
             # recorded for the background, then for the target
-            yield Row(case, f"metric {name}", abs(getattr(ours, name) - recorded[name][1]), EXACT)
-        yield Row(case, "metric iou", abs(ours.iou - recorded["iou"][1]), METRIC)
+            yield Comparison(
+                case, f"metric {name}", abs(getattr(ours, name) - recorded[name][1]), EXACT
+            )
+        yield Comparison(case, "metric iou", abs(ours.iou - recorded["iou"][1]), METRIC)
     scores = Scores.of(overlaps)
-    yield Row(case, "metric ciou", abs(scores.ciou - golden["ciou"]), METRIC)
-    yield Row(case, "metric giou", abs(scores.giou - golden["giou"]), METRIC)
+    yield Comparison(case, "metric ciou", abs(scores.ciou - golden["ciou"]), METRIC)
+    yield Comparison(case, "metric giou", abs(scores.giou - golden["giou"]), METRIC)
     for threshold, share in golden["pr"].items():
         apart = abs(scores.precision_at(float(threshold)) - share)
-        yield Row(case, f"metric Pr@{threshold}", apart, METRIC)
+        yield Comparison(case, f"metric Pr@{threshold}", apart, METRIC)
 
 
-def connector_rows(directory: Path) -> Iterator[Row]:
+def connector_rows(directory: Path) -> Iterator[Comparison]:
     """Compare the connector alone."""
     path = directory / "SparseConv_1.safetensors"
     if not path.is_file():
@@ -63,17 +65,17 @@ def connector_rows(directory: Path) -> Iterator[Row]:
             state[name.removeprefix("connector.")] = value
     part.load_state_dict(state)
     with torch.no_grad():
-        yield compare(directory.name, "SparseConv_1", part(maps), tokens)
+        yield compare_tensors(directory.name, "SparseConv_1", part(maps), tokens)
 
 
-def wording_rows(path: Path, processor: ChatProcessor) -> Iterator[Row]:
+def wording_rows(path: Path, processor: ChatProcessor) -> Iterator[Comparison]:
     """Compare the wording of the conversation, its tokens, and which of them are learnt."""
     language = processor.config.language
     if not path.is_file() or not isinstance(language, CausalLanguageConfig):
         return
     recorded = json.loads(path.read_text())
     differs = wording(language.end) != recorded["prompts"]["RSRS"]
-    yield Row(path.name, "wording", float(differs), EXACT)
+    yield Comparison(path.name, "wording", float(differs), EXACT)
     # where padding ends the text too, the released code loses the template's labels
     golden = recorded["tokenized"]["RSRS|pad_is_eos=False"]
     drawn = (torch.zeros(1, 1, 5), torch.zeros(1, 1, dtype=torch.bool))
@@ -84,6 +86,6 @@ def wording_rows(path: Path, processor: ChatProcessor) -> Iterator[Row]:
     ids, expected = torch.tensor(golden["input_ids"]), torch.tensor(golden["labels"])
     words = ids >= 0
     ours = torch.cat([before, line.token_ids[kept]])
-    yield compare(path.name, "tokens", ours, ids[words])
+    yield compare_tensors(path.name, "tokens", ours, ids[words])
     ours = torch.cat([torch.full_like(before, IGNORED), labels[kept]])
-    yield compare(path.name, "labels", ours, expected[words])
+    yield compare_tensors(path.name, "labels", ours, expected[words])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unigeoseg.model.lkm import PooledKnowledgeMemory
-from unigeoseg.parity.comparison import Row, compare
+from unigeoseg.parity.comparison import Comparison, compare_tensors
 
 _INTERACTIVE = "intera"
 # what depends on the memory: by prompt, of all prompts together, and losses over all prompts
@@ -36,16 +36,16 @@ def strays(types: Sequence[str]) -> frozenset[int]:
 
 def rows(
     case: str, name: str, ours: Tensor | None, golden: Tensor, apart: frozenset[int]
-) -> list[Row]:
+) -> list[Comparison]:
     """Compare one tensor; what depends on the weight of the prompts `apart` is not to agree."""
     by_prompt = _BY_PROMPT.fullmatch(name)
     if by_prompt:
-        return [compare(case, name, ours, golden, meant=int(by_prompt[1]) in apart)]
+        return [compare_tensors(case, name, ours, golden, meant=int(by_prompt[1]) in apart)]
     if not apart or ours is None or not _TOGETHER.fullmatch(name):
-        return [compare(case, name, ours, golden, meant=bool(apart) and name in _LOSSES)]
+        return [compare_tensors(case, name, ours, golden, meant=bool(apart) and name in _LOSSES)]
     axis = int(golden.shape[0] == 1)
     return [
-        compare(
+        compare_tensors(
             case, name, ours.select(axis, index), golden.select(axis, index), meant=index in apart
         )
         for index in range(golden.shape[axis])
@@ -58,14 +58,14 @@ def explained(
     tensors: Mapping[str, Tensor],
     golden: Mapping[str, Tensor],
     types: Sequence[str],
-) -> Iterator[Row]:
+) -> Iterator[Comparison]:
     """Check that the first prompt's weight makes the recorded vectors of the others."""
     weight = memory.interactive_weight if types[0] == _INTERACTIVE else memory.weight
     for index in sorted(strays(types)):
         before = tensors[f"seg.pooled_before_lkm.{index}"]
         with torch.no_grad():
             blended = memory(before, weight)
-        yield compare(
+        yield compare_tensors(
             case,
             f"seg.pooled_after_lkm at the first prompt's weight.{index}",
             blended,

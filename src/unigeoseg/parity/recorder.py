@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unigeoseg.model.network import PromptInputs, SegmentationOutput, UniGeoSegNetwork
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.values import PromptInputs, SegmentationOutput
 
 Tensors = dict[str, Tensor]
 

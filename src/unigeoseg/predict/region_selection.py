@@ -16,13 +16,9 @@ from rasterio.windows import Window
 from torch import Tensor
 
 from unigeoseg.geo.masks import components
-from unigeoseg.model.network import (
-    ImageFeatures,
-    PromptInputs,
-    SegmentationOutput,
-    UniGeoSegNetwork,
-)
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.tate import INTERACTIVE
+from unigeoseg.model.values import ImageFeatures, PromptInputs, SegmentationOutput
 from unigeoseg.predict.views import scores_from_logits
 
 _FAINT = 0.1  # a part is what scores more

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unigeoseg.model.device import device_of
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.io.store import weights_directory
-from unigeoseg.model.optimize import hasten
+from unigeoseg.model.optimize import optimize_for_inference
 from unigeoseg.predict.result import Segmentation
 from unigeoseg.predict.session import SceneLike, Session
 from unigeoseg.predict.tile_pipeline import Progress
@@ -34,7 +34,7 @@ class Segmenter(ViewPredictor):
         """Load "nano", "base" once it was pulled, a model directory, or "owner/name" on the hub.
 
         Its network is made fast for inference and can be neither trained nor saved; what
-        `unigeoseg.model.io.checkpoint.load` gives can.
+        `unigeoseg.model.io.checkpoint.load_model` gives can.
 
         Args:
             name: Which model.
@@ -52,8 +52,8 @@ class Segmenter(ViewPredictor):
         """
         place = device_of(device)
         directory = weights_directory(name)
-        network, processor = checkpoint.load(directory, dtype=dtype, device=place, bits=bits)
-        return cls(hasten(network), processor)
+        network, processor = checkpoint.load_model(directory, dtype=dtype, device=place, bits=bits)
+        return cls(optimize_for_inference(network), processor)
 
     def __call__(
         self,

@@ -22,9 +22,8 @@ from unigeoseg.errors import OptionError, PromptError
 from unigeoseg.geo.masks import components, has_data, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
 from unigeoseg.geo.tiling import blend
-from unigeoseg.model.base.causal_lm import of_prompts
 from unigeoseg.model.base.chat import ChatProcessor
-from unigeoseg.model.network import ImageFeatures
+from unigeoseg.model.values import ImageFeatures, context_of_prompts
 from unigeoseg.predict.result import Segmentation
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.predict.view_predictor import (
@@ -194,7 +193,7 @@ class Session:
         features, valid = self._features(view)
         output = self._predictor.decode(features, view, prompts, self.scene.grid)
         if output.context:  # the language model has read the image and need not again
-            read = replace(features, context=of_prompts(output.context, [0]))
+            read = replace(features, context=context_of_prompts(output.context, [0]))
             self._encoded[view] = read, valid
         return self._predictor.scores(output, view, valid, prompts)
 

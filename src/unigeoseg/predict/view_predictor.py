@@ -14,15 +14,15 @@ from rasterio.windows import Window
 
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Scene
-from unigeoseg.model.base.causal_lm import of_prompts
 from unigeoseg.model.base.chat import ChatProcessor
-from unigeoseg.model.network import (
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.processor import Processor
+from unigeoseg.model.values import (
     ImageFeatures,
     PromptInputs,
     SegmentationOutput,
-    UniGeoSegNetwork,
+    context_of_prompts,
 )
-from unigeoseg.model.processor import Processor
 from unigeoseg.predict.region_selection import (
     Focus,
     choose_regions,
@@ -107,7 +107,9 @@ class ViewPredictor:
         with torch.inference_mode():
             values = self.processor.pixel_values(images).to(self.device, self.dtype)
             features = self.network.encode(values)
-        return replace(features, context=self._start and of_prompts(self._start, [0] * len(images)))
+        if self._start is None:
+            return features
+        return replace(features, context=context_of_prompts(self._start, [0] * len(images)))
 
     def inputs(self, view: View, prompts: Sequence[Prompt]) -> PromptInputs:
         """Prompts, in pixels of the scene, as the network reads them on a view."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unigeoseg.model import build
+from unigeoseg.model.build import build_connector
 from unigeoseg.model.config import (
     CausalLanguageConfig,
     Mask2FormerConfig,
@@ -33,7 +33,7 @@ class ReleasedWay(nn.Module):
         assert isinstance(decoder, Mask2FormerConfig), "asked of Base's kind"
         self.prefix, self.width = len(language.prefix), language.width
         self.vision = _vision(encoder, config.image_size)
-        self.connector = build.connector(config)
+        self.connector = build_connector(config)
         self.language = _language(language)
         self.pixels = _pixels(encoder, decoder)
         self.eval().requires_grad_(requires_grad=False)

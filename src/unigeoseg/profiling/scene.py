@@ -46,7 +46,7 @@ class SceneTiming:
     peak_mib: float
 
 
-def synthetic(path: Path, megapixels: float) -> None:
+def write_synthetic_scene(path: Path, megapixels: float) -> None:
     """Write a square scene of 8-bit RGB at 0.5 m: fields in soft colours, and bright roofs.
 
     It is made block by block, so that its size does not matter to memory.
@@ -92,7 +92,7 @@ def time_scene(
     return SceneTiming(pixels / 1e6, seconds, clock.seconds, peak)
 
 
-def table(timing: SceneTiming) -> str:
+def scene_table(timing: SceneTiming) -> str:
     """A Markdown table: seconds of each stage, and per megapixel."""
     lines = ["| stage | s | s per Mpx |", "|---|--:|--:|"]
     rows = [(stage, timing.stages[stage]) for stage in STAGES] + [("**all**", timing.seconds)]
@@ -115,7 +115,7 @@ def memory_curve(
     for megapixels in sizes:
         with tempfile.TemporaryDirectory(dir=folder) as inner:
             path = Path(inner) / "scene.tif"
-            synthetic(path, megapixels)
+            write_synthetic_scene(path, megapixels)
             arguments = ["bench", "scene", str(path), text, "--model", model, "--json"]
             done = subprocess.run(
                 [sys.executable, "-m", "unigeoseg.cli", *arguments],
@@ -127,7 +127,7 @@ def memory_curve(
     return found
 
 
-def as_json(timing: SceneTiming) -> str:
+def timing_json(timing: SceneTiming) -> str:
     """What `memory_curve` reads back."""
     return json.dumps(asdict(timing))
 

@@ -17,7 +17,7 @@ from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
 from unigeoseg.model.device import device_of, suited_dtype
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.model.optimize import hasten
+from unigeoseg.model.optimize import optimize_for_inference
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.session import Session
 from unigeoseg.profiling.released_modules import ReleasedWay
@@ -87,7 +87,7 @@ def time_beside_released(segmenter: Segmenter, *, rounds: int) -> list[tuple[flo
     return turns[1:]
 
 
-def table(timings: dict[str, Timing]) -> str:
+def timing_table(timings: dict[str, Timing]) -> str:
     """A Markdown table: a row per stage, a column per prompt, milliseconds."""
     stages = list(dict.fromkeys(stage for timing in timings.values() for stage in timing.stages))
     lines = ["| ms | " + " | ".join(timings) + " |", "|---|" + "--:|" * len(timings)]
@@ -116,7 +116,7 @@ def random_base(
     kind = dtype or suited_dtype(config, place, bits)
     for parameter in network.parameters():
         parameter.requires_grad_(False).uniform_(-0.02, 0.02)
-    network = hasten(checkpoint.ready(network.to(kind), place, bits))
+    network = optimize_for_inference(checkpoint.to_evaluation(network.to(kind), place, bits))
     return Segmenter(network, ChatProcessor(tokenizer, config))
 
 

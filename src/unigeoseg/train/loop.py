@@ -124,7 +124,7 @@ class Trainer:
         if not self.runner.main:
             return
         # the state comes last: a run that is ended in between makes these weights again
-        checkpoint.save(directory / "model", merged(kept), self.processor)
+        checkpoint.save_model(directory / "model", merged(kept), self.processor)
         with atomic_file(
             directory / STATE,
             errors=(OSError, RuntimeError),
@@ -279,7 +279,7 @@ def _validate(trainer: Trainer, validation: Validation, record: Record, director
     record.add(trainer.step, {f"val/{name}": score for name, score in scores.items()})
     if scores["mean"] > trainer.best:
         trainer.best = scores["mean"]
-        checkpoint.save(directory / "best", merged(trainer.average), trainer.processor)
+        checkpoint.save_model(directory / "best", merged(trainer.average), trainer.processor)
 
 
 def ahead(make: Callable[[int], Batch], start: int, stop: int) -> Generator[Batch]:

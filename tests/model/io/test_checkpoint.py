@@ -15,7 +15,7 @@ from unigeoseg.prompt import Task
 
 
 def test_weights_come_back(tmp_path: Path):
-    network, _ = checkpoint.load(save_tiny(tmp_path / "model"))
+    network, _ = checkpoint.load_model(save_tiny(tmp_path / "model"))
     original = tiny_network().state_dict()
     for key, value in network.state_dict().items():
         # half precision, or int8 for the words
@@ -28,7 +28,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str):
     folder = save_tiny(tmp_path / "model")
     (folder / name).unlink()
     with pytest.raises(CheckpointNotFoundError, match=name):
-        checkpoint.load(folder)
+        checkpoint.load_model(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
@@ -37,7 +37,7 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, name: str):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(CheckpointDamagedError, match=name):
-        checkpoint.load(folder)
+        checkpoint.load_model(folder)
 
 
 def test_unknown_missing_and_misshapen_weights_are_named(tmp_path: Path):
@@ -46,13 +46,13 @@ def test_unknown_missing_and_misshapen_weights_are_named(tmp_path: Path):
     weights = load_file(path)
     save_file(weights | {"stray": torch.zeros(1)}, path)
     with pytest.raises(CheckpointDamagedError, match=r"1 unknown.*stray"):
-        checkpoint.load(folder)
+        checkpoint.load_model(folder)
     save_file({key: value for key, value in weights.items() if key != "memory.slots_MD"}, path)
     with pytest.raises(CheckpointDamagedError, match=r"1 weights missing.*slots_MD"):
-        checkpoint.load(folder)
+        checkpoint.load_model(folder)
     save_file(weights | {"memory.slots_MD": torch.zeros(9, 9)}, path)
     with pytest.raises(CheckpointDamagedError, match=r"slots_MD \(9, 9\)"):
-        checkpoint.load(folder)
+        checkpoint.load_model(folder)
 
 
 def test_a_configuration_of_another_format_is_refused(tmp_path: Path):
@@ -61,7 +61,7 @@ def test_a_configuration_of_another_format_is_refused(tmp_path: Path):
     for change in ({"format": 99}, {"surprise": 1}):
         (folder / "config.json").write_text(json.dumps(values | change))
         with pytest.raises(CheckpointDamagedError, match="not a model configuration"):
-            checkpoint.load(folder)
+            checkpoint.load_model(folder)
 
 
 def test_how_confident_a_model_is_is_stored_with_it(tmp_path: Path):
@@ -69,7 +69,7 @@ def test_how_confident_a_model_is_is_stored_with_it(tmp_path: Path):
     weights = (folder / "model.safetensors").read_bytes()
     confidence = ConfidenceConfig(referring=(0.5, -1.0), nothing=(-0.25, 2.0))
     checkpoint.set_confidence(folder, confidence)
-    assert checkpoint.load(folder)[0].config.confidence == confidence
+    assert checkpoint.load_model(folder)[0].config.confidence == confidence
     assert (folder / "model.safetensors").read_bytes() == weights
 
 
@@ -78,7 +78,7 @@ def test_an_older_model_is_not_calibrated(tmp_path: Path):
     values = json.loads((folder / "config.json").read_text())
     del values["confidence"]
     (folder / "config.json").write_text(json.dumps(values))
-    confidence = checkpoint.load(folder)[0].config.confidence
+    confidence = checkpoint.load_model(folder)[0].config.confidence
     for task in Task:
         assert confidence.of(1.5, task, empty=False) == pytest.approx(0.817574, abs=1e-6)
         assert confidence.of(1.5, task, empty=True) == pytest.approx(1 - 0.817574, abs=1e-6)
@@ -88,8 +88,8 @@ def test_a_copy_is_whole(tmp_path: Path):
     folder, other = save_tiny(tmp_path / "model"), tmp_path / "other"
     other.mkdir()
     (folder / "README.md").write_text("of other weights")
-    checkpoint.copy(folder, other)
+    checkpoint.copy_model(folder, other)
     assert {path.name for path in other.iterdir()} == set(checkpoint.FILES)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(CheckpointNotFoundError, match=r"tokenizer\.json"):
-        checkpoint.copy(folder, other)
+        checkpoint.copy_model(folder, other)

@@ -18,8 +18,8 @@ from unigeoseg.errors import (
     OutputExistsError,
 )
 from unigeoseg.model.io import checkpoint
-from unigeoseg.model.io.convert import convert
-from unigeoseg.model.io.key_map import our_names, report
+from unigeoseg.model.io.convert import convert_released
+from unigeoseg.model.io.key_map import loading_report, our_names
 from unigeoseg.model.network import UniGeoSegNetwork
 
 pytest.importorskip("transformers", reason="Base needs the extra 'base'")
@@ -61,7 +61,7 @@ def write_parts(directory, state, *, suffix):
 def test_the_table_covers_every_key(network, fused):
     released = tiny_base.released_names(fused=fused)
     assert len(set(released)) == len(released)
-    became = report(released, network.state_dict())
+    became = loading_report(released, network.state_dict())
     assert not became.unknown
     assert not became.missing
     assert sorted((*became.loaded, *became.unused)) == sorted(released)
@@ -71,7 +71,9 @@ def test_the_table_covers_every_key(network, fused):
 
 def test_unknown_and_missing_keys_are_told(network):
     released = set(tiny_base.released_names(fused=True))
-    became = report(released - {"global_latents"} | {"model.new.weight"}, network.state_dict())
+    became = loading_report(
+        released - {"global_latents"} | {"model.new.weight"}, network.state_dict()
+    )
     assert became.unknown == ("model.new.weight",)
     assert became.missing == ("memory.slots_MD",)
     with pytest.raises(CheckpointDamagedError, match=r"memory\.slots_MD.*model\.new\.weight"):
@@ -82,10 +84,10 @@ def test_unknown_and_missing_keys_are_told(network):
 def test_convert_parts(network, source, tmp_path, suffix, fused):
     ours = network.state_dict()
     write_parts(source, tiny_base.released_state(ours, fused=fused), suffix=suffix)
-    became = convert(source, tmp_path / "model")
+    became = convert_released(source, tmp_path / "model")
     assert "seg_query" in became.unused
     assert not became.unknown
-    again, _ = checkpoint.load(tmp_path / "model")
+    again, _ = checkpoint.load_model(tmp_path / "model")
     assert again.config == network.config
     found = again.state_dict()
     assert found.keys() == ours.keys()
@@ -97,10 +99,10 @@ def test_convert_replaces_nothing(network, source, tmp_path):
     save_file(state, source / "model.safetensors")
     before = {path.name: path.read_bytes() for path in source.iterdir()}
     with pytest.raises(OutputExistsError, match="is there and is not empty"):
-        convert(source, source)
+        convert_released(source, source)
     assert {path.name: path.read_bytes() for path in source.iterdir()} == before
     (tmp_path / "empty").mkdir()
-    convert(source, tmp_path / "empty")
+    convert_released(source, tmp_path / "empty")
     assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == sorted(checkpoint.FILES)
     assert not list(tmp_path.glob(".*"))
 
@@ -108,8 +110,8 @@ def test_convert_replaces_nothing(network, source, tmp_path):
 def test_convert_keeps_half_precision(network, source, tmp_path):
     state = tiny_base.released_state(network.state_dict(), fused=True)
     save_file({key: value.bfloat16() for key, value in state.items()}, source / "model.safetensors")
-    convert(source, tmp_path / "model")
-    again, _ = checkpoint.load(tmp_path / "model", dtype=torch.bfloat16)
+    convert_released(source, tmp_path / "model")
+    again, _ = checkpoint.load_model(tmp_path / "model", dtype=torch.bfloat16)
     key = "memory.slots_MD"
     assert torch.equal(again.state_dict()[key], network.state_dict()[key].bfloat16())
 
@@ -119,7 +121,7 @@ def test_a_missing_weight_is_refused(network, source, tmp_path):
     del state["intera_fuse.bias"]
     save_file(state, source / "model.safetensors")
     with pytest.raises(CheckpointDamagedError, match=r"1 weights are missing.*join\.bias"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -128,7 +130,7 @@ def test_a_weight_of_another_shape_is_refused(network, source, tmp_path):
     state["intera_fuse.bias"] = torch.zeros(3)
     save_file(state, source / "model.safetensors")
     with pytest.raises(CheckpointDamagedError, match="another shape"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 def test_heads_that_do_not_fit_are_refused(network, source, tmp_path):
@@ -137,7 +139,7 @@ def test_heads_that_do_not_fit_are_refused(network, source, tmp_path):
     settings = tiny_base.SETTINGS | {"hidden_size": 35, "num_attention_heads": 5}
     (source / "config.json").write_text(json.dumps(settings))
     with pytest.raises(CheckpointDamagedError):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 def test_a_weight_that_comes_twice_is_refused(network, source, tmp_path):
@@ -146,38 +148,38 @@ def test_a_weight_that_comes_twice_is_refused(network, source, tmp_path):
     state[key] = network.state_dict()[f"language.{key}"].clone()
     save_file(state, source / "model.safetensors")
     with pytest.raises(CheckpointDamagedError, match="again"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 def test_an_incomplete_directory_is_refused(network, source, tmp_path):
     with pytest.raises(CheckpointNotFoundError, match="neither"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     write_parts(source, tiny_base.released_state(network.state_dict(), fused=True), suffix="bin")
     (source / "pytorch_model-1.bin").unlink()
     with pytest.raises(CheckpointNotFoundError, match="pytorch_model-1"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     (source / "tokenizer.json").unlink()
     with pytest.raises(CheckpointNotFoundError, match=r"tokenizer\.json"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 def test_a_file_without_weights_is_refused(source, tmp_path):
     torch.save({"epoch": 3}, source / "pytorch_model.bin")
     with pytest.raises(CheckpointDamagedError, match="named weights"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     (source / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(CheckpointDamagedError, match="cannot be read"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     (source / "pytorch_model.bin").unlink()
     (source / "model.safetensors").write_bytes(b"short")
     with pytest.raises(CheckpointDamagedError, match="cannot be read"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     (source / "model.safetensors.index.json").write_text("[]")
     with pytest.raises(CheckpointDamagedError, match="named values"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     (source / "model.safetensors.index.json").write_text("{}")
     with pytest.raises(CheckpointNotFoundError, match="no file"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 def write_slow(directory, **settings):
@@ -198,8 +200,8 @@ def test_a_slow_tokenizer_reads_the_same(network, source, tmp_path):
     write_slow(source)
     state = tiny_base.released_state(network.state_dict(), fused=True)
     save_file(state, source / "model.safetensors")
-    convert(source, tmp_path / "model")
-    tokenizer = checkpoint.load(tmp_path / "model")[1].tokenizer
+    convert_released(source, tmp_path / "model")
+    tokenizer = checkpoint.load_model(tmp_path / "model")[1].tokenizer
     for text in (" the roof[SEG]", "[INST] \n\n It is [SEG] . <|endoftext|>", "h\u00f4tel"):
         expected = tiny_base.tokenizer().encode(text, add_special_tokens=False).ids
         assert tokenizer.encode(text, add_special_tokens=False).ids == expected
@@ -211,15 +213,15 @@ def test_code_of_a_tokenizer_is_not_run(network, source, tmp_path):
     state = tiny_base.released_state(network.state_dict(), fused=True)
     save_file(state, source / "model.safetensors")
     with pytest.raises(CheckpointDamagedError, match=r"tokenizer of .* cannot be read"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 def test_added_tokens_get_their_ids(network, source, tmp_path):
     state = tiny_base.released_state(network.state_dict(), fused=True)
     save_file(state, source / "model.safetensors")
     (source / "added_tokens.json").write_text(json.dumps({"[MORE]": 258, "[SEG]": 256}))
-    convert(source, tmp_path / "model")
-    tokenizer = checkpoint.load(tmp_path / "model")[1].tokenizer
+    convert_released(source, tmp_path / "model")
+    tokenizer = checkpoint.load_model(tmp_path / "model")[1].tokenizer
     assert tokenizer.encode("a[MORE]", add_special_tokens=False).ids[-1] == 258
 
 
@@ -227,7 +229,7 @@ def test_added_tokens_get_their_ids(network, source, tmp_path):
 def test_added_tokens_that_do_not_fit_are_refused(source, tmp_path, added):
     (source / "added_tokens.json").write_text(json.dumps(added))
     with pytest.raises(CheckpointDamagedError, match=r"added_tokens\.json"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 class Harm:
@@ -240,17 +242,17 @@ class Harm:
 def test_a_pickle_that_would_run_code_is_refused(source, tmp_path):
     torch.save({"global_latents": Harm()}, source / "pytorch_model.bin")
     with pytest.raises(CheckpointDamagedError, match="cannot be read"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
     (source / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
     with pytest.raises(CheckpointDamagedError, match="cannot be read"):
-        convert(source, tmp_path / "model")
+        convert_released(source, tmp_path / "model")
 
 
 _FULL_SIZE = """
 import resource, sys
 from pathlib import Path
-from unigeoseg.model.io.convert import convert
-became = convert(Path(sys.argv[1]), Path(sys.argv[2]))
+from unigeoseg.model.io.convert import convert_released
+became = convert_released(Path(sys.argv[1]), Path(sys.argv[2]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(len(became.loaded), len(became.unused), len(became.unknown), peak // 1024)
 """

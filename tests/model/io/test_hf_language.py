@@ -43,7 +43,7 @@ def phi(tmp_path):
 @pytest.mark.parametrize("variant", ["paper", "released"])
 def test_every_family_goes_forward_and_backward(folder, variant):
     network, processor = base_of(folder, variant)
-    inputs, labels = processor.lessons(PROMPTS, ANSWERS, [0, 1, 1], (64, 64))
+    inputs, labels = processor.training_inputs(PROMPTS, ANSWERS, [0, 1, 1], (64, 64))
     output = network(torch.randn(2, 3, 64, 64), inputs)
     words = network.language.head(output.hidden)
     loss = output.logits.square().mean() + words[labels >= 0].square().mean()
@@ -62,8 +62,8 @@ def test_every_family_goes_forward_and_backward(folder, variant):
 def test_every_family_comes_back_from_our_format(folder, tmp_path):
     network, processor = base_of(folder)
     load_language(network, folder)
-    checkpoint.save(tmp_path / "model", network, processor)
-    again, reader = checkpoint.load(tmp_path / "model")
+    checkpoint.save_model(tmp_path / "model", network, processor)
+    again, reader = checkpoint.load_model(tmp_path / "model")
     assert again.config == network.config
     pixels, inputs = torch.randn(1, 3, 64, 64), reader.prompts(PROMPTS, [0] * 3, (64, 64))
     with torch.no_grad():
@@ -122,7 +122,7 @@ def test_end_and_start_come_from_the_tokenizer(phi):
     plain = read.encode(PREFIX, add_special_tokens=False).ids
     assert language.prefix == (start, *plain)
     _, processor = base_of(phi)
-    _, labels = processor.lessons(PROMPTS, ANSWERS, [0] * 3, (64, 64))
+    _, labels = processor.training_inputs(PROMPTS, ANSWERS, [0] * 3, (64, 64))
     assert read.token_to_id("<stop>") in labels[1]
     assert start not in labels
 

@@ -57,7 +57,7 @@ def test_some_devices_cannot(bits, device):
 def test_a_model_is_loaded_with_eight_bits(tmp_path):
     whole = network()
     processor = ChatProcessor(tiny_base.tokenizer(), whole.config)
-    checkpoint.save(tmp_path / "model", whole, processor)
+    checkpoint.save_model(tmp_path / "model", whole, processor)
     loaded = Segmenter.from_pretrained(tmp_path / "model", device="cpu", bits=8)
     kind = type(loaded.network.language.model.layers[0].mlp.fc1)
     assert "dynamic" in kind.__module__

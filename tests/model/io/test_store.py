@@ -27,8 +27,8 @@ from unigeoseg.errors import (
     OutputUnwritableError,
 )
 from unigeoseg.model.io import checkpoint
-from unigeoseg.model.io.convert import convert
-from unigeoseg.model.io.store import PUBLISHED, pull, weights_directory
+from unigeoseg.model.io.convert import convert_released
+from unigeoseg.model.io.store import PUBLISHED, pull_model, weights_directory
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.runtime.atomic import temporary_path
@@ -96,7 +96,7 @@ def test_pull_convert_load(base, network, tmp_path, monkeypatch, capsys):
     for step in ("fetching", "verifying", "converting", f"base is in {place(tmp_path)}"):
         assert step in said
     assert weights_directory("base") == place(tmp_path) / base.commit
-    found, processor = checkpoint.load(weights_directory("base"))
+    found, processor = checkpoint.load_model(weights_directory("base"))
     state = network.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in found.state_dict().items())
     assert processor.tokenizer.token_to_id("[SEG]") == 256
@@ -110,29 +110,29 @@ def test_pull_convert_load(base, network, tmp_path, monkeypatch, capsys):
 
 def test_pull_into_a_directory(base, tmp_path, monkeypatch):
     target = tmp_path / "models" / "mine"
-    assert pull("base", target) == target
+    assert pull_model("base", target) == target
     assert sorted(path.name for path in target.parent.iterdir()) == ["mine"]
-    checkpoint.load(weights_directory(target))
+    checkpoint.load_model(weights_directory(target))
     base.status = 500
-    assert pull("base", target) == target
+    assert pull_model("base", target) == target
     (tmp_path / "empty").mkdir()
     base.status = 200
     monkeypatch.chdir(tmp_path / "empty")
-    checkpoint.load(pull("base", Path()))
+    checkpoint.load_model(pull_model("base", Path()))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").touch()
     with pytest.raises(OutputExistsError, match="is there and is not empty"):
-        pull("base", tmp_path / "taken")
+        pull_model("base", tmp_path / "taken")
 
 
 def test_a_run_that_was_cut_goes_on(base, tmp_path):
     base.cut[PARTS[1]], base.broken = 1, {PARTS[1]}
     with pytest.raises(HubUnreachableError, match="run it again"):
-        pull("base")
+        pull_model("base")
     assert not kept(tmp_path)
     base.broken.clear()
     came = [name for name, _ in base.gets]
-    assert pull("base").name == base.commit
+    assert pull_model("base").name == base.commit
     again = [name for name, _ in base.gets[len(came) :]]
     assert PARTS[1] in again and "vocab.json" not in again
     assert (came + again).count(PARTS[0]) == 1
@@ -144,7 +144,7 @@ def test_an_interrupted_conversion_leaves_nothing(base, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(checkpoint, "save_file", stopped)
-        pull("base")
+        pull_model("base")
     assert not kept(tmp_path)
     # one that could not even clean up
     stale = temporary_path(place(tmp_path) / base.commit)
@@ -152,24 +152,24 @@ def test_an_interrupted_conversion_leaves_nothing(base, tmp_path, monkeypatch):
     (stale / "model.safetensors").write_bytes(b"half")
     with pytest.raises(CheckpointNotFoundError, match="unigeoseg pull base"):
         weights_directory("base")
-    pull("base")
+    pull_model("base")
     assert kept(tmp_path) == [base.commit]
-    checkpoint.load(weights_directory("base"))
+    checkpoint.load_model(weights_directory("base"))
 
 
 def test_wrong_bytes_are_refused(base, tmp_path):
     base.sent[PARTS[0]] = bytes(len(base.files[PARTS[0]]))
     with pytest.raises(HubDamagedError, match=r"model-1\.safetensors has SHA-256"):
-        pull("base")
+        pull_model("base")
     assert not kept(tmp_path)
     base.sent.clear()
-    pull("base")
+    pull_model("base")
 
 
 def test_a_part_that_the_index_names_and_the_hub_lacks(base):
     del base.files[PARTS[1]]
     with pytest.raises(HubNotFoundError, match=r"has no model-2\.safetensors"):
-        pull("base")
+        pull_model("base")
     assert not {PARTS[0], PARTS[1]} & {name for name, _ in base.gets}
 
 
@@ -178,7 +178,7 @@ def test_weights_that_are_not_in_the_index(base, tmp_path):
     names = {key: PARTS[0] for key, part in index["weight_map"].items() if part == PARTS[0]}
     base.files[INDEX] = json.dumps({"weight_map": names}).encode()
     with pytest.raises(CheckpointDamagedError):
-        pull("base")
+        pull_model("base")
     assert not kept(tmp_path)
 
 
@@ -186,7 +186,7 @@ def test_no_room_for_the_model(base, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1000))
     with pytest.raises(OutputUnwritableError, match="make room"):
-        pull("base")
+        pull_model("base")
     assert not kept(tmp_path)
 
 
@@ -206,8 +206,8 @@ def test_base_brought_by_hand(base, released, tmp_path):
     source.mkdir()
     for name, content in released.items():
         (source / name).write_bytes(content)
-    convert(source, place(tmp_path) / "by-hand")
-    assert pull("base") == weights_directory("base") == place(tmp_path) / "by-hand"
+    convert_released(source, place(tmp_path) / "by-hand")
+    assert pull_model("base") == weights_directory("base") == place(tmp_path) / "by-hand"
     assert not base.gets
 
 
@@ -233,7 +233,7 @@ def test_a_broken_model_of_ours_is_not_kept(hub, tmp_path):
     hub.files = {path.name: path.read_bytes() for path in save_tiny(tmp_path / "ours").iterdir()}
     hub.files["model.safetensors"] = b"nothing"
     with pytest.raises(CheckpointDamagedError):
-        pull("owner/name")
+        pull_model("owner/name")
     assert [path.name for path in (tmp_path / "home" / "unigeoseg").glob("*/*")] == [".lock"]
 
 
@@ -241,21 +241,21 @@ def test_a_broken_model_of_ours_is_not_kept(hub, tmp_path):
 def test_a_repository_without_a_model(hub, content):
     hub.files = {"config.json": content}
     with pytest.raises(CheckpointDamagedError, match="not a model"):
-        pull("owner/name")
+        pull_model("owner/name")
 
 
 def test_a_cut_transfer_is_no_reason_to_fetch_the_other_form(base):
     base.files["pytorch_model.bin"] = b"large"
     base.cut[PARTS[1]], base.broken = 1, {PARTS[1]}
     with pytest.raises(HubUnreachableError):
-        pull("base")
+        pull_model("base")
     assert "pytorch_model.bin" not in {name for name, _ in base.gets}
 
 
 def test_the_cache_serves_a_conversion_without_the_hub(base, tmp_path):
-    pull("base", tmp_path / "first")
+    pull_model("base", tmp_path / "first")
     base.status = 503
-    assert pull("base") == place(tmp_path) / base.commit
+    assert pull_model("base") == place(tmp_path) / base.commit
 
 
 def test_weights_in_the_older_form(base, network, tmp_path):
@@ -264,9 +264,9 @@ def test_weights_in_the_older_form(base, network, tmp_path):
     state = tiny_base.released_state(network.state_dict(), fused=True)
     torch.save(state, tmp_path / "weights")
     base.files["pytorch_model.bin"] = (tmp_path / "weights").read_bytes()
-    pull("base", tmp_path / "first")
+    pull_model("base", tmp_path / "first")
     base.status = 503
-    loaded, _ = checkpoint.load(pull("base"))
+    loaded, _ = checkpoint.load_model(pull_model("base"))
     expected = network.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
 
@@ -275,14 +275,14 @@ def test_a_model_of_ours_without_its_tokenizer(hub, tmp_path):
     hub.files = {path.name: path.read_bytes() for path in save_tiny(tmp_path / "ours").iterdir()}
     del hub.files["tokenizer.json"]
     with pytest.raises(HubNotFoundError, match=r"has no tokenizer\.json"):
-        pull("owner/name")
+        pull_model("owner/name")
 
 
 def test_a_released_model_without_weights(base):
     for name in (INDEX, *PARTS):
         del base.files[name]
     with pytest.raises(HubNotFoundError, match=r"has no model\.safetensors"):
-        pull("base")
+        pull_model("base")
 
 
 def test_a_name_that_is_nothing(hub):
@@ -295,7 +295,7 @@ def test_a_name_that_is_nothing(hub):
         with pytest.raises(CheckpointNotFoundError, match="neither a model of ours"):
             weights_directory(name)
     with pytest.raises(CheckpointNotFoundError, match="can not be pulled"):
-        pull("nano")
+        pull_model("nano")
 
 
 def test_a_directory_comes_before_the_hub(hub, tmp_path, monkeypatch):

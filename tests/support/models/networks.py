@@ -43,7 +43,7 @@ def tiny_segmenter(views: ViewConfig | None = None) -> Segmenter:
 
 def save_tiny(folder: Path) -> Path:
     """Write a tiny network as a model directory."""
-    checkpoint.save(folder, tiny_network(), tiny_processor())
+    checkpoint.save_model(folder, tiny_network(), tiny_processor())
     return folder
 
 

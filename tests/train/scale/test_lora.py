@@ -67,7 +67,7 @@ def test_merged_is_plain_and_says_the_same(trained, tmp_path):
         expected = network(batch.pixel_values, batch.prompts)
         untrained = before.eval()(batch.pixel_values, batch.prompts)
     trainer.save(tmp_path / "run")
-    again, _ = checkpoint.load(tmp_path / "run" / "model")
+    again, _ = checkpoint.load_model(tmp_path / "run" / "model")
     assert again.state_dict().keys() == before.state_dict().keys()
     for plain in (merged(network), again):
         with torch.no_grad():

@@ -16,9 +16,7 @@ from torch import Tensor, nn
 
 from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.config import CausalLanguageConfig
-
-Context = tuple[tuple[Tensor, Tensor], ...]
-"""Keys and values (B, heads, tokens, head width) of tokens that were read, for each layer."""
+from unigeoseg.model.values import Context
 
 
 class CausalLanguage(nn.Module):
@@ -175,11 +173,6 @@ def _length(context: Context) -> int:
 def _before(context: Context, length: int) -> Context:
     """A context without its last `length` tokens."""
     return tuple((keys[:, :, :-length], values[:, :, :-length]) for keys, values in context)
-
-
-def of_prompts(context: Context, which: Sequence[int] | Tensor) -> Context:
-    """The context of each prompt's image, from those of B images; `which` has P indices."""
-    return tuple((keys[which], values[which]) for keys, values in context)
 
 
 def _language_model(config: CausalLanguageConfig) -> Any:  # noqa: ANN401  (transformers' own type)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from unigeoseg.errors import CheckpointDamagedError, PromptError
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
-from unigeoseg.model.network import AnswerStyle, PromptInputs
 from unigeoseg.model.processor import TASK_IDS, Processor, coordinates_of
+from unigeoseg.model.values import AnswerStyle, PromptInputs
 from unigeoseg.prompt import Prompt, Task
 
 PREFIX = (
@@ -101,20 +101,20 @@ class ChatProcessor(Processor):
             PromptError: If an instruction is longer than the network reads, or asks for what it
                 cannot do: points to leave out, or too many points.
         """
-        return self.lessons(prompts, [""] * len(prompts), image_index, size)[0]
+        return self.training_inputs(prompts, [""] * len(prompts), image_index, size)[0]
 
-    def takes(self, prompt: Prompt) -> bool:
+    def accepts(self, prompt: Prompt) -> bool:
         """Whether the network can answer such a prompt: one without points to leave out."""
         return all(point.positive for point in prompt.points)
 
-    def lessons(
+    def training_inputs(
         self,
         prompts: Sequence[Prompt],
         answers: Sequence[str],
         image_index: Sequence[int],
         size: tuple[int, int],
     ) -> tuple[PromptInputs, Tensor]:
-        """As `Processor.lessons`; raises what `prompts` raises."""
+        """As `Processor.training_inputs`; raises what `prompts` raises."""
         height, width = size
         texts = [prompt.instruction(width, height) for prompt in prompts]
         for prompt in prompts:
@@ -205,7 +205,7 @@ class ChatProcessor(Processor):
         return ids, [IGNORED] * closing + ids[closing:]
 
     def _check(self, prompt: Prompt) -> None:
-        if not self.takes(prompt):
+        if not self.accepts(prompt):
             raise PromptError(
                 "this model knows no points to leave out; give positive points or a box, or use "
                 "the model nano"

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigeoseg.model.config import Mask2FormerConfig
-from unigeoseg.model.nano.mask_decoder import MaskedAttentionLayer
-from unigeoseg.model.positions import sine_positions
+from unigeoseg.model.layers import MaskedAttentionLayer, sine_positions
 
 _LEVELS = 3
 

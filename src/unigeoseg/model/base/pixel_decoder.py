@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigeoseg.model.config import Mask2FormerConfig
-from unigeoseg.model.nano.mask_decoder import upsample
-from unigeoseg.model.positions import sine_positions
+from unigeoseg.model.layers import sine_positions, upsample
 
 _LEVELS = 3  # strides 32, 16 and 8
 _GROUPS = 32

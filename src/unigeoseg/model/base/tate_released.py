@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unigeoseg.model.config import EnhanceConfig
-from unigeoseg.model.tate import INTERACTIVE, REASONING, Weigh
+from unigeoseg.model.tate import INTERACTIVE, REASONING, PoolingWeights
 
 _COORDINATES = 4  # x0, y0, x1, y1 of a box; x, y, 0, 0 of a point
 
@@ -81,7 +81,7 @@ class TemplateEnhancement(nn.Module):
         instruction_PL: Tensor,
         task_P: Tensor,
         coordinates: tuple[Tensor, Tensor],
-        weigh: Weigh,
+        pooling_weights: PoolingWeights,
     ) -> Tensor:
         """Enhance the tokens before the instruction in (P, L, D), and leave the others.
 
@@ -90,13 +90,13 @@ class TemplateEnhancement(nn.Module):
             instruction_PL: (P, L) bool; it starts at the same token in every prompt.
             task_P: (P,) int64, one of INTERACTIVE, REFERRING, REASONING.
             coordinates: Rows (P, M, 5) and which of them exist (P, M) bool.
-            weigh: The referring branch, which in the released code has its query in common with
-                the pooling of the hidden states.
+            pooling_weights: The referring branch, which in the released code has its query in
+                common with the pooling of the hidden states.
         """
         start = int(instruction_PL[0].to(torch.uint8).argmax())
         text_PED = text_PLD[:, :start]
         every = torch.ones_like(instruction_PL[:, :start])
-        referring = text_PED * weigh(text_PED, every).unsqueeze(-1)
+        referring = text_PED * pooling_weights(text_PED, every).unsqueeze(-1)
         task_P11 = task_P[:, None, None]
         enhanced = torch.where(task_P11 == REASONING, self.reasoning(text_PED), referring)
         interactive = self.interactive(text_PED, *coordinates)

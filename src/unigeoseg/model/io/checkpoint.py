@@ -50,20 +50,20 @@ _KINDS = {kind.kind: kind for kind in (SwinConfig, CausalLanguageConfig, Mask2Fo
 T = TypeVar("T")
 
 
-def save(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
+def save_model(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
     """Write a network and its processor; files are replaced one by one, each atomically.
 
     Raises:
-        OptionError: If the network was made fast for inference, see `inference.hasten`.
+        OptionError: If the network went through `optimize_for_inference`.
         OutputUnwritableError: If the disk does not take a file; what was there of it stays.
     """
     state = network.state_dict()
     if not isinstance(network.config.language, CausalLanguageConfig):
         state = _packed(state)
-    write(directory, network.config, processor.tokenizer, state)
+    write_model(directory, network.config, processor.tokenizer, state)
 
 
-def write(
+def write_model(
     directory: Path, config: ModelConfig, tokenizer: Tokenizer, state: Mapping[str, Tensor]
 ) -> None:
     """Write the three files of a model from its weights as they are, each atomically.
@@ -99,7 +99,7 @@ def model_directory(target: Path) -> AbstractContextManager[Path]:
     )
 
 
-def copy(source: Path, target: Path) -> None:
+def copy_model(source: Path, target: Path) -> None:
     """Copy the three files of a model into a directory that is there.
 
     Raises:
@@ -139,7 +139,7 @@ def empty_network(config: ModelConfig, *, device: str = "meta") -> UniGeoSegNetw
     return network
 
 
-def load(
+def load_model(
     directory: Path,
     *,
     dtype: torch.dtype | None = None,
@@ -168,15 +168,15 @@ def load(
     weights = _read_weights(directory / WEIGHTS, kind)
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
-    return ready(network, device, bits), processor
+    return to_evaluation(network, device, bits), processor
 
 
-def ready(
+def to_evaluation(
     network: UniGeoSegNetwork, device: torch.device, bits: Literal[8, 4] | None
 ) -> UniGeoSegNetwork:
     """A network of the CPU in evaluation mode on a device, laid out as is fast there; in place.
 
-    Arguments and errors are those of `load`.
+    Arguments and errors are those of `load_model`.
     """
     if bits is not None:
         quantise_language(network, bits, device)

@@ -30,7 +30,7 @@ from unigeoseg.model.config import (
     SwinConfig,
 )
 from unigeoseg.model.io import checkpoint
-from unigeoseg.model.io.key_map import DoorReport, renamed, report
+from unigeoseg.model.io.key_map import LoadingReport, loading_report, renamed_weights
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -39,8 +39,8 @@ _INDEX = ".index.json"
 _AGAIN = "fetch every file of the checkpoint again"
 
 
-def convert(source: Path, target: Path) -> DoorReport:
-    """Turn a released model directory into one that `checkpoint.load` reads; values are kept.
+def convert_released(source: Path, target: Path) -> LoadingReport:
+    """Turn a released model directory into one that `checkpoint.load_model` reads; values are kept.
 
     Args:
         source: Holds config.json, the tokenizer as tokenizer.json or as the files that
@@ -68,13 +68,13 @@ def convert(source: Path, target: Path) -> DoorReport:
     processor = ChatProcessor(tokenizer, config)
     state, became = rename_all(_weights(files), config, str(source))
     with checkpoint.model_directory(target) as partial:
-        checkpoint.write(partial, config, processor.tokenizer, state)
+        checkpoint.write_model(partial, config, processor.tokenizer, state)
     return became
 
 
 def rename_all(
     weights: Iterable[tuple[str, Tensor]], config: ModelConfig, where: str
-) -> tuple[dict[str, Tensor], DoorReport]:
+) -> tuple[dict[str, Tensor], LoadingReport]:
     """Our weights from released ones.
 
     Args:
@@ -93,12 +93,12 @@ def rename_all(
     heads, keys, state = config.language.settings["num_attention_heads"], [], dict[str, Tensor]()
     for key, value in weights:
         keys.append(key)
-        for name, ours in renamed(key, value, heads):
+        for name, ours in renamed_weights(key, value, heads):
             if name in state:
                 raise CheckpointDamagedError(f"{where}: {key} brings {name} again; {_AGAIN}")
             if name in expected:
                 state[name] = ours.contiguous()
-    became = report(keys, expected)
+    became = loading_report(keys, expected)
     became.check(where)
     checkpoint.check_fit(where, expected, state)
     return state, became

@@ -22,7 +22,7 @@ from unigeoseg.model.base.causal_lm import CausalLanguage
 from unigeoseg.model.base.chat import SEG_TOKEN, prefix_of
 from unigeoseg.model.config import CausalLanguageConfig
 from unigeoseg.model.io.checkpoint import check_fit
-from unigeoseg.model.io.key_map import DoorReport
+from unigeoseg.model.io.key_map import LoadingReport
 from unigeoseg.model.network import UniGeoSegNetwork
 
 _SAFE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -84,7 +84,7 @@ def causal_config(settings: Any, tokenizer: Tokenizer, end: str) -> CausalLangua
     )
 
 
-def load_language(network: UniGeoSegNetwork, directory: Path) -> DoorReport:
+def load_language(network: UniGeoSegNetwork, directory: Path) -> LoadingReport:
     """Load pretrained weights into the language part of a network; in place, in its own dtype.
 
     Rows of tokens that the pretrained model does not have are drawn round the mean of its rows. A
@@ -125,12 +125,12 @@ def load_language(network: UniGeoSegNetwork, directory: Path) -> DoorReport:
     return report
 
 
-def _report(source: Any, told: Any) -> DoorReport:  # noqa: ANN401  (transformers' own types)
+def _report(source: Any, told: Any) -> LoadingReport:  # noqa: ANN401  (transformers' own types)
     missing = tuple(sorted(told["missing_keys"]))
     head = source.get_output_embeddings()
     names = (name for name, module in source.named_modules() if module is head)
     unused = tuple(f"{name}.bias" for name in names if head.bias is not None)
-    return DoorReport(
+    return LoadingReport(
         loaded=tuple(key for key in source.state_dict() if key not in {*missing, *unused}),
         unused=unused,
         unknown=tuple(sorted(told["unexpected_keys"])),

@@ -169,7 +169,7 @@ _UNUSED = (
 
 
 @dataclass(frozen=True, slots=True)
-class DoorReport:
+class LoadingReport:
     """What became of each key of a released checkpoint.
 
     Attributes:
@@ -213,7 +213,7 @@ def our_names(key: str) -> tuple[str, ...]:
     return ()
 
 
-def report(released: Iterable[str], ours: Iterable[str]) -> DoorReport:
+def loading_report(released: Iterable[str], ours: Iterable[str]) -> LoadingReport:
     """Say what becomes of each released key, given the names of our weights."""
     wanted, brought = set(ours), set[str]()
     loaded, unused, unknown = [], [], []
@@ -227,10 +227,10 @@ def report(released: Iterable[str], ours: Iterable[str]) -> DoorReport:
         else:
             unknown.append(key)
     missing = sorted(wanted - brought)
-    return DoorReport(tuple(loaded), tuple(unused), tuple(unknown), tuple(missing))
+    return LoadingReport(tuple(loaded), tuple(unused), tuple(unknown), tuple(missing))
 
 
-def renamed(key: str, value: Tensor, heads: int) -> Iterator[tuple[str, Tensor]]:
+def renamed_weights(key: str, value: Tensor, heads: int) -> Iterator[tuple[str, Tensor]]:
     """Our weights from one released weight.
 
     Args:

@@ -40,7 +40,7 @@ def weights_directory(name: str | PathLike[str]) -> Path:
 
     Raises:
         CheckpointNotFoundError: If there is no such model.
-        MissingExtraError, HubError, OutputError, CheckpointError: See `pull`.
+        MissingExtraError, HubError, OutputError, CheckpointError: See `pull_model`.
     """
     if name in SHIPPED:
         return Path(str(resources.files("unigeoseg"))) / "weights" / name
@@ -60,12 +60,12 @@ def weights_directory(name: str | PathLike[str]) -> Path:
             "directory nor the owner/name of a model on the hub"
         )
     try:
-        return pull(name)
+        return pull_model(name)
     except HubError as error:
         raise type(error)(f"{name!r} is not a directory, and on the hub: {error}") from error
 
 
-def pull(name: str, target: Path | None = None) -> Path:
+def pull_model(name: str, target: Path | None = None) -> Path:
     """Fetch a model of the hub, verify it and convert it; nothing is done if it is there.
 
     Args:
@@ -110,7 +110,7 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     size = sum(path.stat().st_size for path in files)
     hub.check_space(target, size, f"the model made of {repo_id}")
     hub.steps.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
-    make = _copy if ours else convert.convert
+    make = _copy if ours else convert.convert_released
     _install(target, _place(repo_id), partial(make, source))
     return target
 
@@ -138,9 +138,9 @@ def _install(target: Path, place: Path, make: Callable[[Path], object]) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     with checkpoint.model_directory(target) as partial:
-        checkpoint.copy(source, partial)
+        checkpoint.copy_model(source, partial)
         # refuses what is not a model, before it is kept
-        checkpoint.load(partial, dtype=torch.bfloat16)
+        checkpoint.load_model(partial, dtype=torch.bfloat16)
 
 
 def _config(source: Path) -> dict[str, object]:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigeoseg.model.config import DecoderConfig
-from unigeoseg.model.nano.mask_decoder import ConvNorm, upsample
-from unigeoseg.model.positions import sine_positions
+from unigeoseg.model.layers import sine_positions, upsample
+from unigeoseg.model.nano.mask_decoder import ConvNorm
 
 MAP_CHANNELS = 3  # positive points, negative points, box
 

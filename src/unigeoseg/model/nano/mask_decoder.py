@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unigeoseg.model.config import DecoderConfig, Mask2FormerConfig
+from unigeoseg.model.config import DecoderConfig
+from unigeoseg.model.layers import MaskedAttentionLayer, upsample
 
 
 class ConvNorm(nn.Sequential):
@@ -20,11 +21,6 @@ class ConvNorm(nn.Sequential):
             nn.GroupNorm(8, outputs),
             nn.ReLU(True),
         )
-
-
-def upsample(maps: Tensor, like: Tensor) -> Tensor:
-    """Resize maps (B, C, h, w) bilinearly to the height and width of `like`."""
-    return functional.interpolate(maps, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class PixelDecoder(nn.Module):
@@ -52,49 +48,6 @@ class PixelDecoder(nn.Module):
         middle = self.smooth[1](second + upsample(self.narrow[1](coarse), second))
         fine = self.smooth[0](first + upsample(self.narrow[0](middle), first))
         return fine, middle, coarse
-
-
-class MaskedAttentionLayer(nn.Module):
-    """Queries attend to the pixels inside their own mask, to each other, then feed forward."""
-
-    def __init__(self, width: int, config: DecoderConfig | Mask2FormerConfig) -> None:
-        """Build one post-norm layer of `width`."""
-        super().__init__()
-        self.cross = nn.MultiheadAttention(width, config.heads, batch_first=True)
-        self.itself = nn.MultiheadAttention(width, config.heads, batch_first=True)
-        self.feed = nn.Sequential(
-            nn.Linear(width, config.feed_forward),
-            nn.ReLU(True),
-            nn.Linear(config.feed_forward, width),
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
-        self.heads = config.heads
-
-    def forward(
-        self,
-        queries: Tensor,
-        pixels: tuple[Tensor, Tensor],
-        blocked: Tensor,
-        query_mask: Tensor,
-    ) -> Tensor:
-        """Update queries (P, Q, D).
-
-        Args:
-            queries: (P, Q, D).
-            pixels: Pixels as keys (P, h*w, D), and as values (P, h*w, D).
-            blocked: (P, Q, h*w) bool, True where a query must not look.
-            query_mask: (P, Q) bool, True where a query is real.
-        """
-        blocked = blocked.repeat_interleave(self.heads, dim=0)
-        keys, values = pixels
-        seen, _ = self.cross(queries, keys, values, attn_mask=blocked, need_weights=False)
-        queries = self.norms[0](queries + seen)
-        told, _ = self.itself(
-            queries, queries, queries, key_padding_mask=~query_mask, need_weights=False
-        )
-        queries = self.norms[1](queries + told)
-        fed: Tensor = self.norms[2](queries + self.feed(queries))
-        return fed
 
 
 class MaskedAttentionDecoder(nn.Module):

@@ -17,8 +17,8 @@ from torch import Tensor
 from unigeoseg.data.instructions.draft import ONE_REGION, Draft
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.errors import DataError, OptionError
-from unigeoseg.model.network import PromptInputs
 from unigeoseg.model.processor import Processor
+from unigeoseg.model.values import PromptInputs
 from unigeoseg.prompt import Task
 from unigeoseg.train.input import crops
 from unigeoseg.train.input.augment import augment_pixels
@@ -170,7 +170,7 @@ class BatchMaker:
         size = self.sizes[step]
         drawn = [self._drawn(size, hand, rng) for hand, rng in self._hands(step)]
         said = [(view, draft) for view, drafts in drawn for draft in drafts]
-        asked, labels = self.processor.lessons(
+        asked, labels = self.processor.training_inputs(
             [draft.prompt for _, draft in said],
             [draft.answer for _, draft in said],
             np.repeat(np.arange(len(drawn)), [len(drafts) for _, drafts in drawn]).tolist(),
@@ -253,7 +253,7 @@ class BatchMaker:
             draft
             for task, count in sorted(wanted.items())
             for draft in _asked(sampler, *self.asks[task], count, rng)
-            if self.processor.takes(draft.prompt)
+            if self.processor.accepts(draft.prompt)
         ]
         return view, drafts
 

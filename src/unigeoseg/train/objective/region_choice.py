@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from unigeoseg.model.nano.region_choice import Regions
-from unigeoseg.model.network import ImageFeatures, UniGeoSegNetwork
+from unigeoseg.model.network import UniGeoSegNetwork
+from unigeoseg.model.values import ImageFeatures
 from unigeoseg.train.input.batch import MEANT, OTHER_KINDS, Batch
 
 _STRIDE = 2  # of the maps on which regions are measured

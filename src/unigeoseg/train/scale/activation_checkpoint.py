@@ -11,8 +11,8 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 from unigeoseg.model.base.causal_lm import CausalLanguage
 from unigeoseg.model.base.pixel_decoder import DeformableLayer
 from unigeoseg.model.base.swin import SwinBlock
+from unigeoseg.model.layers import MaskedAttentionLayer
 from unigeoseg.model.nano.efficientnet import InvertedResidual
-from unigeoseg.model.nano.mask_decoder import MaskedAttentionLayer
 from unigeoseg.model.nano.minilm import TransformerLayer
 from unigeoseg.model.network import UniGeoSegNetwork
 
