@@ -13,7 +13,7 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Scene, open_scene
 from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.predict.tile_pipeline import TilePipeline
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 WIDTH, HEIGHT = 210, 330
 
@@ -47,7 +47,7 @@ def swept(scene: Scene, area: Area | None = None) -> np.ndarray:
         return (raster.array[:1] / 255 * raster.valid).astype(np.float32)
 
     plan, area = TilePlan.of(WIDTH, HEIGHT, 64, 16), area or Area.whole(scene.grid)
-    TilePipeline(scene=scene, plan=plan, area=area, prompts=1).run(look, take, Clock())
+    TilePipeline(scene=scene, plan=plan, area=area, prompts=1).run(look, take, StageClock())
     return whole
 
 

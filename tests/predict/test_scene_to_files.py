@@ -21,7 +21,7 @@ from unigeoseg.predict.region_selection import Focus
 from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.views import ViewConfig
 from unigeoseg.prompt import Point, Prompt
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 VIEWS = ViewConfig(tile=64, overlap=16, whole=64, smallest=64)
 TEXT = Prompt.from_text("the roof")
@@ -206,7 +206,7 @@ def test_tiles_without_data_are_not_looked_at(tmp_path):
     pixels[100:140, 100:140] = 3.0
     segmenter, calls = tiny_segmenter(VIEWS), []
     segmenter.network.encoder.register_forward_hook(lambda *_: calls.append(1))
-    clock = Clock()
+    clock = StageClock()
     with scene_from_array(pixels) as scene:
         wish = SceneJob(prompts=[TEXT], paths=[tmp_path / "out.tif"])
         segment_to_files(segmenter, scene, wish, clock=clock)

@@ -18,7 +18,7 @@ from unigeoseg.geo.raster import Raster, Scene, scene_from_array
 from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.predict.outputs import OutputConfig, Outputs, OutputSpec, open_outputs
 from unigeoseg.predict.tile_pipeline import TilePipeline
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 WIDTH, HEIGHT = 930, 750
 GRID = Grid(WIDTH, HEIGHT, scenes.UTM50, CRS.from_epsg(32650))
@@ -73,9 +73,9 @@ def run(
         config=OutputConfig(**config),
         describe=[lambda region: {"label": region.label, "area_m2": region.area_m2}] * prompts,
     )
-    with open_outputs(order, Clock()) as outputs:
+    with open_outputs(order, StageClock()) as outputs:
         TilePipeline(scene=scene, plan=plan, area=area, prompts=prompts).run(
-            look, outputs.take, Clock()
+            look, outputs.take, StageClock()
         )
     return outputs
 

@@ -22,7 +22,7 @@ from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.geo.vectors.features import to_pixels
 from unigeoseg.predict.outputs import OutputConfig, OutputSpec, open_outputs
 from unigeoseg.predict.tile_pipeline import TilePipeline
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 PLACES = {
     None: Affine.identity(),
@@ -82,9 +82,9 @@ def test_masks_and_outlines_lie_on_the_scene(
             describe=[lambda region: {"area_px": region.area_px}],
         )
         plan = TilePlan.of(width, height, 64, 16)
-        with open_outputs(order, Clock()) as outputs:
+        with open_outputs(order, StageClock()) as outputs:
             sweep = TilePipeline(scene=scene, plan=plan, area=order.area, prompts=1)
-            sweep.run(bright, outputs.take, Clock())
+            sweep.run(bright, outputs.take, StageClock())
         grid = scene.grid
     if dtype == "uint8":
         np.testing.assert_array_equal(seen, hot & ~empty)

@@ -16,7 +16,13 @@ from unigeoseg.errors import (
     HubUnreachableError,
     OutputUnwritableError,
 )
-from unigeoseg.runtime.hub import cache, check_space, fetch, home, page
+from unigeoseg.runtime.hub import (
+    cache_directory,
+    check_space,
+    fetch,
+    home_directory,
+    repository_page,
+)
 
 ALL = ("config.json", "*.bin")
 
@@ -155,9 +161,9 @@ def test_without_the_hub_the_cache_serves(hub, monkeypatch):
 
 
 def test_places(hub, tmp_path):
-    assert home() == tmp_path / "home"
-    assert cache() == tmp_path / "home" / "hub"
-    assert page("owner/name") == f"{hub.url}/owner/name/tree/main"
+    assert home_directory() == tmp_path / "home"
+    assert cache_directory() == tmp_path / "home" / "hub"
+    assert repository_page("owner/name") == f"{hub.url}/owner/name/tree/main"
 
 
 def fetch_in_a_process(**environment: str) -> subprocess.CompletedProcess[str]:

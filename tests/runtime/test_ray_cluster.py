@@ -8,7 +8,7 @@ import pytest
 
 from unigeoseg.errors import OptionError
 from unigeoseg.runtime.ray_cluster import check_cluster, worker_died
-from unigeoseg.runtime.workers import check, run
+from unigeoseg.runtime.workers import check_workers, run_units
 
 pytest.importorskip("ray", reason="needs the extra 'data'")
 
@@ -26,7 +26,7 @@ def test_an_address_where_nothing_listens_is_one_line(form, port, monkeypatch):
     address = form.format(port)
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(OptionError, match=f"no Ray cluster at {address}: .*; start it, correct"):
-        check("ray", 2)
+        check_workers("ray", 2)
 
 
 @pytest.mark.parametrize("address", ["somewhere", ":6379", "host:", "host:port", "host:99999"])
@@ -55,5 +55,5 @@ def test_where_something_listens_the_address_is_good(monkeypatch):
 def test_a_worker_that_dies_is_the_same_error_with_every_engine(engine, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(OptionError) as raised:
-        list(run(os._exit, [1, 1], engine=engine, workers=2))
+        list(run_units(os._exit, [1, 1], engine=engine, workers=2))
     assert str(raised.value) == str(worker_died(2))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from unigeoseg.runtime.hub import steps
+from unigeoseg.runtime.hub import log
 
 MODEL_HELP = "nano, base, a model directory, or owner/name on the Hugging Face hub."
 
@@ -28,9 +28,9 @@ class _Saying(logging.Handler):
 
 def say_steps() -> None:
     """Say the steps of getting a model from the hub."""
-    steps.setLevel(logging.INFO)
-    steps.propagate = False
-    steps.handlers = [_Saying()]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.handlers = [_Saying()]
 
 
 def progress(what: str) -> Progress:

@@ -16,7 +16,7 @@ from unigeoseg.cli.console import say, say_steps
 from unigeoseg.cli.segment import segment
 from unigeoseg.cli.train import train
 from unigeoseg.errors import UniGeoSegError
-from unigeoseg.runtime.malloc import tune
+from unigeoseg.runtime.malloc import keep_freed_memory
 
 app = typer.Typer(
     name="unigeoseg",
@@ -36,7 +36,7 @@ USAGE_ERROR = 2
 
 def main() -> None:
     """Run the command line; an error of ours gives one line and exit code 2."""
-    tune()
+    keep_freed_memory()
     say_steps()
     try:
         app()

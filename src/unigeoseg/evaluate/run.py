@@ -22,8 +22,7 @@ from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.evaluate.systems.registry import load_system
 from unigeoseg.prompt import Prompt
 from unigeoseg.runtime.atomic import append_lines, remove_cut_line, write_json
-from unigeoseg.runtime.workers import Engine
-from unigeoseg.runtime.workers import run as do_all
+from unigeoseg.runtime.workers import Engine, run_units
 from unigeoseg.sample import Sample
 
 log = logging.getLogger(__name__)
@@ -171,7 +170,7 @@ def run_suite(
     count = len(done)
     progress(count, total)
     written = len(done)
-    results = do_all(ImageAnswerer(layout, about), todo, engine=engine, workers=workers)
+    results = run_units(ImageAnswerer(layout, about), todo, engine=engine, workers=workers)
     append_lines(out, [])  # a file that cannot be written is known before any work
     for number, lines in results:
         append_lines(out, [line.removesuffix("\n") for line in lines])

@@ -29,7 +29,7 @@ from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
 from unigeoseg.runtime.atomic import append_lines, file_sha256, remove_leftovers
-from unigeoseg.runtime.ray_cluster import cluster
+from unigeoseg.runtime.ray_cluster import join_cluster
 
 MANIFEST = "manifest.jsonl"
 BEGUN, DONE, FAILED, OFF = "begun", "done", "failed", "off"
@@ -225,7 +225,7 @@ def on_ray(workers: int) -> Engine:
 
     Raises:
         MissingExtraError: From the engine, if Ray is not installed.
-        OptionError: From the engine, as `data.cluster.cluster`.
+        OptionError: From the engine, as `ray_cluster.join_cluster`.
     """
 
     def engine(batch: Batch, scenes: Iterator[Path]) -> Iterator[Entry]:
@@ -240,7 +240,7 @@ def on_ray(workers: int) -> Engine:
         first = list(islice(scenes, workers))
         if not first:
             return
-        with cluster(len(first)) as ray:
+        with join_cluster(len(first)) as ray:
             from ray.util import ActorPool
 
             pool: Any = ActorPool([ray.remote(Worker).remote() for _ in first])

@@ -21,7 +21,7 @@ from unigeoseg.geo.vectors.features import Feature, Value
 from unigeoseg.geo.vectors.regions import Region, RegionFinder, merged
 from unigeoseg.geo.vectors.regularise import regularise
 from unigeoseg.geo.vectors.writer import Add, vector_writer
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 _BATCH = 2048  # features per write
 
@@ -94,7 +94,7 @@ class Outputs:
     def __init__(
         self,
         order: "OutputSpec",
-        clock: Clock,
+        clock: StageClock,
         masks: Sequence[MaskWriter],
         outlines: "_Outlines | None",
     ) -> None:
@@ -177,7 +177,7 @@ class _Outlines:
 
 
 @contextmanager
-def open_outputs(order: OutputSpec, clock: Clock) -> Iterator[Outputs]:
+def open_outputs(order: OutputSpec, clock: StageClock) -> Iterator[Outputs]:
     """Open the files that results of a scene go to; they appear when all went well.
 
     Args:

@@ -31,7 +31,7 @@ from unigeoseg.predict.view_predictor import (
 )
 from unigeoseg.predict.views import plan_scene, view_of, view_pixels
 from unigeoseg.prompt import Prompt, Task
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 _CACHE = 128 * 2**20
 """Bytes that GDAL may keep of blocks; by itself it takes a share of the machine's memory."""
@@ -86,7 +86,7 @@ def segment_to_files(
     wish: SceneJob,
     *,
     progress: Progress | None = None,
-    clock: Clock | None = None,
+    clock: StageClock | None = None,
 ) -> list[PromptSummary]:
     """Segment a scene by text and write what is wanted; memory does not grow with the scene.
 
@@ -105,7 +105,7 @@ def segment_to_files(
         PromptError: If a text is longer than the network reads.
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
-    clock, area = clock or Clock(), wish.area or Area.whole(scene.grid)
+    clock, area = clock or StageClock(), wish.area or Area.whole(scene.grid)
     eyes = TilePredictor(segmenter, scene, wish, clock)
     name = segmenter.network.config.name
     order = OutputSpec(
@@ -135,7 +135,7 @@ class TilePredictor:
     """The network's looks at tiles."""
 
     def __init__(
-        self, segmenter: ViewPredictor, scene: Scene, wish: SceneJob, clock: Clock
+        self, segmenter: ViewPredictor, scene: Scene, wish: SceneJob, clock: StageClock
     ) -> None:
         self._segmenter, self._prompts, self._clock = segmenter, wish.prompts, clock
         self._area = wish.area or Area.whole(scene.grid)

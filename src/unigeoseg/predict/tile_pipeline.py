@@ -5,9 +5,9 @@ Only some tiles, and the rows that two tile rows share, are in memory at any tim
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from unigeoseg.geo.area import Area
 from unigeoseg.geo.raster import Raster, Scene
 from unigeoseg.geo.row_reader import RowReader
 from unigeoseg.geo.tiling import TilePlan, blend
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.prefetch import prefetch
+from unigeoseg.runtime.stage_clock import StageClock
 
 Look: TypeAlias = Callable[[Window, Raster], NDArray[np.float32]]
 """Scores (P, h, w) in [0, 1] of P prompts on a tile."""
@@ -26,8 +27,6 @@ Take: TypeAlias = Callable[[Window, NDArray[np.float32]], None]
 Progress: TypeAlias = Callable[[int, int], None]
 
 _AHEAD = 2  # tiles read, and blocks not yet written, beside those in work
-_Made = TypeVar("_Made")
-_Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,9 @@ class TilePipeline:
     area: Area
     prompts: int
 
-    def run(self, look: Look, take: Take, clock: Clock, progress: Progress | None = None) -> None:
+    def run(
+        self, look: Look, take: Take, clock: StageClock, progress: Progress | None = None
+    ) -> None:
         """Look at every tile that holds a pixel of the area and give the blocks of its window.
 
         Blocks come in rows from the top down and from left to right, cut to the area's window.
@@ -61,15 +62,27 @@ class TilePipeline:
         if self.scene.rowwise:
             scene = RowReader(self.scene, plan.cols[0].start, plan.cols[-1].stop)
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-            tiles = _ahead(reader, lambda window: self._read(scene, window, clock), windows, clock)
+            tiles = prefetch(
+                lambda window: self._read(scene, window, clock),
+                windows,
+                ahead=_AHEAD,
+                pool=reader,
+                waiting=lambda: clock("wait"),
+            )
             scores = self._scores(look, tiles, progress, len(windows))
             with clock("blend"):
                 blocks = blend(plan, scores)
-                written = _ahead(writer, lambda block: self._give(take, *block), blocks, clock)
+                written = prefetch(
+                    lambda block: self._give(take, *block),
+                    blocks,
+                    ahead=_AHEAD,
+                    pool=writer,
+                    waiting=lambda: clock("wait"),
+                )
                 deque(written, maxlen=0)
 
     def _read(
-        self, scene: Scene | RowReader, window: Window, clock: Clock
+        self, scene: Scene | RowReader, window: Window, clock: StageClock
     ) -> tuple[Window, Raster | None]:
         if not self.area.touches(window):
             return window, None
@@ -104,24 +117,3 @@ class TilePipeline:
                 inside.height,
             ).toslices()
             take(inside, block[:, rows, cols])
-
-
-def _ahead(
-    pool: ThreadPoolExecutor,
-    make: Callable[[_Given], _Made],
-    given: Iterable[_Given],
-    clock: Clock,
-) -> Iterator[_Made]:
-    """What is made of each, in order; some are made ahead of need."""
-
-    def first() -> _Made:
-        with clock("wait"):
-            return pending.popleft().result()
-
-    pending: deque[Future[_Made]] = deque()
-    for each in given:
-        pending.append(pool.submit(make, each))
-        if len(pending) > _AHEAD:
-            yield first()
-    while pending:
-        yield first()

@@ -5,8 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -24,25 +23,9 @@ from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.parquet import TableWriter
 from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLET_GROUP, TRIPLETS
 from unigeoseg.errors import DataError
+from unigeoseg.runtime.stage_clock import StageClock
 
 REST = "candidates, rules, points and boxes"
-
-
-@dataclass
-class StageTimes:
-    """Seconds per stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of a block to a stage."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - began
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +65,21 @@ def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit:
     decoded = list(islice(_decoded(places, options), limit))
     if not decoded:
         raise DataError("no patch could be cut; give directories of labelled imagery")
-    times = StageTimes()
+    clock = StageClock()
     timed = replace(
         stages,
-        judge=_TimedJudge(stages.judge, times),
-        writer=lambda reject: _TimedWriter(stages.writer(reject), times),
-        scorers=[_TimedScorer(scorer, times) for scorer in stages.scorers],
+        judge=_TimedJudge(stages.judge, clock),
+        writer=lambda reject: _TimedWriter(stages.writer(reject), clock),
+        scorers=[_TimedScorer(scorer, clock) for scorer in stages.scorers],
     )
     began = time.perf_counter()
-    triplets = _write(decoded, timed, times)
+    triplets = _write(decoded, timed, clock)
     spent = time.perf_counter() - began
-    rest = spent - sum(times.seconds.values())
+    rest = spent - sum(clock.seconds.values())
     # kilobytes on Linux, bytes on macOS
     unit = 1e6 if sys.platform == "darwin" else 1e3
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return Speed(len(decoded), triplets, {REST: rest, **times.seconds}, peak)
+    return Speed(len(decoded), triplets, {REST: rest, **clock.seconds}, peak)
 
 
 def _decoded(places: Sequence[Place], options: Options) -> Iterator[Patch]:
@@ -107,7 +90,7 @@ def _decoded(places: Sequence[Place], options: Options) -> Iterator[Patch]:
             yield from patches(image, options, None, _ignore)
 
 
-def _write(decoded: Sequence[Patch], stages: Stages, times: StageTimes) -> int:
+def _write(decoded: Sequence[Patch], stages: Stages, clock: StageClock) -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         TableWriter(Path(folder, "images.parquet"), IMAGES, group=IMAGE_GROUP) as images,
@@ -115,7 +98,7 @@ def _write(decoded: Sequence[Patch], stages: Stages, times: StageTimes) -> int:
     ):
         for patch in decoded:
             scored = list(stages(patch, _ignore))
-            with times.stage("store"):
+            with clock("store"):
                 write_patch(patch, scored, images, triplets)
         return triplets.rows
 
@@ -127,33 +110,33 @@ def _ignore(_: Rejection) -> None:
 @dataclass(slots=True)
 class _TimedJudge:
     inner: Judge
-    times: StageTimes
+    clock: StageClock
     name: str = "timed"
 
     def judge(self, patch: Patch, candidates: Sequence[Candidate]) -> list[Verdict]:
-        with self.times.stage("judge"):
+        with self.clock("judge"):
             return self.inner.judge(patch, candidates)
 
 
 @dataclass(slots=True)
 class _TimedWriter:
     inner: Writer
-    times: StageTimes
+    clock: StageClock
     name: str = "timed"
 
     def write(
         self, patch: Patch, candidates: Sequence[Candidate], rng: np.random.Generator
     ) -> list[Draft]:
-        with self.times.stage("write"):
+        with self.clock("write"):
             return list(self.inner.write(patch, candidates, rng))
 
 
 @dataclass(slots=True)
 class _TimedScorer:
     inner: Scorer
-    times: StageTimes
+    clock: StageClock
     name: str = "timed"
 
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
-        with self.times.stage(f"score, {self.inner.name}"):
+        with self.clock(f"score, {self.inner.name}"):
             return self.inner.score(patch, drafts)

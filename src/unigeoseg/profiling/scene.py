@@ -24,9 +24,11 @@ from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
 from unigeoseg.report.figure import new_figure, save_figure
-from unigeoseg.runtime.stage_clock import STAGES, Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 _BLOCK = 2048
+STAGES = ("read", "prepare", "encode", "decode", "blend", "write", "vectorise", "wait")
+"""Reading, and writing with vectorising, run in threads of their own beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def time_scene(
     segmenter: Segmenter, path: Path, text: str, progress: Progress | None = None
 ) -> SceneTiming:
     """Segment a scene by text into a mask and outlines, which are thrown away."""
-    clock, began = Clock(), time.perf_counter()
+    clock, began = StageClock(STAGES), time.perf_counter()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, open_scene(path) as scene:
         paths = [Path(folder) / name for name in ("mask.tif", "outlines.gpkg")]
         wish = SceneJob(prompts=[Prompt.from_text(text)], paths=paths)

@@ -33,7 +33,7 @@ from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import Batch, BatchMaker
 from unigeoseg.train.input.patch_cache import PatchCache
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer, ahead
+from unigeoseg.train.loop import Trainer, prefetch_batches
 from unigeoseg.train.objective.losses import LossModule
 from unigeoseg.train.recipes import nano
 from unigeoseg.train.scale.launcher import ProcessLauncher
@@ -154,7 +154,7 @@ def _ours(
         return batch
 
     def step(number: int) -> Step:
-        with closing(ahead(make, 2 * number, 2 * number + 2)) as batches:
+        with closing(prefetch_batches(make, 2 * number, 2 * number + 2)) as batches:
             batch = next(batches)
             began = time.perf_counter()
             trainer.train_step(batch)

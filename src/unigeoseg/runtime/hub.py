@@ -30,7 +30,7 @@ from unigeoseg.errors import (
 
 Kind = Literal["model", "dataset"]
 
-steps = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 """Says, at level INFO, what is being done while a user waits."""
 
 
@@ -86,20 +86,20 @@ def fetch(repo_id: str, *, kind: Kind, patterns: Sequence[str], revision: str = 
     missing = _not_cached(listing, wanted)
     if missing:
         size = sum(file.size for file in missing)
-        check_space(cache(), size, f"{len(missing)} files of {listing}")
-        steps.info("fetching %d files of %s, %s", len(missing), listing, megabytes(size))
+        check_space(cache_directory(), size, f"{len(missing)} files of {listing}")
+        log.info("fetching %d files of %s, %s", len(missing), listing, megabytes(size))
     directory = _transfer(listing, revision, wanted)
-    steps.info("verifying %d files", len(wanted))
+    log.info("verifying %d files", len(wanted))
     _verify(directory, wanted)
     return directory
 
 
-def page(repo_id: str) -> str:
+def repository_page(repo_id: str) -> str:
     """Where a person finds the files of a model."""
     return f"{_library().constants.ENDPOINT}/{repo_id}/tree/main"
 
 
-def home() -> Path:
+def home_directory() -> Path:
     """The directory of HF_HOME.
 
     Raises:
@@ -108,7 +108,7 @@ def home() -> Path:
     return Path(_library().constants.HF_HOME)
 
 
-def cache() -> Path:
+def cache_directory() -> Path:
     """The directory of HF_HUB_CACHE, below HF_HOME unless it is set."""
     return Path(_library().constants.HF_HUB_CACHE)
 
@@ -195,7 +195,7 @@ def _not_cached(listing: _Listing, wanted: Iterable[_File]) -> tuple[_File, ...]
             find(
                 listing.repo_id,
                 file.name,
-                cache_dir=cache(),
+                cache_dir=cache_directory(),
                 revision=listing.commit,
                 repo_type=listing.kind,
             ),
@@ -288,7 +288,7 @@ def _translated(error: Exception, what: str) -> UniGeoSegError:
         return HubNotFoundError(f"the hub has no such names: {why}")
     disk = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
     if disk and status is None and getattr(error, "errno", None):
-        return OutputUnwritableError(f"{what} cannot be stored in {cache()}: {why}")
+        return OutputUnwritableError(f"{what} cannot be stored in {cache_directory()}: {why}")
     return HubUnreachableError(
         f"{what} could not be fetched ({why}): check the network and run it again; files that "
         "arrived whole are kept"

@@ -44,7 +44,7 @@ def check_cluster() -> None:
 
 
 @contextmanager
-def cluster(workers: int) -> Iterator[Any]:
+def join_cluster(workers: int) -> Iterator[Any]:
     """Join the cluster, or start one; leave it at the end.
 
     A session of Ray that the caller has started is used and left open. Errors of a task are raised

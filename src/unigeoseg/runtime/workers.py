@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Literal, TypeVar, get_args
 
 from unigeoseg.errors import OptionError
-from unigeoseg.runtime.ray_cluster import check_cluster, cluster, worker_died
+from unigeoseg.runtime.ray_cluster import check_cluster, join_cluster, worker_died
 
 Engine = Literal["local", "ray"]
 T = TypeVar("T")
@@ -22,8 +22,8 @@ R = TypeVar("R")
 _WAITING = 2  # units per worker that are handed out at a time
 
 
-def check(engine: Engine, workers: int) -> None:
-    """Check what `run` is given, before anything is done.
+def check_workers(engine: Engine, workers: int) -> None:
+    """Check what `run_units` is given, before anything is done.
 
     Raises:
         OptionError: If `workers` is below 1, the engine is unknown, or no cluster answers.
@@ -37,7 +37,9 @@ def check(engine: Engine, workers: int) -> None:
         check_cluster()
 
 
-def run(work: Callable[[T], R], units: Sequence[T], *, engine: Engine, workers: int) -> Iterator[R]:
+def run_units(
+    work: Callable[[T], R], units: Sequence[T], *, engine: Engine, workers: int
+) -> Iterator[R]:
     """Results of a function for all units, as they are done.
 
     Args:
@@ -48,15 +50,15 @@ def run(work: Callable[[T], R], units: Sequence[T], *, engine: Engine, workers: 
         workers: How many at a time; 1 on "local" is a plain loop in this process.
 
     Raises:
-        OptionError: If a worker died or the cluster broke off; else as `check`.
+        OptionError: If a worker died or the cluster broke off; else as `check_workers`.
     """
-    check(engine, workers)
+    check_workers(engine, workers)
     if engine == "ray":
         return _ray(work, units, workers)
-    return in_processes(work, units, workers) if workers > 1 else map(work, units)
+    return run_in_processes(work, units, workers) if workers > 1 else map(work, units)
 
 
-def in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R]:
+def run_in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R]:
     """Results of a picklable function for all units, as they are done, by new processes.
 
     Raises:
@@ -91,7 +93,7 @@ def die_with_parent() -> None:
 
 
 def _ray(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R]:
-    with cluster(workers) as ray:
+    with join_cluster(workers) as ray:
         remote, shared = ray.remote(_apply), ray.put(work)
         queue = iter(units)
         running = [remote.remote(shared, unit) for unit in islice(queue, _WAITING * workers)]

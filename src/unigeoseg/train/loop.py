@@ -21,6 +21,7 @@ from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
 from unigeoseg.runtime.atomic import atomic_file
+from unigeoseg.runtime.prefetch import prefetch
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import Batch, BatchMaker
 from unigeoseg.train.metrics_log import PROMPTS, Record
@@ -220,7 +221,7 @@ def train(
     """
     config, runner, meter = trainer.config, trainer.runner, _Meter(maker.parts)
     with stopping() as stop, _record(trainer, directory) as record:
-        for batch in ahead(maker.batch, trainer.step, config.steps):
+        for batch in prefetch_batches(maker.batch, trainer.step, config.steps):
             meter.add(trainer.train_step(batch), batch)
             if record and trainer.step % _SAID_EVERY == 0:
                 record.add(trainer.step, {PROMPTS: maker.seen[trainer.step]} | meter.values())
@@ -282,16 +283,10 @@ def _validate(trainer: Trainer, validation: Validation, record: Record, director
         checkpoint.save_model(directory / "best", merged(trainer.average), trainer.processor)
 
 
-def ahead(make: Callable[[int], Batch], start: int, stop: int) -> Generator[Batch]:
+def prefetch_batches(make: Callable[[int], Batch], start: int, stop: int) -> Generator[Batch]:
     """Batches of steps `start` to `stop`, each made while the one before is trained on."""
-    if start >= stop:  # a run that is done
-        return
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, start)
-        for step in range(start + 1, stop):
-            batch, coming = coming.result(), pool.submit(make, step)
-            yield batch
-        yield coming.result()
+        yield from prefetch(make, range(start, stop), ahead=1, pool=pool)
 
 
 def rate_at(step: int, config: TrainConfig) -> float:

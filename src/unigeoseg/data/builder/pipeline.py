@@ -22,7 +22,7 @@ from unigeoseg.data.builder.unit import WORK, Job, release
 from unigeoseg.data.store.dataset import SUMMARY, Dataset
 from unigeoseg.data.store.schema import VERSION
 from unigeoseg.runtime.atomic import exclusive_directory, file_sha256, remove_leftovers, write_json
-from unigeoseg.runtime.workers import Engine, check, run
+from unigeoseg.runtime.workers import Engine, check_workers, run_units
 
 Progress = Callable[[int, int, int], None]
 """Called with the units done, all units, and the triplets written since the start."""
@@ -50,7 +50,7 @@ def build(
         OptionError: If the directory holds another build, or one is at work in it.
         OutputError: If something cannot be written.
     """
-    check(engine, workers)
+    check_workers(engine, workers)
     plan = make_plan(places, job.options, strict=job.strict)
     if not plan.is_in(job.out):
         job.check()
@@ -71,7 +71,7 @@ def _do_units(
     todo = [unit for unit in plan.units if not (work / unit.name).exists()]
     done, triplets = len(plan.units) - len(todo), 0
     try:
-        for count in run(job, todo, engine=engine, workers=workers):
+        for count in run_units(job, todo, engine=engine, workers=workers):
             done, triplets = done + 1, triplets + count
             if progress:
                 progress(done, len(plan.units), triplets)

@@ -35,7 +35,7 @@ from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import Rle, encode
 from unigeoseg.runtime.atomic import atomic_directory
-from unigeoseg.runtime.prefetch import in_order
+from unigeoseg.runtime.prefetch import prefetch
 from unigeoseg.sample import Sample
 
 WORK = "work"
@@ -131,7 +131,7 @@ class Job:
                 return patch, list(tools.instruct(patch, rejected.append)), rejected
 
             cuts = self._cut(unit, tools.segment, noted)
-            for patch, scored, rejected in in_order(instructed, cuts, tools.at_once):
+            for patch, scored, rejected in prefetch(instructed, cuts, ahead=tools.at_once - 1):
                 ledger.write(ledger_rows(rejected))
                 if not write_patch(patch, scored, images, triplets):
                     bare = no_triplet(patch.source, patch.key, patch.x, patch.y)

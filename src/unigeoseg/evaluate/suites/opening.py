@@ -58,7 +58,7 @@ def _fetched(suite: Suite) -> Path:
             f"--data{suite.url and f', from {suite.url}'}"
         )
     snapshot = hub.fetch(suite.hub, kind="dataset", patterns=["*"])
-    place = hub.home() / "unigeoseg" / "suites" / suite.name / snapshot.name
+    place = hub.home_directory() / "unigeoseg" / "suites" / suite.name / snapshot.name
     if not place.exists():
         _linked(snapshot, place)
     return place

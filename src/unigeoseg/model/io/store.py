@@ -109,7 +109,7 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     files = _fetch_first(repo_id, source.name, choices)
     size = sum(path.stat().st_size for path in files)
     hub.check_space(target, size, f"the model made of {repo_id}")
-    hub.steps.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
+    hub.log.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
     make = _copy if ours else convert.convert_released
     _install(target, _place(repo_id), partial(make, source))
     return target
@@ -162,7 +162,7 @@ def _installed(repo_id: str) -> Path | None:
 
 def _place(repo_id: str) -> Path:
     """Where models made of a repository are kept, one directory per commit."""
-    return hub.home() / "unigeoseg" / repo_id.replace("/", "--")
+    return hub.home_directory() / "unigeoseg" / repo_id.replace("/", "--")
 
 
 def _is_complete(directory: Path) -> bool:
@@ -176,9 +176,9 @@ def _is_hub_id(name: str) -> bool:
 def _by_hand(repo_id: str) -> str:
     """How to bring a released model to a machine without network."""
     return (
-        "without a network, bring from "
-        f"{hub.page(repo_id)} the files config.json, tokenizer.json (or tokenizer_config.json, "
-        "vocab.json, merges.txt), added_tokens.json if there is one, and model.safetensors (or "
-        "model.safetensors.index.json and every file it names, or pytorch_model.bin likewise) to "
-        f"a folder DIR, then run `unigeoseg convert DIR {quote(str(_place(repo_id) / 'by-hand'))}`"
+        f"without a network, bring from {hub.repository_page(repo_id)} the files config.json, "
+        "tokenizer.json (or tokenizer_config.json, vocab.json, merges.txt), added_tokens.json if "
+        "there is one, and model.safetensors (or model.safetensors.index.json and every file it "
+        "names, or pytorch_model.bin likewise) to a folder DIR, then run "
+        f"`unigeoseg convert DIR {quote(str(_place(repo_id) / 'by-hand'))}`"
     )

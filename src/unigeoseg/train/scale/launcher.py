@@ -18,15 +18,8 @@ from typing import Any
 import torch
 
 from unigeoseg.errors import OptionError, UniGeoSegError
+from unigeoseg.runtime.malloc import KEEP_FREED_MEMORY
 from unigeoseg.runtime.workers import die_with_parent
-
-_HELD = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**33),
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
-"""For glibc: keep memory that is freed. Each step needs as much again, and to give it back and
-have it cleared costs a third of the time of large maps (`docs/dev/log.md`)."""
 
 
 class ProcessLauncher:
@@ -56,7 +49,9 @@ class ProcessLauncher:
         self._processes: list[BaseProcess] = []
         for rank in map(str, range(count)):
             process = context.Process(target=_member, args=(call, self._errors))
-            with _environment(_HELD | os.environ | place | {"RANK": rank, "LOCAL_RANK": rank}):
+            with _environment(
+                {**KEEP_FREED_MEMORY, **os.environ} | place | {"RANK": rank, "LOCAL_RANK": rank}
+            ):
                 process.start()
             self._processes.append(process)
 

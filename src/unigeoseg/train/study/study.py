@@ -23,12 +23,12 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.prompt import Task
 from unigeoseg.runtime.atomic import exclusive_directory, read_json, write_bytes, write_json
-from unigeoseg.runtime.workers import in_processes
+from unigeoseg.runtime.workers import run_in_processes
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchMaker
 from unigeoseg.train.input.patch_cache import key_of
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer, ahead
+from unigeoseg.train.loop import Trainer, prefetch_batches
 from unigeoseg.train.overrides import config_values, current_names
 from unigeoseg.train.pretrained_init import nano_from_pretrained
 from unigeoseg.train.run import validation
@@ -150,7 +150,7 @@ class Study:
         # patches are decoded here once, and only opened by the runs
         TrainingSet.of_splits(self.data, ("train", "val"), self.cache)
         work = partial(measure, self)
-        return in_processes(work, runs, workers) if workers > 1 else map(work, runs)
+        return run_in_processes(work, runs, workers) if workers > 1 else map(work, runs)
 
 
 def measure(study: Study, run: Run) -> list[Score]:
@@ -167,7 +167,7 @@ def measure(study: Study, run: Run) -> list[Score]:
         maker = BatchMaker(
             training_set["train"], processor, config.batch, steps=config.steps, seed=config.seed
         )
-        for batch in ahead(maker.batch, 0, config.steps):
+        for batch in prefetch_batches(maker.batch, 0, config.steps):
             trainer.train_step(batch)
         found = validation(config, training_set["val"], processor)(trainer.average)
     seconds = round(time.perf_counter() - began, 1)
