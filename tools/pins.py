@@ -31,7 +31,8 @@ import sets  # noqa: E402
 from mixes import only  # noqa: E402
 from networks import tiny_config, tiny_network, tiny_processor  # noqa: E402
 
-from unigeoseg.train.input.batch import BatchConfig, BatchMaker  # noqa: E402
+from unigeoseg.train.input.batch import BatchConfig  # noqa: E402
+from unigeoseg.train.input.batch_maker import BatchMaker  # noqa: E402
 from unigeoseg.train.input.training_set import TrainingSet  # noqa: E402
 from unigeoseg.train.loop import Trainer, train  # noqa: E402
 from unigeoseg.train.recipes import TrainConfig  # noqa: E402

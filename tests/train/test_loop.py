@@ -17,8 +17,9 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
 from unigeoseg.train import run
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input import batch
-from unigeoseg.train.input.batch import BatchConfig, BatchMaker, asks_of
+from unigeoseg.train.input import batch_maker
+from unigeoseg.train.input.batch import BatchConfig
+from unigeoseg.train.input.batch_maker import BatchMaker, families_by_task
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.metrics_log import Record, read
@@ -75,7 +76,7 @@ def test_objects_are_pasted_into_their_share_of_views_and_into_none_of_validatio
             scales.append(scale)
             return view
 
-    monkeypatch.setattr(batch, "RareObjects", Rare)
+    monkeypatch.setattr(batch_maker, "RareObjects", Rare)
     make(training_set)[1].batch(0)
     run.validation(config, training_set, tiny_processor())(tiny_network())
     assert not scales
@@ -209,7 +210,7 @@ def test_the_rate_rises_stays_and_falls():
 
 def test_the_recipes_are_whole():
     for config in (nano(), paper()):
-        assert all(chances.size for _, chances in asks_of(config.batch.families).values())
+        assert all(chances.size for _, chances in families_by_task(config.batch.families).values())
 
 
 def test_a_run_that_is_asked_to_stop_keeps_its_state(training_set, tmp_path: Path):

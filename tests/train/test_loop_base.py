@@ -21,7 +21,7 @@ from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Prompt
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input.batch import BatchMaker
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, rate_at, train
 from unigeoseg.train.objective.losses import LossModule

@@ -30,7 +30,8 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.report.document import Table, table_markdown
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input.batch import Batch, BatchMaker
+from unigeoseg.train.input.batch import Batch
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.patch_cache import PatchCache
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, prefetch_batches
@@ -161,7 +162,9 @@ def _ours(
             learnt = time.perf_counter()
             next(batches)
             ended = time.perf_counter()
-        return _step(batch, seconds[2 * number + 1], learnt - began, ended - began, maker.parts)
+        return _step(
+            batch, seconds[2 * number + 1], learnt - began, ended - began, maker.part_count
+        )
 
     return step
 

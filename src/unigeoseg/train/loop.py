@@ -23,7 +23,8 @@ from unigeoseg.model.processor import Processor
 from unigeoseg.runtime.atomic import atomic_file
 from unigeoseg.runtime.prefetch import prefetch
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input.batch import Batch, BatchMaker
+from unigeoseg.train.input.batch import Batch
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.metrics_log import PROMPTS, Record
 from unigeoseg.train.objective.losses import LossModule
 from unigeoseg.train.objective.validation import Validation
@@ -219,12 +220,14 @@ def train(
         OutputUnwritableError: If the state cannot be written.
         MissingExtraError: If TensorBoard is not installed.
     """
-    config, runner, meter = trainer.config, trainer.runner, _Meter(maker.parts)
+    config, runner, meter = trainer.config, trainer.runner, _Meter(maker.part_count)
     with stopping() as stop, _record(trainer, directory) as record:
         for batch in prefetch_batches(maker.batch, trainer.step, config.steps):
             meter.add(trainer.train_step(batch), batch)
             if record and trainer.step % _SAID_EVERY == 0:
-                record.add(trainer.step, {PROMPTS: maker.seen[trainer.step]} | meter.values())
+                record.add(
+                    trainer.step, {PROMPTS: maker.prompts_before[trainer.step]} | meter.values()
+                )
             if record and validation and trainer.step % config.validate_every == 0:
                 _validate(trainer, validation, record, directory)
             due = trainer.step % config.save_every == 0 or trainer.step == config.steps

@@ -17,7 +17,7 @@ from unigeoseg.prompt import Task
 from unigeoseg.runtime.atomic import read_json
 from unigeoseg.sample import Split
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input.batch import BatchMaker, asks_of
+from unigeoseg.train.input.batch_maker import BatchMaker, families_by_task
 from unigeoseg.train.input.task_schedule import constant
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import STATE, Trainer, train
@@ -203,7 +203,7 @@ def validation(config: TrainConfig, training_set: TrainingSet, processor: Proces
         training_set: Of the val split.
         processor: Of the network.
     """
-    tasks = [task for task, (names, _) in asks_of(config.batch.families).items() if names]
+    tasks = [task for task, (names, _) in families_by_task(config.batch.families).items() if names]
     even = {task: (task in tasks) / len(tasks) for task in Task}
     batch = replace(config.batch, mix=constant(even), pasted=0.0)
     count = config.validation_batches

@@ -26,7 +26,7 @@ from unigeoseg.model.network import UniGeoSegNetwork  # noqa: E402
 from unigeoseg.predict.segmenter import Segmenter  # noqa: E402
 from unigeoseg.prompt import Box, Point, Prompt  # noqa: E402
 from unigeoseg.train.config import TrainConfig  # noqa: E402
-from unigeoseg.train.input.batch import BatchMaker  # noqa: E402
+from unigeoseg.train.input.batch_maker import BatchMaker  # noqa: E402
 from unigeoseg.train.input.training_set import TrainingSet  # noqa: E402
 from unigeoseg.train.objective.losses import LossModule  # noqa: E402
 from unigeoseg.train.objective.validation import Validation  # noqa: E402

@@ -13,7 +13,7 @@ from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.train.input.batch import BatchMaker
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
 

@@ -123,8 +123,10 @@ def test_triplets_are_read_once_for_all_splits(shards: Path, tmp_path: Path, mon
     for split, training_set in both.items():
         alone = TrainingSet.of([shards], split, tmp_path / "cache")
         assert list(alone.patches.ids) == [image for image in ids if splits[image] == split]
-        assert training_set.told == alone.told and set(training_set.told) == {0, 1}
-        for number, samples in training_set.told.items():
+        assert training_set.instructions == alone.instructions and set(
+            training_set.instructions
+        ) == {0, 1}
+        for number, samples in training_set.instructions.items():
             assert {sample.image for sample in samples} == {training_set.patches.ids[number]}
 
 

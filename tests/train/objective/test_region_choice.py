@@ -10,7 +10,8 @@ import torch
 from networks import tiny_config, tiny_network, tiny_processor
 
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input.batch import MEANT, OTHER_KINDS, Batch, BatchMaker
+from unigeoseg.train.input.batch import OTHER_CATEGORIES, TARGET, Batch
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.objective.region_choice import _found, choice_loss
@@ -28,8 +29,8 @@ CONFIG = replace(
 def numbers() -> torch.Tensor:
     """The region that is meant, two like it, and one of another kind."""
     rivals = torch.zeros(64, 64, dtype=torch.uint8)
-    rivals[4:20, 4:20], rivals[30:50, 4:20], rivals[4:20, 30:50] = MEANT, 2, 3
-    rivals[40:60, 40:60] = OTHER_KINDS
+    rivals[4:20, 4:20], rivals[30:50, 4:20], rivals[4:20, 30:50] = TARGET, 2, 3
+    rivals[40:60, 40:60] = OTHER_CATEGORIES
     return rivals
 
 
@@ -49,9 +50,9 @@ def choosing(maker: BatchMaker) -> Batch:
 
 def test_what_is_meant_is_always_found_and_others_mostly():
     found = [_found(numbers(), seed) for seed in range(200)]
-    assert all(each.places[MEANT] == each.meant + 1 for each in found)
+    assert all(each.places[TARGET] == each.meant + 1 for each in found)
     alike = np.mean([each.places[2] > 0 for each in found])
-    strange = np.mean([each.places[OTHER_KINDS] > 0 for each in found])
+    strange = np.mean([each.places[OTHER_CATEGORIES] > 0 for each in found])
     assert 0.85 < alike < 1
     assert 0.03 < strange < 0.3
     assert len({each.meant for each in found}) > 1  # its place does not give it away
@@ -61,7 +62,7 @@ def test_what_is_meant_is_always_found_and_others_mostly():
     assert (_found(numbers(), 5).places == found[5].places).all()
 
 
-@pytest.mark.parametrize("gone", [MEANT, (2, 3)])
+@pytest.mark.parametrize("gone", [TARGET, (2, 3)])
 def test_without_a_choice_there_is_nothing_to_find(gone):
     rivals = numbers()
     rivals[torch.isin(rivals, torch.tensor(gone, dtype=torch.uint8))] = 0

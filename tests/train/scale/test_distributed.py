@@ -18,7 +18,7 @@ from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.train.input.batch import BatchMaker
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.recipes import paper
@@ -75,7 +75,7 @@ def test_what_is_spread_is_not_averaged():
 
 def test_images_that_cannot_be_shared_are_refused():
     config = tiny_base_recipe(tiny_base.config())
-    nothing = TrainingSet(patches=[], told={})
+    nothing = TrainingSet(patches=[], instructions={})
     with pytest.raises(OptionError, match="2 images a step cannot be shared by 3"):
         BatchMaker(nothing, tiny_processor(), config.batch, steps=1, seed=0, part=(0, 3))
 

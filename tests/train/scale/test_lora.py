@@ -19,7 +19,7 @@ from unigeoseg.errors import (
     OptionError,
 )
 from unigeoseg.model.io import checkpoint
-from unigeoseg.train.input.batch import BatchMaker
+from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer
 from unigeoseg.train.scale.lora import Adapters, add_adapters, load_adapters, merged, save_adapters

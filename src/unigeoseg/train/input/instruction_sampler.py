@@ -1,7 +1,7 @@
-"""What can be asked about a view: instructions that the engine's own stages write for it.
+"""Sampling of instructions for a view, written by the data engine's own programs and grammar.
 
-A view shows other objects, at other places, than the patch it was cut from, so what was written
-for the patch may be false there ("the leftmost"); the same programs and grammar write anew.
+A view shows other objects at other places than the patch it was cropped from: an instruction for
+the patch ("the leftmost roof") may be false there. So instructions are written anew for every view.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,164 +38,172 @@ FAMILIES: Mapping[str, Task] = {
     "question": Task.REASONING,
     "absent question": Task.REASONING,
 }
-"""Kinds of instruction and the task that each belongs to."""
+"""Families of instruction, and the task of each."""
 
-# views are smaller than patches, and show objects down to a few pixels
+# for views, which are smaller than patches and show objects down to a few pixels
 _RULES = FilterRules(least_share=0.0015, most_share=0.8, apart_px=6, per_category=3)
-_WORDS = (3, 25)  # people also say "the largest building"
-_TARGETS = 6  # regions of a view that expressions and questions are written about
-_HAND = 0.06  # a hand that draws a box is off by up to this share of its side
-_MADE = 0.4  # share of questions that are made from what a category does
-_NEGATIVE = 0.15  # share of clicks with one beside the object
-_THINNED = 0.35  # share of questions with words left out
-_ELSEWHERE = 0.6  # share of absent things that are of the kinds its source shows elsewhere
+_EXPRESSION_WORDS = (3, 25)  # fewest and most; three as in "the largest building"
+_MAX_TARGETS = 6  # regions of a view that expressions and questions are written about
+_LOOSE_BOX_PROBABILITY = 0.5
+_LOOSE_BOX_OFFSET = 0.06  # largest error of a loose box's edge, as a share of the side
+_FUNCTION_QUESTION_SHARE = 0.4  # questions that are composed from what a category is used for
+_NEGATIVE_CLICK_PROBABILITY = 0.15
+_WORD_DROPOUT_PROBABILITY = 0.35  # questions with words left out
+_KNOWN_ABSENT_PROBABILITY = 0.6  # absent categories that the source shows in other patches
 
 
 class InstructionSampler:
-    """Draws instructions about one view.
+    """Samples instructions for one view.
 
     Args:
-        view: What is seen.
-        rng: Draws.
-        never: Categories that the view's source never shows.
+        view: The view, a patch cropped by `crops`.
+        rng: Source of randomness.
+        never: Taxonomy ids of categories that the view's source never shows.
     """
 
     def __init__(self, view: Patch, rng: np.random.Generator, never: tuple[int, ...] = ()) -> None:
         self._view, self._rng, self._never = view, rng, never
-        self._told: dict[str, list[Draft]] | None = None
+        self._written: dict[str, list[Draft]] | None = None
 
-    def ask(self, family: str) -> Draft | None:
-        """An instruction of a family; None if the view allows none."""
-        return _ASKED[family](self)
+    def sample(self, family: str) -> Draft | None:
+        """A random instruction of a family; None if the view allows none."""
+        return _SAMPLERS[family](self)
 
     def box(self) -> Draft | None:
-        """A box round one object, half the time drawn by a hand that is a little off."""
-        target = self._any_object()
+        """A box round one object, half the time loose, as drawn by hand."""
+        target = self._random_object()
         if target is None:
             return None
         draft = box_draft(target)
-        if draft.prompt.box is None or self._rng.random() < 0.5:
+        if draft.prompt.box is None or self._rng.random() < _LOOSE_BOX_PROBABILITY:
             return draft
         edges = np.array(target.box, float)
-        edges += self._rng.uniform(-_HAND, _HAND, 4) * np.tile(edges[2:] - edges[:2], 2)
+        offsets = self._rng.uniform(-_LOOSE_BOX_OFFSET, _LOOSE_BOX_OFFSET, 4)
+        edges += offsets * np.tile(edges[2:] - edges[:2], 2)
         height, width = target.mask.shape
-        drawn = Box(*np.clip(edges, 0, (width, height, width, height)).tolist())
-        return replace(draft, prompt=Prompt.from_box(drawn))
+        loose_box = Box(*np.clip(edges, 0, (width, height, width, height)).tolist())
+        return replace(draft, prompt=Prompt.from_box(loose_box))
 
     def point(self) -> Draft | None:
-        """One to three clicks on one object, sometimes one click beside it."""
-        target = self._any_object()
+        """One to three clicks on one object, sometimes with a negative click outside it."""
+        target = self._random_object()
         if target is None:
             return None
         draft = point_draft(target, self._rng)
-        beside = np.argwhere(~target.mask & (self._view.regions != UNKNOWN_REGION))
-        if not len(beside) or self._rng.random() >= _NEGATIVE:
+        outside = np.argwhere(~target.mask & (self._view.regions != UNKNOWN_REGION))
+        if not len(outside) or self._rng.random() >= _NEGATIVE_CLICK_PROBABILITY:
             return draft
-        row, column = beside[int(self._rng.integers(len(beside)))]
-        wrong = Point(float(column) + 0.5, float(row) + 0.5, positive=False)
-        return replace(draft, prompt=Prompt.from_points([*draft.prompt.points, wrong]))
+        row, column = outside[int(self._rng.integers(len(outside)))]
+        negative = Point(float(column) + 0.5, float(row) + 0.5, positive=False)
+        return replace(draft, prompt=Prompt.from_points([*draft.prompt.points, negative]))
 
     def category(self) -> Draft | None:
         """All of one category by its name."""
-        category = self._any(self._wholes)
+        category = self._random_of(self._whole_categories)
         return None if category is None else whole_category.named(self._view, category, self._rng)
 
     def described(self) -> Draft | None:
         """All of one category by a phrase that does not name it."""
-        return self._unnamed(whole_category.described, self._wholes)
+        return self._unnamed(whole_category.described, self._whole_categories)
 
     def question(self) -> Draft | None:
         """All of one category by a question."""
-        return self._unnamed(whole_category.asked, self._wholes)
+        return self._unnamed(whole_category.asked, self._whole_categories)
 
     def absent_name(self) -> Draft | None:
-        """By its name, what is not there."""
-        category = self._any(self._absent())
+        """A category that the view does not show, by its name."""
+        category = self._random_of(self._absent_categories())
         return None if category is None else whole_category.named(self._view, category, self._rng)
 
     def absent_question(self) -> Draft | None:
-        """By a question, what is not there."""
-        return self._unnamed(whole_category.asked, self._absent())
+        """A category that the view does not show, by a question."""
+        return self._unnamed(whole_category.asked, self._absent_categories())
 
-    def told(self, family: str) -> Draft | None:
-        """The next of the expressions or questions that single out a region."""
-        if self._told is None:
-            self._told = self._write()
-        return self._told[family].pop() if self._told.get(family) else None
+    def written(self, family: str) -> Draft | None:
+        """The next of the expressions or questions of a family that single out a region."""
+        if self._written is None:
+            self._written = self._write()
+        return self._written[family].pop() if self._written.get(family) else None
 
     @cached_property
     def _objects(self) -> list[Candidate]:
         return filter_candidates(
-            self._view, measure_candidates(self._view, _forget), self._rng, _forget, _RULES
+            self._view, measure_candidates(self._view, _discard), self._rng, _discard, _RULES
         )
 
     @cached_property
     def _by_category(self) -> list[list[Candidate]]:
-        found: dict[int, list[Candidate]] = {}
-        for each in self._objects:
-            found.setdefault(each.category, []).append(each)
-        return list(found.values())
+        by_category: dict[int, list[Candidate]] = {}
+        for candidate in self._objects:
+            by_category.setdefault(candidate.category, []).append(candidate)
+        return list(by_category.values())
 
     @cached_property
-    def _wholes(self) -> list[int]:
+    def _whole_categories(self) -> list[int]:
         return whole_category.whole_categories(self._view)
 
     @cached_property
     def _missing(self) -> list[int]:
         return whole_category.missing_categories(self._view, self._never)
 
-    def _absent(self) -> list[int]:
-        """What is not there, more often of the kinds that its source shows elsewhere."""
-        elsewhere = [category for category in self._missing if category in self._view.labelled]
-        return elsewhere if elsewhere and self._rng.random() < _ELSEWHERE else self._missing
+    def _absent_categories(self) -> list[int]:
+        """Categories that the view does not show; often only those that its source shows."""
+        labelled = [category for category in self._missing if category in self._view.labelled]
+        if labelled and self._rng.random() < _KNOWN_ABSENT_PROBABILITY:
+            return labelled
+        return self._missing
 
-    def _any_object(self) -> Candidate | None:
-        """An object of any category, rare ones as often as frequent ones."""
+    def _random_object(self) -> Candidate | None:
+        """A random object of a random category: rare categories are as likely as frequent ones."""
         if not self._by_category:
             return None
-        alike = self._by_category[int(self._rng.integers(len(self._by_category)))]
-        return alike[int(self._rng.integers(len(alike)))]
+        objects = self._by_category[int(self._rng.integers(len(self._by_category)))]
+        return objects[int(self._rng.integers(len(objects)))]
 
-    def _unnamed(self, ask: Callable[..., Draft | None], categories: list[int]) -> Draft | None:
-        category = self._any(categories)
-        draft = ask(self._view, category, self._rng, made=_MADE) if category is not None else None
-        if draft is None or self._rng.random() >= _THINNED:
+    def _unnamed(self, write: Callable[..., Draft | None], categories: list[int]) -> Draft | None:
+        """A phrase or question for one of some categories that does not name it."""
+        category = self._random_of(categories)
+        if category is None:
+            return None
+        draft = write(self._view, category, self._rng, made=_FUNCTION_QUESTION_SHARE)
+        if draft is None or self._rng.random() >= _WORD_DROPOUT_PROBABILITY:
             return draft
         text = augment_words(draft.prompt.text, self._rng)
         return replace(draft, prompt=replace(draft.prompt, text=text))
 
-    def _any(self, categories: list[int]) -> int | None:
+    def _random_of(self, categories: list[int]) -> int | None:
         return categories[int(self._rng.integers(len(categories)))] if categories else None
 
     def _write(self) -> dict[str, list[Draft]]:
-        describable = [each for each in self._objects if each.describable]
-        order = self._rng.permutation(len(describable))[:_TARGETS]
+        """Expressions and questions about some regions, by family, in random order."""
+        describable = [candidate for candidate in self._objects if candidate.describable]
+        order = self._rng.permutation(len(describable))[:_MAX_TARGETS]
         executor = ProgramExecutor(scene_graph(self._view))
-        common = self._view, executor, SceneFacts(executor, self._rng), self._rng, _forget
-        writers = ReferringWriter(*common, words=_WORDS), ReasoningWriter(*common)
-        told: dict[str, list[Draft]] = {}
-        for at in order.tolist():
+        common = self._view, executor, SceneFacts(executor, self._rng), self._rng, _discard
+        writers = ReferringWriter(*common, words=_EXPRESSION_WORDS), ReasoningWriter(*common)
+        by_family: dict[str, list[Draft]] = {}
+        for index in order.tolist():
             for writer in writers:
-                for draft in writer.write(describable[at]):
-                    told.setdefault(draft.family, []).append(draft)
-        for drafts in told.values():
+                for draft in writer.write(describable[index]):
+                    by_family.setdefault(draft.family, []).append(draft)
+        for drafts in by_family.values():
             self._rng.shuffle(drafts)
-        return told
+        return by_family
 
 
-_ASKED: Mapping[str, Callable[[InstructionSampler], Draft | None]] = {
+_SAMPLERS: Mapping[str, Callable[[InstructionSampler], Draft | None]] = {
     "box": InstructionSampler.box,
     "point": InstructionSampler.point,
     "category": InstructionSampler.category,
     "described": InstructionSampler.described,
-    "referring": lambda sampler: sampler.told("referring"),
+    "referring": lambda sampler: sampler.written("referring"),
     "absent name": InstructionSampler.absent_name,
-    "attribute": lambda sampler: sampler.told("attribute"),
-    "context": lambda sampler: sampler.told("context"),
+    "attribute": lambda sampler: sampler.written("attribute"),
+    "context": lambda sampler: sampler.written("context"),
     "question": InstructionSampler.question,
     "absent question": InstructionSampler.absent_question,
 }
 
 
-def _forget(_: Rejection) -> None:
-    """Nobody keeps a ledger of views."""
+def _discard(_: Rejection) -> None:
+    """Rejections of views are not kept: no ledger has them."""

@@ -15,7 +15,7 @@ from unigeoseg.model.base.chat import IGNORED
 from unigeoseg.model.loss import LossParts, segmentation_loss
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
-from unigeoseg.train.input.batch import OTHER_KINDS, Batch
+from unigeoseg.train.input.batch import OTHER_CATEGORIES, Batch
 from unigeoseg.train.objective.region_choice import choice_loss
 
 Loss = Callable[[UniGeoSegNetwork, Batch], LossParts]
@@ -32,7 +32,7 @@ def cell_loss(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
     """
     image = network.encode(batch.pixel_values)
     output = network.decode(image, batch.prompts)
-    alike = (batch.rivals > 0) & (batch.rivals < OTHER_KINDS)
+    alike = (batch.rivals > 0) & (batch.rivals < OTHER_CATEGORIES)
     truth, valid = (
         functional.avg_pool2d(masks.unsqueeze(1).float(), _STRIDE).squeeze(1)
         for masks in (batch.truth | alike, batch.valid)

@@ -19,7 +19,7 @@ from torch.nn import functional
 from unigeoseg.model.nano.region_choice import Regions
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.values import ImageFeatures
-from unigeoseg.train.input.batch import MEANT, OTHER_KINDS, Batch
+from unigeoseg.train.input.batch import OTHER_CATEGORIES, TARGET, Batch
 
 _STRIDE = 2  # of the maps on which regions are measured
 _MOST = 24  # regions of a prompt
@@ -85,22 +85,22 @@ def _found(rivals: Tensor, seed: int) -> _Found | None:
     """What is found of the regions (S, S) of a prompt; None where there is nothing to choose."""
     small = rivals[::_STRIDE, ::_STRIDE].cpu().numpy()
     shown = np.flatnonzero(np.bincount(small.ravel(), minlength=2)[1:]) + 1
-    if (shown < OTHER_KINDS).sum() < 2 or shown[0] != MEANT:
+    if (shown < OTHER_CATEGORIES).sum() < 2 or shown[0] != TARGET:
         return None
     rng = np.random.default_rng(seed)
     strange = _STRANGE[1] * rng.random() * (rng.random() < _STRANGE[0])
-    kept = rng.random(len(shown)) < np.where(shown < OTHER_KINDS, 1 - _LOST, strange)
+    kept = rng.random(len(shown)) < np.where(shown < OTHER_CATEGORIES, 1 - _LOST, strange)
     others = rng.permutation(shown[1:][kept[1:]])[: _MOST - 1]
-    regions = rng.permutation(np.r_[MEANT, others])
-    faint = rng.random(len(regions)) < np.where(regions == MEANT, *_FAINT)
-    faint |= regions >= OTHER_KINDS
+    regions = rng.permutation(np.r_[TARGET, others])
+    faint = rng.random(len(regions)) < np.where(regions == TARGET, *_FAINT)
+    faint |= regions >= OTHER_CATEGORIES
     chance = rng.random(len(regions))
     high = np.where(faint, 0.1 + 0.6 * chance, 1 - 0.5 * chance**2)
     mean = np.maximum(0.1, high * rng.uniform(0.5, 0.95, len(regions)))
     places = np.zeros(256, np.int64)
     places[regions] = np.arange(1, len(regions) + 1)
     scores = np.stack([mean, high], axis=1).astype(np.float32)
-    return _Found(places, scores, int(np.flatnonzero(regions == MEANT)[0]))
+    return _Found(places, scores, int(np.flatnonzero(regions == TARGET)[0]))
 
 
 def _as_found(regions: Regions, told: Sequence[_Found], seeds: Tensor) -> Regions:

@@ -16,7 +16,7 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.tate import INTERACTIVE, REASONING, REFERRING
 from unigeoseg.predict.region_selection import choose_regions, means_one_region, with_choices
 from unigeoseg.prompt import Task
-from unigeoseg.train.input.batch import BatchMaker
+from unigeoseg.train.input.batch_maker import BatchMaker
 
 _TASKS = {INTERACTIVE: Task.INTERACTIVE, REFERRING: Task.REFERRING, REASONING: Task.REASONING}
 

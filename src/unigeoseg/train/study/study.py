@@ -25,8 +25,8 @@ from unigeoseg.prompt import Task
 from unigeoseg.runtime.atomic import exclusive_directory, read_json, write_bytes, write_json
 from unigeoseg.runtime.workers import run_in_processes
 from unigeoseg.train.config import TrainConfig
-from unigeoseg.train.input.batch import BatchMaker
-from unigeoseg.train.input.patch_cache import key_of
+from unigeoseg.train.input.batch_maker import BatchMaker
+from unigeoseg.train.input.patch_cache import datasets_key
 from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import Trainer, prefetch_batches
 from unigeoseg.train.overrides import config_values, current_names
@@ -130,7 +130,7 @@ class Study:
     def _claim(self) -> None:
         """Say what the results are made of, or check that it is the same."""
         place = self.output / MADE_OF
-        data = key_of([Dataset.open(path) for path in self.data])
+        data = datasets_key([Dataset.open(path) for path in self.data])
         said = {"data": data, "recipe": config_values(self.recipe)}
         if not place.exists():
             write_json(place, said)
