@@ -1,4 +1,4 @@
-"""What was dropped, where and why: every rejection keeps its reason."""
+"""Rejections: what the data engine dropped, where and why."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from unigeoseg.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One thing that did not go on.
+    """One image, region, text or file that was dropped.
 
     Attributes:
         stage: Where it was dropped: "read", "patch", "candidate", "rule", "judge", "write",
@@ -31,10 +31,10 @@ class Rejection:
 
 
 Measurement = tuple[float | None, float | None]
-"""What was measured and what it was compared with, where there is a number."""
+"""The value that broke a rule and the rule's limit, where there is a number."""
 
 RejectionHandler = Callable[[Rejection], None]
-"""Takes note of a rejection; stages call it and go on."""
+"""Records a rejection; stages call it and go on."""
 
 
 class StrictError(DataError):
@@ -42,13 +42,13 @@ class StrictError(DataError):
 
 
 def raise_rejection(rejection: Rejection) -> None:
-    """End a strict build at a rejection.
+    """Raise a rejection as an error: the end of a strict build.
 
     Raises:
         StrictError: Always.
     """
-    what = f"{rejection.key}: " if rejection.key else ""
+    image = f"{rejection.key}: " if rejection.key else ""
     raise StrictError(
-        f"{rejection.source}: {what}{rejection.rule}: {rejection.detail}; repair it, or build "
+        f"{rejection.source}: {image}{rejection.rule}: {rejection.detail}; repair it, or build "
         "without --strict"
     )

@@ -1,4 +1,4 @@
-"""A region that instructions may be written about, measured once (paper section 2, stage 3)."""
+"""A candidate: a measured region that instructions may be written about (section 2, stage 3)."""
 
 from dataclasses import dataclass
 

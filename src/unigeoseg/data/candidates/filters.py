@@ -1,4 +1,4 @@
-"""Rules that a region must meet before anything is written about it.
+"""Filtering of candidates: rules that a region meets before anything is written about it.
 
 Source: paper section 2, stage 4.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patches.patch import Patch, patch_rejection
-from unigeoseg.data.programs.graph import Node, SceneGraph, scene_graph
+from unigeoseg.data.programs.graph import UNITS_PER_PX, Node, SceneGraph, scene_graph
 from unigeoseg.data.taxonomy.confusable import confusable
 
 
@@ -37,90 +37,99 @@ class FilterRules:
 
 def filter_candidates(
     patch: Patch,
-    found: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     rng: np.random.Generator,
     reject: RejectionHandler,
     rules: FilterRules | None = None,
 ) -> list[Candidate]:
-    """Candidates of the right size; those that may be described too are marked `describable`.
+    """Candidates of an allowed size; those that may be described too are marked `describable`.
 
     Regions whose categories may be taken for each other count as of one category: near-duplicates,
-    broader and narrower ones (`language.execute.confusable`).
+    broader and narrower ones (`taxonomy.confusable`).
 
     Args:
         patch: The patch.
-        found: Its candidates.
+        candidates: Its candidates.
         rng: Draws which of a category's regions are described.
-        reject: Takes note of each rule that was broken, by the names of `Rules`.
+        reject: Records each rule that was broken, by the names of `FilterRules`.
         rules: The limits; the paper's without it.
     """
     rules = rules or FilterRules()
-    sized = [each for each in found if _sized(patch, each, rules, reject)]
-    apart = [each for each in sized if _apart(patch, each, rules, reject)]
-    chosen = _sample(patch, apart, rng, rules, reject)
-    return [replace(each, describable=each.region in chosen) for each in sized]
+    sized = [
+        candidate for candidate in candidates if _has_allowed_size(patch, candidate, rules, reject)
+    ]
+    isolated = [candidate for candidate in sized if _is_isolated(patch, candidate, rules, reject)]
+    described = _sample_per_category(patch, isolated, rng, rules, reject)
+    return [replace(candidate, describable=candidate.region in described) for candidate in sized]
 
 
-def _sized(patch: Patch, each: Candidate, rules: FilterRules, reject: RejectionHandler) -> bool:
-    share = each.area_px / patch.regions.size
+def _has_allowed_size(
+    patch: Patch, candidate: Candidate, rules: FilterRules, reject: RejectionHandler
+) -> bool:
+    share = candidate.area_px / patch.regions.size
     if share < rules.least_share:
-        _note(patch, each, reject, ("least_share", share, rules.least_share))
+        _reject(patch, candidate, reject, ("least_share", share, rules.least_share))
     elif share > rules.most_share:
-        _note(patch, each, reject, ("most_share", share, rules.most_share))
+        _reject(patch, candidate, reject, ("most_share", share, rules.most_share))
     else:
         return True
     return False
 
 
-def _apart(patch: Patch, each: Candidate, rules: FilterRules, reject: RejectionHandler) -> bool:
-    """Whether few regions are like it, and none of them near."""
+def _is_isolated(
+    patch: Patch, candidate: Candidate, rules: FilterRules, reject: RejectionHandler
+) -> bool:
+    """Whether few regions may be taken for it, and none of them is near."""
     graph = scene_graph(patch)
-    node = graph.nodes[each.region]
-    alike = [
-        other
-        for other in graph.nodes.values()
-        if other is not node
-        and (_alike(node.category, other.category) or _alike(other.category, node.category))
+    node = graph.nodes[candidate.region]
+    rivals = [
+        rival
+        for rival in graph.nodes.values()
+        if rival is not node
+        and (_may_mean(node.category, rival.category) or _may_mean(rival.category, node.category))
     ]
-    if len(alike) + 1 > rules.most_alike:
-        _note(patch, each, reject, ("most_alike", len(alike) + 1, rules.most_alike))
+    if len(rivals) + 1 > rules.most_alike:
+        _reject(patch, candidate, reject, ("most_alike", len(rivals) + 1, rules.most_alike))
         return False
-    gap = _gap(graph, node, alike)
+    gap = _gap_px(graph, node, rivals)
     if gap is not None and gap <= rules.apart_px:
-        _note(patch, each, reject, ("apart_px", gap, rules.apart_px))
+        _reject(patch, candidate, reject, ("apart_px", gap, rules.apart_px))
         return False
     return True
 
 
-def _alike(asked: int, found: int) -> bool:
-    return confusable(asked, found) is not False
+def _may_mean(queried: int, actual: int) -> bool:
+    return confusable(queried, actual) is not False
 
 
-def _gap(graph: SceneGraph, node: Node, others: Sequence[Node]) -> float | None:
-    """Pixels to the closest of some regions."""
-    return min((graph.distance(node, other) / 100 for other in others), default=None)
+def _gap_px(graph: SceneGraph, node: Node, rivals: Sequence[Node]) -> float | None:
+    """Pixels to the closest of some regions; None if there are none."""
+    return min((graph.distance(node, rival) / UNITS_PER_PX for rival in rivals), default=None)
 
 
-def _sample(
+def _sample_per_category(
     patch: Patch,
-    apart: Sequence[Candidate],
+    isolated: Sequence[Candidate],
     rng: np.random.Generator,
     rules: FilterRules,
     reject: RejectionHandler,
 ) -> set[int]:
     """Region ids of at most so many candidates of each category."""
-    chosen: set[int] = set()
-    for category in sorted({each.category for each in apart}):
-        alike = [each for each in apart if each.category == category]
-        order = rng.permutation(len(alike))
-        chosen |= {alike[at].region for at in order[: rules.per_category]}
+    sampled: set[int] = set()
+    for category in sorted({candidate.category for candidate in isolated}):
+        members = [candidate for candidate in isolated if candidate.category == category]
+        order = rng.permutation(len(members))
+        sampled |= {members[at].region for at in order[: rules.per_category]}
         for at in order[rules.per_category :]:
-            _note(patch, alike[at], reject, ("per_category", len(alike), rules.per_category))
-    return chosen
+            _reject(patch, members[at], reject, ("per_category", len(members), rules.per_category))
+    return sampled
 
 
-def _note(
-    patch: Patch, each: Candidate, reject: RejectionHandler, broken: tuple[str, float, float]
+def _reject(
+    patch: Patch,
+    candidate: Candidate,
+    reject: RejectionHandler,
+    broken_rule: tuple[str, float, float],
 ) -> None:
-    rule, value, limit = broken
-    reject(patch_rejection(patch, "rule", rule, f"region {each.region}", (value, limit)))
+    rule, value, limit = broken_rule
+    reject(patch_rejection(patch, "rule", rule, f"region {candidate.region}", (value, limit)))

@@ -1,6 +1,6 @@
-"""The regions of a patch that instructions may be written about, measured.
+"""Candidate extraction: the regions of a patch, measured.
 
-Source: paper section 2, stage 3: only invalid labels and tiny specks are dropped here.
+Source: paper section 2, stage 3. Only invalid labels and tiny specks are dropped here.
 """
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patches.patch import Patch, patch_rejection
-from unigeoseg.data.programs.graph import SPECK_PX, Node, scene_graph
+from unigeoseg.data.programs.graph import SPECK_PX, UNITS_PER_PX, Node, scene_graph
 from unigeoseg.data.taxonomy.categories import taxonomy
 
 
@@ -17,21 +17,23 @@ def measure_candidates(patch: Patch, reject: RejectionHandler) -> list[Candidate
 
     Args:
         patch: Its regions are objects or 8-connected pieces.
-        reject: Takes note of regions whose category is no target ("not_a_target") and of those
-            with fewer pixels than `language.graph.SPECK_PX` ("speck").
+        reject: Records regions whose category is no target ("not_a_target") and of those
+            with fewer pixels than `programs.graph.SPECK_PX` ("speck").
     """
     graph = scene_graph(patch)
-    found = []
+    candidates = []
     for region, category in sorted(patch.categories.items()):
-        node, entry, what = graph.nodes.get(region), taxonomy()[category], f"region {region}"
+        node, entry, detail = graph.nodes.get(region), taxonomy()[category], f"region {region}"
         if node is None:
             area = int(np.count_nonzero(patch.regions == region))
-            reject(patch_rejection(patch, "candidate", "speck", what, (area, SPECK_PX[entry.kind])))
+            reject(
+                patch_rejection(patch, "candidate", "speck", detail, (area, SPECK_PX[entry.kind]))
+            )
         elif not entry.target:
-            reject(patch_rejection(patch, "candidate", "not_a_target", what))
+            reject(patch_rejection(patch, "candidate", "not_a_target", detail))
         else:
-            found.append(_candidate(patch, node))
-    return found
+            candidates.append(_candidate(patch, node))
+    return candidates
 
 
 def _candidate(patch: Patch, node: Node) -> Candidate:
@@ -41,5 +43,5 @@ def _candidate(patch: Patch, node: Node) -> Candidate:
         mask=patch.regions == node.region,
         area_px=node.area_px,
         box=node.box,
-        centre=(node.x / 100, node.y / 100),
+        centre=(node.x / UNITS_PER_PX, node.y / UNITS_PER_PX),
     )

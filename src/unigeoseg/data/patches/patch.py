@@ -12,6 +12,7 @@ from unigeoseg.data.sources.annotated import LabelledBox, LabelledText
 from unigeoseg.geo.grid import Grid
 
 UNKNOWN_REGION = np.uint16(65535)
+"""Region id of pixels of which nobody knows what they show."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Patch:
         boxes: Objects with boxes alone, in pixels of the patch.
         texts: The source's own instructions, in pixels of the patch.
         split: The published split, or empty.
-        image_phash: `audit.perceptual_hash` of the whole image, or None.
+        image_phash: `perceptual_hash` of the whole image, or None.
     """
 
     source: str
@@ -65,8 +66,11 @@ class Patch:
 
 
 def patch_rejection(
-    patch: Patch, stage: str, rule: str, what: str, measured: Measurement = (None, None)
+    patch: Patch, stage: str, rule: str, subject: str, measured: Measurement = (None, None)
 ) -> Rejection:
-    """A rejection in one patch; its place goes with `what`, since regions are counted per patch."""
-    detail = f"{what} in the patch at x {patch.x}, y {patch.y}"
+    """A rejection in one patch.
+
+    The patch's place goes with the subject, since regions are counted per patch.
+    """
+    detail = f"{subject} in the patch at x {patch.x}, y {patch.y}"
     return Rejection(stage, rule, patch.source, patch.key, detail, *measured)

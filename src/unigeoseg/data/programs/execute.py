@@ -1,6 +1,7 @@
-"""What a program selects in a scene graph, or why people would not agree on it.
+"""Execution of programs: the regions that one selects in a scene graph, or why that is ambiguous.
 
-The definitions are in `docs/programs.md`.
+A selection is ambiguous where people would not agree on it. The definitions are in
+`docs/programs.md`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ def execute_program(selection: Expression, graph: SceneGraph) -> frozenset[int]:
 
 
 class ProgramExecutor:
-    """Runs programs on one graph and remembers what their parts select.
+    """Runs programs on one graph and caches what their parts select.
 
     Args:
         graph: The scene graph of a patch.
@@ -39,7 +40,7 @@ class ProgramExecutor:
 
     def __init__(self, graph: SceneGraph) -> None:
         self.graph = graph
-        self._known: dict[Expression, Nodes | AmbiguousError] = {}
+        self._selections: dict[Expression, Nodes | AmbiguousError] = {}
         self._truths: dict[tuple[Expression, int], Truth] = {}
 
     def run(self, selection: Expression) -> Nodes:
@@ -56,16 +57,16 @@ class ProgramExecutor:
 
     def members(self, selection: Expression) -> Nodes:
         """As `run`, but a set may be empty."""
-        known = self._known.get(selection)
-        if known is None:
+        outcome = self._selections.get(selection)
+        if outcome is None:
             try:
-                known = _SELECTORS[selection.operator](self, *selection.arguments)
+                outcome = _SELECTORS[selection.operator](self, *selection.arguments)
             except AmbiguousError as error:
-                known = error
-            self._known[selection] = known
-        if isinstance(known, AmbiguousError):
-            raise known
-        return known
+                outcome = error
+            self._selections[selection] = outcome
+        if isinstance(outcome, AmbiguousError):
+            raise outcome
+        return outcome
 
     def truth(self, test: Expression, node: Node) -> Truth:
         """Whether a test holds for a node.
@@ -78,15 +79,15 @@ class ProgramExecutor:
             self._truths[key] = _TESTS[test.operator](self, node, *test.arguments)
         return self._truths[key]
 
-    def one(self, selection: Expression) -> Node:
+    def single_node(self, selection: Expression) -> Node:
         """The node that an expression of type one selects."""
         return self.run(selection)[0]
 
 
-def _category(run: ProgramExecutor, category: int) -> Nodes:
+def _category(executor: ProgramExecutor, category: int) -> Nodes:
     if category not in taxonomy():
         raise ProgramError(f"the taxonomy has no category {category}")
-    graph = run.graph
+    graph = executor.graph
     if not graph.clear or category not in graph.patch.labelled:
         raise AmbiguousError("unknown", f"not every region of category {category} is labelled")
     if any(confusable(category, box.category) is not False for box in graph.patch.boxes):
@@ -97,54 +98,54 @@ def _category(run: ProgramExecutor, category: int) -> Nodes:
     return tuple(node for node, answer in answers.items() if answer)
 
 
-def _filter(run: ProgramExecutor, source: Expression, test: Expression) -> Nodes:
-    nodes = run.members(source)
-    for named in _named(test):
-        run.members(named)
-    truths = [run.truth(test, node) for node in nodes]
+def _filter(executor: ProgramExecutor, source: Expression, test: Expression) -> Nodes:
+    nodes = executor.members(source)
+    for reference in _references(test):
+        executor.members(reference)  # an unclear reference makes the whole selection unclear
+    truths = [executor.truth(test, node) for node in nodes]
     if None in truths:
         raise AmbiguousError("margin", f"{test} is unsure for a region of {source}")
     return tuple(node for node, truth in zip(nodes, truths, strict=True) if truth)
 
 
-def _named(test: Expression) -> Iterable[Expression]:
+def _references(test: Expression) -> Iterable[Expression]:
     """Selections that a test refers to."""
     for argument in test.arguments:
         if isinstance(argument, Expression):
-            yield from _named(argument) if argument.type == "test" else (argument,)
+            yield from _references(argument) if argument.type == "test" else (argument,)
 
 
-def _only(run: ProgramExecutor, source: Expression) -> Nodes:
-    nodes = run.run(source)
+def _only(executor: ProgramExecutor, source: Expression) -> Nodes:
+    nodes = executor.run(source)
     if len(nodes) > 1:
         count = len(nodes)
         raise AmbiguousError("several", f"{source} selects {count} regions", (count, 1))
     return nodes
 
 
-def _largest(run: ProgramExecutor, source: Expression) -> Nodes:
-    first, *others = sorted(_several(run, source), key=lambda node: -node.area_px)
-    for other in others:
-        if 10 * first.area_px < 13 * other.area_px or first.box_area < other.box_area:
+def _largest(executor: ProgramExecutor, source: Expression) -> Nodes:
+    first, *rivals = sorted(_several(executor, source), key=lambda node: -node.area_px)
+    for smaller in rivals:
+        if 10 * first.area_px < 13 * smaller.area_px or first.box_area < smaller.box_area:
             raise AmbiguousError("margin", f"{source} has no clearly largest region")
     return (first,)
 
 
-def _smallest(run: ProgramExecutor, source: Expression) -> Nodes:
-    first, *others = sorted(_several(run, source), key=lambda node: node.area_px)
-    for other in others:
-        if 13 * first.area_px > 10 * other.area_px or first.box_area > other.box_area:
+def _smallest(executor: ProgramExecutor, source: Expression) -> Nodes:
+    first, *rivals = sorted(_several(executor, source), key=lambda node: node.area_px)
+    for larger in rivals:
+        if 13 * first.area_px > 10 * larger.area_px or first.box_area > larger.box_area:
             raise AmbiguousError("margin", f"{source} has no clearly smallest region")
-    if any(relations.at_edge(run.graph, first, side) for side in _AXES):
+    if any(relations.is_at_edge(executor.graph, first, side) for side in _AXES):
         raise AmbiguousError("margin", "the smallest region is cut by the patch's edge")
     return (first,)
 
 
-def _rank(run: ProgramExecutor, rank: int, side: str, source: Expression) -> Nodes:
-    return (_nth(run, _several(run, source), rank, side, source),)
+def _rank(executor: ProgramExecutor, rank: int, side: str, source: Expression) -> Nodes:
+    return (_nth(executor, _several(executor, source), rank, side, source),)
 
 
-def _nth(run: ProgramExecutor, nodes: Nodes, rank: int, side: str, source: Expression) -> Node:
+def _nth(executor: ProgramExecutor, nodes: Nodes, rank: int, side: str, source: Expression) -> Node:
     """The node of which rank - 1 others lie clearly on the given side, the rest on the other."""
     axis, sign = _AXES[side]
     if rank > len(nodes):
@@ -152,31 +153,31 @@ def _nth(run: ProgramExecutor, nodes: Nodes, rank: int, side: str, source: Expre
         message = f"{source} has {count} regions, none of rank {rank}"
         raise AmbiguousError("none", message, (count, rank))
     ordered = sorted(nodes, key=lambda node: sign * (node.x, node.y)[axis])
-    chosen = ordered[rank - 1]
-    for place, other in enumerate(ordered):
+    ranked = ordered[rank - 1]
+    for place, node in enumerate(ordered):
         expected = (place < rank - 1) == (sign > 0)
-        clear = relations.before(other, chosen, axis, run.graph.unit)
-        if other is not chosen and clear is not expected:
+        precedes = relations.is_before(node, ranked, axis, executor.graph.unit)
+        if node is not ranked and precedes is not expected:
             raise AmbiguousError("margin", f"{source} is in no clear order from the {side}")
-    return chosen
+    return ranked
 
 
-def _in_row(run: ProgramExecutor, rank: int, side: str, source: Expression) -> Nodes:
-    nodes = run.run(source)
+def _in_row(executor: ProgramExecutor, rank: int, side: str, source: Expression) -> Nodes:
+    nodes = executor.run(source)
     if len(nodes) < 3:
         count = len(nodes)
         message = f"{source} has {count} regions; a row has at least 3"
         raise AmbiguousError("none", message, (count, 3))
     axis = _AXES[side][0]
     points = sorted(((node.x, node.y)[axis], (node.x, node.y)[1 - axis]) for node in nodes)
-    if not _in_line(points, run.graph.unit):
+    if not _in_line(points, executor.graph.unit):
         raise AmbiguousError("margin", f"{source} is no row from the {side}")
-    return (_nth(run, nodes, rank, side, source),)
+    return (_nth(executor, nodes, rank, side, source),)
 
 
 def _in_line(points: Sequence[tuple[int, int]], unit: int) -> bool:
     """Whether points, sorted along their first coordinate, are evenly spaced on a line."""
-    gaps = [after[0] - now[0] for now, after in pairwise(points)]
+    gaps = [following[0] - preceding[0] for preceding, following in pairwise(points)]
     (x0, y0), (x1, y1) = points[0], points[-1]
     length, rise = x1 - x0, y1 - y0
     off = max(abs((y - y0) * length - (x - x0) * rise) for x, y in points)
@@ -184,40 +185,40 @@ def _in_line(points: Sequence[tuple[int, int]], unit: int) -> bool:
     return even and abs(rise) <= length and 6 * off <= min(gaps) * length
 
 
-def _nearest(run: ProgramExecutor, source: Expression, anchor: Expression) -> Nodes:
-    nodes, distances = _distances(run, source, anchor)
+def _nearest(executor: ProgramExecutor, source: Expression, anchor: Expression) -> Nodes:
+    nodes, distances = _distances(executor, source, anchor)
     near, runner_up = distances[0], distances[1]
-    if runner_up - near < run.graph.unit or 4 * runner_up < 5 * near:
+    if runner_up - near < executor.graph.unit or 4 * runner_up < 5 * near:
         raise AmbiguousError("margin", f"none of {source} is clearly nearest to {anchor}")
     return (nodes[0],)
 
 
-def _farthest(run: ProgramExecutor, source: Expression, anchor: Expression) -> Nodes:
-    nodes, distances = _distances(run, source, anchor)
+def _farthest(executor: ProgramExecutor, source: Expression, anchor: Expression) -> Nodes:
+    nodes, distances = _distances(executor, source, anchor)
     far, runner_up = distances[-1], distances[-2]
-    if far - runner_up < run.graph.unit or 4 * far < 5 * runner_up:
+    if far - runner_up < executor.graph.unit or 4 * far < 5 * runner_up:
         raise AmbiguousError("margin", f"none of {source} is clearly farthest from {anchor}")
     return (nodes[-1],)
 
 
 def _distances(
-    run: ProgramExecutor, source: Expression, anchor: Expression
+    executor: ProgramExecutor, source: Expression, anchor: Expression
 ) -> tuple[Nodes, list[int]]:
     """Regions of a set but the anchor, and their distances from it, in rising order."""
-    centre = run.one(anchor)
-    nodes = [node for node in run.members(source) if node is not centre]
+    centre = executor.single_node(anchor)
+    nodes = [node for node in executor.members(source) if node is not centre]
     if len(nodes) < 2:
         count = len(nodes)
         message = f"{source} has {count} regions beside {anchor}, not 2"
         raise AmbiguousError("none", message, (count, 2))
     pairs = sorted(
-        ((run.graph.distance(centre, node), node) for node in nodes), key=lambda pair: pair[0]
+        ((executor.graph.distance(centre, node), node) for node in nodes), key=lambda pair: pair[0]
     )
     return tuple(node for _, node in pairs), [distance for distance, _ in pairs]
 
 
-def _several(run: ProgramExecutor, source: Expression) -> Nodes:
-    nodes = run.members(source)
+def _several(executor: ProgramExecutor, source: Expression) -> Nodes:
+    nodes = executor.members(source)
     if len(nodes) < 2:
         count = len(nodes)
         message = f"{source} has {count} regions, at least 2 are compared"
@@ -225,36 +226,38 @@ def _several(run: ProgramExecutor, source: Expression) -> Nodes:
     return nodes
 
 
-Pair = Callable[[SceneGraph, Node, Node], Truth]
+Relation = Callable[[SceneGraph, Node, Node], Truth]
 
 
-def _related(holds: Pair) -> Callable[..., Truth]:
-    """A test of a relation to any of the regions named, the region itself left out."""
+def _related(holds: Relation) -> Callable[..., Truth]:
+    """A test of a relation to any of the regions referred to, the region itself left out."""
 
-    def test(run: ProgramExecutor, node: Node, others: Expression) -> Truth:
-        named = run.members(others)
-        return relations.exists(holds(run.graph, node, each) for each in named if each is not node)
+    def test(executor: ProgramExecutor, node: Node, reference: Expression) -> Truth:
+        anchors = executor.members(reference)
+        return relations.disjunction(
+            holds(executor.graph, node, anchor) for anchor in anchors if anchor is not node
+        )
 
     return test
 
 
 def _toward(axis: int, sign: int) -> Callable[..., Truth]:
-    def test(run: ProgramExecutor, node: Node, other: Expression) -> Truth:
-        named = run.one(other)
-        return node is not named and relations.toward(run.graph, node, named, axis, sign)
+    def test(executor: ProgramExecutor, node: Node, reference: Expression) -> Truth:
+        anchor = executor.single_node(reference)
+        return node is not anchor and relations.is_toward(executor.graph, node, anchor, axis, sign)
 
     return test
 
 
-def _between(run: ProgramExecutor, node: Node, one: Expression, other: Expression) -> Truth:
-    first, second = run.one(one), run.one(other)
+def _between(executor: ProgramExecutor, node: Node, start: Expression, end: Expression) -> Truth:
+    first, second = executor.single_node(start), executor.single_node(end)
     if first is second:
-        raise AmbiguousError("none", f"{one} and {other} are the same region")
-    return node not in (first, second) and relations.between(node, first, second)
+        raise AmbiguousError("none", f"{start} and {end} are the same region")
+    return node not in (first, second) and relations.is_between(node, first, second)
 
 
-def _not(run: ProgramExecutor, node: Node, test: Expression) -> Truth:
-    truth = run.truth(test, node)
+def _not(executor: ProgramExecutor, node: Node, test: Expression) -> Truth:
+    truth = executor.truth(test, node)
     return None if truth is None else not truth
 
 
@@ -270,15 +273,15 @@ _SELECTORS: dict[str, Callable[..., Nodes]] = {
     "farthest": _farthest,
 }
 _TESTS: dict[str, Callable[..., Truth]] = {
-    "in": lambda run, node, place: relations.in_place(run.graph, node, place),
-    "at-edge": lambda run, node, side: relations.at_edge(run.graph, node, side),
-    "beside": _related(relations.beside),
-    "near": _related(relations.near),
-    "inside": _related(relations.inside),
-    "around": _related(relations.around),
+    "in": lambda executor, node, place: relations.is_in_place(executor.graph, node, place),
+    "at-edge": lambda executor, node, side: relations.is_at_edge(executor.graph, node, side),
+    "beside": _related(relations.is_beside),
+    "near": _related(relations.is_near),
+    "inside": _related(relations.is_inside),
+    "around": _related(relations.is_around),
     **{name: _toward(axis, sign) for name, (axis, sign) in _DIRECTIONS.items()},
     "between": _between,
-    "colour": lambda run, node, word: relations.coloured(run.graph, node, word),
-    "running": lambda run, node, course: relations.running(node, course),
+    "colour": lambda executor, node, word: relations.has_colour(executor.graph, node, word),
+    "running": lambda executor, node, course: relations.is_running(node, course),
     "not": _not,
 }

@@ -1,4 +1,4 @@
-"""Programs in English: noun phrases for what they select, verb phrases for why.
+"""Verbalization of programs: noun phrases for what they select, verb phrases for why.
 
 A phrase is put together from a construction for the operator, the wordings of its conditions, and
 a name of the category, each drawn at random; it never says more or less than the program.
@@ -22,6 +22,8 @@ from unigeoseg.data.programs.phrases import (
 )
 from unigeoseg.data.programs.program import Expression
 
+_ADJECTIVE_SHARE = 0.8  # of the conditions that may stand before the noun do
+_COMPASS_SHARE = 0.5  # of the sides are told by the compass where north is up
 _FRAMES = ("{}",) * 6 + ("segment {}", "find {}", "mark {}", "outline {}")
 
 Constructions = tuple[list[str], list[str]]
@@ -29,15 +31,15 @@ Constructions = tuple[list[str], list[str]]
 
 
 class Verbalizer:
-    """Says programs about one scene.
+    """Verbalizes programs about one scene.
 
     Args:
-        executor: Runs programs on its graph.
+        executor: Runs programs on the scene's graph.
         rng: Draws the words.
     """
 
     def __init__(self, executor: ProgramExecutor, rng: np.random.Generator) -> None:
-        self._run = executor
+        self._executor = executor
         self._rng = rng
 
     def noun(self, selection: Expression) -> str:
@@ -64,7 +66,7 @@ class Verbalizer:
         """A condition as a verb phrase: "lies next to the road"."""
         wording = self._wording(test)
         ways = [f"lies {place}" for place in wording.place] or [
-            f"looks {word}" for word in wording.before
+            f"looks {word}" for word in wording.adjectives
         ]
         return self._fill(self.pick([*ways, *wording.verb]), test)
 
@@ -82,35 +84,36 @@ class Verbalizer:
 
     def count(self, source: Expression) -> str:
         """The number of regions in a set, as a word."""
-        number = len(self._run.members(source))
+        number = len(self._executor.members(source))
         return COUNTS[number] if number < len(COUNTS) else str(number)
 
-    def single(self, source: Expression, *, most: str = "") -> str:
+    def single(self, source: Expression, *, superlative: str = "") -> str:
         """A set's noun in the singular with what narrows it: "white building at the top"."""
         category, tests = _parts(source)
-        before, after = self._modifiers(tests)
+        adjectives, complement = self._modifiers(tests)
         noun = self.pick(singulars(category))
-        return " ".join(part for part in (most, *before, noun, after) if part)
+        return " ".join(part for part in (superlative, *adjectives, noun, complement) if part)
 
     def fronted(self, source: Expression, place: Expression) -> str:
         """A set of two conditions with the place first: "at the top, the pond by the road"."""
         category, tests = _parts(source)
-        rest = [test for test in tests if test is not place]
-        before, after = self._modifiers(rest)
-        where = self._fill(self.pick(self._wording(place).place), place)
+        adjectives, complement = self._modifiers([test for test in tests if test is not place])
+        adverbial = self._fill(self.pick(self._wording(place).place), place)
         noun = self.pick(singulars(category))
-        return " ".join(part for part in (f"{where}, the", *before, noun, after) if part)
+        parts = (f"{adverbial}, the", *adjectives, noun, complement)
+        return " ".join(part for part in parts if part)
 
-    def most(self, side: str) -> tuple[str, ...]:
-        """Words for the first from a side; the first one stands before the noun."""
-        if self._run.graph.north_up and self.chance(0.5):
+    def superlatives(self, side: str) -> tuple[str, ...]:
+        """Words for the first region from a side; the first word stands before the noun."""
+        if self._executor.graph.north_up and self.chance(_COMPASS_SHARE):
             return (MOST_NORTH_UP[side], *MOST[side][1:])
         return MOST[side]
 
     def _group(self, source: Expression) -> str:
         category, tests = _parts(source)
-        before, after = self._modifiers(tests, plural=True)
-        return " ".join(part for part in (*before, self.pick(plurals(category)), after) if part)
+        adjectives, complement = self._modifiers(tests, plural=True)
+        parts = (*adjectives, self.pick(plurals(category)), complement)
+        return " ".join(part for part in parts if part)
 
     def _modifiers(
         self, tests: Sequence[Expression], *, plural: bool = False
@@ -120,20 +123,20 @@ class Verbalizer:
         Two conditions after the place become clauses of one "that", since "the road next to a
         pond at the edge" may be about the pond.
         """
-        before: list[str] = []
+        adjectives: list[str] = []
         places: list[str] = []
-        rest: list[Expression] = []
+        relations: list[Expression] = []
         for test in tests:
             wording = self._wording(test)
-            if wording.before and (plural or self.chance(0.8)):
-                before.append(self.pick(wording.before))
+            if wording.adjectives and (plural or self.chance(_ADJECTIVE_SHARE)):
+                adjectives.append(self.pick(wording.adjectives))
             elif test.operator == "in":
                 places.append(self._fill(self.pick(wording.place), test))
             else:
-                rest.append(test)
-        return before, " ".join([*places, *self._after(rest, plural)])
+                relations.append(test)
+        return adjectives, " ".join([*places, *self._postmodifiers(relations, plural)])
 
-    def _after(self, tests: Sequence[Expression], plural: bool) -> list[str]:
+    def _postmodifiers(self, tests: Sequence[Expression], plural: bool) -> list[str]:
         """What follows the noun, for conditions that are not places."""
         if len(tests) > 1:
             return ["that " + " and ".join(self.lies(test) for test in tests)]
@@ -155,15 +158,15 @@ class Verbalizer:
         elif isinstance(first, str):
             key = f"{key} {first}"
         compass = f"{key} north-up"
-        if self._run.graph.north_up and compass in WORDINGS and self.chance(0.5):
+        if self._executor.graph.north_up and compass in WORDINGS and self.chance(_COMPASS_SHARE):
             return WORDINGS[compass]
         return WORDINGS[key]
 
     def _fill(self, phrase: str, test: Expression) -> str:
-        some = with_article if test.operator != "not" else "any {}".format
+        indefinite = with_article if test.operator != "not" else "any {}".format
         names = [
-            self.noun(named) if named.type == "one" else some(self.single(named))
-            for named in _references(test)
+            self.noun(selection) if selection.type == "one" else indefinite(self.single(selection))
+            for selection in _references(test)
         ]
         return with_names(phrase, names)
 
@@ -186,20 +189,22 @@ def _source(selection: Expression, at: int = 0) -> Expression:
     return cast(Expression, selection.arguments[at])
 
 
-def _only_noun(say: Verbalizer, selection: Expression) -> Constructions:
+def _only_noun(verbalizer: Verbalizer, selection: Expression) -> Constructions:
     source = _source(selection)
     tests = _parts(source)[1]
     if not tests:
-        return [f"the {say.single(source)}"], [f"the only {say.single(source)} in the image"]
+        return [f"the {verbalizer.single(source)}"], [
+            f"the only {verbalizer.single(source)} in the image"
+        ]
     placing = [test for test in tests if test.operator == "in"]
     if len(tests) == 2 and len(placing) == 1:
-        return [f"the {say.single(source)}"], [say.fronted(source, placing[0])]
-    return [f"the {say.single(source)}"], []
+        return [f"the {verbalizer.single(source)}"], [verbalizer.fronted(source, placing[0])]
+    return [f"the {verbalizer.single(source)}"], []
 
 
-def _only_verb(say: Verbalizer, selection: Expression) -> list[str]:
+def _only_verb(verbalizer: Verbalizer, selection: Expression) -> list[str]:
     tests = _parts(_source(selection))[1]
-    return [" and ".join(say.lies(test) for test in tests) or "is the only one of its kind"]
+    return [" and ".join(verbalizer.lies(test) for test in tests) or "is the only one of its kind"]
 
 
 _EXTREMES = {
@@ -208,74 +213,77 @@ _EXTREMES = {
 }
 
 
-def _extreme_noun(say: Verbalizer, selection: Expression) -> Constructions:
+def _extreme_noun(verbalizer: Verbalizer, selection: Expression) -> Constructions:
     source = _source(selection)
     of_two, of_many, _ = _EXTREMES[selection.operator]
-    word = say.pick(of_two if say.count(source) == "two" else of_many)
+    word = verbalizer.pick(of_two if verbalizer.count(source) == "two" else of_many)
     return [
-        f"the {say.single(source, most=word)}",
-        f"the {word} of {say.several(source)}",
-        f"the {word} one among {say.several(source)}",
-    ], [f"of {say.several(source)}, the {word}"]
+        f"the {verbalizer.single(source, superlative=word)}",
+        f"the {word} of {verbalizer.several(source)}",
+        f"the {word} one among {verbalizer.several(source)}",
+    ], [f"of {verbalizer.several(source)}, the {word}"]
 
 
-def _extreme_verb(say: Verbalizer, selection: Expression) -> list[str]:
+def _extreme_verb(verbalizer: Verbalizer, selection: Expression) -> list[str]:
     of_two, of_many, ground = _EXTREMES[selection.operator]
-    word = say.pick(of_two if say.count(_source(selection)) == "two" else of_many)
+    word = verbalizer.pick(of_two if verbalizer.count(_source(selection)) == "two" else of_many)
     return [f"is the {word}", ground] if word in of_many else [f"is the {word} of the two"]
 
 
-def _rank_noun(say: Verbalizer, selection: Expression) -> Constructions:
+def _rank_noun(verbalizer: Verbalizer, selection: Expression) -> Constructions:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     source = _source(selection, 2)
     if rank == 1:
-        word, *others = say.most(side)
-        fronted = [f"of {say.several(source)}, the one {other}" for other in others]
-        return [f"the {say.single(source, most=word)}"], [
-            f"of {say.several(source)}, the {word} one",
+        word, *adverbials = verbalizer.superlatives(side)
+        fronted = [f"of {verbalizer.several(source)}, the one {place}" for place in adverbials]
+        return [f"the {verbalizer.single(source, superlative=word)}"], [
+            f"of {verbalizer.several(source)}, the {word} one",
             *fronted,
         ]
     nth = ORDINALS[rank - 1]
     category, tests = _parts(source)
-    noun = say.pick(singulars(category))
-    counted = f"the {nth} of {say.several(source)}, counted from the {side}"
-    plain = [
+    noun = verbalizer.pick(singulars(category))
+    counted = f"the {nth} of {verbalizer.several(source)}, counted from the {side}"
+    unmodified = [
         f"the {nth} {noun} from the {side}",
         f"the {noun} that comes {nth} when counting from the {side}",
     ]
-    return [counted] if tests else [counted, *plain], [
-        f"of {say.several(source)}, the {nth} from the {side}",
-        f"among {say.several(source)}, the {nth} one counted from the {side}",
+    return [counted] if tests else [counted, *unmodified], [
+        f"of {verbalizer.several(source)}, the {nth} from the {side}",
+        f"among {verbalizer.several(source)}, the {nth} one counted from the {side}",
     ]
 
 
-def _rank_verb(say: Verbalizer, selection: Expression) -> list[str]:
+def _rank_verb(verbalizer: Verbalizer, selection: Expression) -> list[str]:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     if rank == 1:
-        return [f"is the {say.most(side)[0]}", *(f"lies {far}" for far in say.most(side)[1:])]
+        return [
+            f"is the {verbalizer.superlatives(side)[0]}",
+            *(f"lies {far}" for far in verbalizer.superlatives(side)[1:]),
+        ]
     return [
         f"is the {ORDINALS[rank - 1]} from the {side}",
         f"comes {ORDINALS[rank - 1]} from the {side}",
     ]
 
 
-def _row_noun(say: Verbalizer, selection: Expression) -> Constructions:
+def _row_noun(verbalizer: Verbalizer, selection: Expression) -> Constructions:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     source = _source(selection, 2)
     category, tests = _parts(source)
-    nth, noun = ORDINALS[rank - 1], say.pick(singulars(category))
-    plain = [
-        f"the {nth} {noun} from the {side} in the row of {say.count(source)}",
-        f"the {noun} that is {nth} from the {side} in the line of {say.count(source)}",
+    nth, noun = ORDINALS[rank - 1], verbalizer.pick(singulars(category))
+    unmodified = [
+        f"the {nth} {noun} from the {side} in the row of {verbalizer.count(source)}",
+        f"the {noun} that is {nth} from the {side} in the line of {verbalizer.count(source)}",
     ]
-    whole = f"the {nth} from the {side} of {say.several(source)} in a row"
-    return [whole] if tests else [whole, *plain], [
-        f"of {say.several(source)} in a row, the {nth} from the {side}",
-        f"in the row of {say.several(source)[4:]}, the {nth} one from the {side}",
+    in_row = f"the {nth} from the {side} of {verbalizer.several(source)} in a row"
+    return [in_row] if tests else [in_row, *unmodified], [
+        f"of {verbalizer.several(source)} in a row, the {nth} from the {side}",
+        f"in the row of {verbalizer.several(source)[4:]}, the {nth} one from the {side}",
     ]
 
 
-def _row_verb(say: Verbalizer, selection: Expression) -> list[str]:
+def _row_verb(verbalizer: Verbalizer, selection: Expression) -> list[str]:
     rank, side = cast(tuple[int, str], selection.arguments[:2])
     return [f"is the {ORDINALS[rank - 1]} from the {side} in the row"]
 
@@ -286,28 +294,28 @@ _DISTANCES = {
 }
 
 
-def _distance_noun(say: Verbalizer, selection: Expression) -> Constructions:
+def _distance_noun(verbalizer: Verbalizer, selection: Expression) -> Constructions:
     source, anchor = cast(tuple[Expression, Expression], selection.arguments)
-    word = say.pick(_DISTANCES[selection.operator])
+    word = verbalizer.pick(_DISTANCES[selection.operator])
     category, tests = _parts(source)
-    noun = say.pick(singulars(category))
-    plain = [
-        f"the {noun} {word} {say.noun(anchor)}",
-        f"the {noun} that lies {word} {say.noun(anchor)}",
-        f"the {noun} which is {word} {say.noun(anchor)}",
+    noun = verbalizer.pick(singulars(category))
+    unmodified = [
+        f"the {noun} {word} {verbalizer.noun(anchor)}",
+        f"the {noun} that lies {word} {verbalizer.noun(anchor)}",
+        f"the {noun} which is {word} {verbalizer.noun(anchor)}",
     ]
     ways = [
-        f"of {say.several(source)}, the one {word} {say.noun(anchor)}",
-        f"among {say.several(source)}, the one that lies {word} {say.noun(anchor)}",
+        f"of {verbalizer.several(source)}, the one {word} {verbalizer.noun(anchor)}",
+        f"among {verbalizer.several(source)}, the one that lies {word} {verbalizer.noun(anchor)}",
     ]
-    among = f"the one {word} {say.noun(anchor)} among {say.several(source)}"
-    return [among] if tests else plain, ways
+    among = f"the one {word} {verbalizer.noun(anchor)} among {verbalizer.several(source)}"
+    return [among] if tests else unmodified, ways
 
 
-def _distance_verb(say: Verbalizer, selection: Expression) -> list[str]:
+def _distance_verb(verbalizer: Verbalizer, selection: Expression) -> list[str]:
     anchor = _source(selection, 1)
     return [
-        f"{verb} {word} {say.noun(anchor)}"
+        f"{verb} {word} {verbalizer.noun(anchor)}"
         for word in _DISTANCES[selection.operator]
         for verb in ("lies", "is")
     ]

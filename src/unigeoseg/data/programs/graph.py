@@ -1,4 +1,4 @@
-"""The scene graph of a patch: its visible regions, measured, and relations on demand."""
+"""Scene graphs: the visible regions of a patch, measured, and relations between them on demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,16 @@ from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.programs.outlines import Outlines
 from unigeoseg.data.taxonomy.categories import taxonomy
 
+UNITS_PER_PX = 100
+"""Lengths and positions of a graph are whole hundredths of a pixel."""
+
 SPECK_PX = {"thing": 16, "stuff": 64}
 """Regions of fewer pixels are not seen, by kind of category."""
+
+_UNITS_A_SIDE = 32  # the longer side of a patch is this many units
+_GREY_RANGE = 4  # largest difference between the bands of a grey pixel
+_GREY_SHARE = 0.95  # of a patch without colour is grey
+_NORTH_TOLERANCE = 1e-3  # rotation of a grid that counts as none
 
 UNKNOWN_SHARE = 20
 """A patch of which more than one in this many pixels is unknown is not described."""
@@ -52,10 +60,10 @@ class Node:
 
 
 class SceneGraph:
-    """Regions of a patch and what lies between them.
+    """The scene graph of a patch: its regions, and the distances and contacts between them.
 
     Attributes:
-        patch: What it was built from.
+        patch: The patch.
         width: Columns of the patch in pixels.
         height: Its rows.
         nodes: By region id, in order of the ids.
@@ -76,23 +84,24 @@ class SceneGraph:
     @property
     def unit(self) -> int:
         """A 32nd of the longer side, hundredths of a pixel: 16 px in a patch of 512."""
-        return int(100 * max(self.width, self.height) // 32)
+        return int(UNITS_PER_PX * max(self.width, self.height) // _UNITS_A_SIDE)
 
-    def distance(self, one: Node, other: Node) -> int:
-        """As `Outlines.distance`."""
-        return self._outlines.distance(one.label, other.label)
+    def distance(self, a: Node, b: Node) -> int:
+        """Distance between two regions, hundredths of a pixel; see `Outlines.distance`."""
+        return self._outlines.distance(a.label, b.label)
 
-    def contact(self, one: Node, other: Node) -> int:
-        """As `Outlines.contact`."""
-        return self._outlines.contact(one.label, other.label)
+    def contact(self, source: Node, target: Node) -> int:
+        """Outline pixels of `target` that touch `source`; see `Outlines.contact`."""
+        return self._outlines.contact(source.label, target.label)
 
     def enclosure(self, inner: Node, outer: Node) -> tuple[int, int]:
         """Pixels of the ring round `inner` that belong to `outer`, and all of the ring."""
-        known = self._rings.get(inner.label)
-        if known is None:
-            ring = self._outlines.surroundings(inner.label, inner.box)
-            known = self._rings[inner.label] = (ring.tolist(), int(ring.sum()))
-        return known[0][outer.label], known[1]
+        ring = self._rings.get(inner.label)
+        if ring is None:
+            pixels = self._outlines.surroundings(inner.label, inner.box)
+            ring = self._rings[inner.label] = (pixels.tolist(), int(pixels.sum()))
+        pixels_by_label, total = ring
+        return pixels_by_label[outer.label], total
 
     def count(self, node: Node, holds: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> int:
         """Number of the region's pixels, (N, 3) uint8, for which a function of colour holds."""
@@ -104,7 +113,7 @@ class SceneGraph:
     def grey(self) -> bool:
         """Whether the patch has no colour."""
         pixels = self.patch.pixels
-        return bool((np.ptp(pixels, axis=2) <= 4).mean() > 0.95)
+        return bool((np.ptp(pixels, axis=2) <= _GREY_RANGE).mean() > _GREY_SHARE)
 
     @cached_property
     def north_up(self) -> bool:
@@ -113,7 +122,7 @@ class SceneGraph:
         if grid is None or grid.crs is None:
             return False
         a, b, _, d, e, _ = tuple(grid.transform)[:6]
-        return bool(a > 0 > e and max(abs(b), abs(d)) < 1e-3 * a)
+        return bool(a > 0 > e and max(abs(b), abs(d)) < _NORTH_TOLERANCE * a)
 
     @cached_property
     def _outlines(self) -> Outlines:
@@ -122,18 +131,18 @@ class SceneGraph:
 
 @lru_cache(maxsize=4)
 def scene_graph(patch: Patch) -> SceneGraph:
-    """The graph of a patch; the stages that see one patch in turn share it."""
+    """The scene graph of a patch, cached: the stages that see one patch in turn share it."""
     return SceneGraph(patch)
 
 
 def _labels(patch: Patch) -> tuple[NDArray[np.int32], list[int]]:
     """Visible regions numbered from 1, (H, W) int32, and the region id of each number."""
     sizes = np.bincount(patch.regions.ravel(), minlength=int(UNKNOWN_REGION) + 1)
-    named = taxonomy()
+    entries = taxonomy()
     regions = [
         region
         for region, category in sorted(patch.categories.items())
-        if sizes[region] >= SPECK_PX[named[category].kind]
+        if sizes[region] >= SPECK_PX[entries[category].kind]
     ]
     table = np.zeros(len(sizes), np.int32)
     table[regions] = np.arange(1, len(regions) + 1)
@@ -167,7 +176,7 @@ def _node(
         label,
         area,
         (columns.start, rows.start, columns.stop, rows.stop),
-        100 * sx // area + 50,
-        100 * sy // area + 50,
+        UNITS_PER_PX * sx // area + UNITS_PER_PX // 2,
+        UNITS_PER_PX * sy // area + UNITS_PER_PX // 2,
         (area * sxx - sx * sx, area * syy - sy * sy, area * sxy - sx * sy),
     )

@@ -1,4 +1,4 @@
-"""Names of categories in a sentence: one, several, with an article."""
+"""Noun morphology of category names: singular, plural, indefinite article."""
 
 import re
 
@@ -13,8 +13,8 @@ _VOWEL = re.compile(r"(?!uni|use|one|eu)[aeiou]|[AEFHILMNORSX][0-9A-Z]", re.ASCI
 def singulars(category: int) -> tuple[str, ...]:
     """Names of one region."""
     entry = taxonomy()[category]
-    plain = tuple(name for name in entry.singular if not _COMPARING.match(name.lower()))
-    return plain or entry.singular[:1]
+    uncompared = tuple(name for name in entry.singular if not _COMPARING.match(name.lower()))
+    return uncompared or entry.singular[:1]
 
 
 def plurals(category: int) -> tuple[str, ...]:
@@ -22,8 +22,8 @@ def plurals(category: int) -> tuple[str, ...]:
     entry = taxonomy()[category]
     if entry.kind == "stuff":  # its plurals may be masses: "forest", "water"
         return tuple(map(_plural, singulars(category)))
-    plain = tuple(name for name in entry.plural if not _COMPARING.match(name.lower()))
-    return plain or entry.plural[:1]
+    uncompared = tuple(name for name in entry.plural if not _COMPARING.match(name.lower()))
+    return uncompared or entry.plural[:1]
 
 
 def with_article(name: str) -> str:
@@ -34,9 +34,9 @@ def with_article(name: str) -> str:
 def _plural(name: str) -> str:
     """A phrase with its head noun in the plural: "area of forest", "areas of forest"."""
     match = _AFTER_HEAD.search(name)
-    head, rest = (name[: match.start()], name[match.start() :]) if match else (name, "")
+    head, complement = (name[: match.start()], name[match.start() :]) if match else (name, "")
     if re.search(r"(s|x|z|ch|sh)$", head):
-        return f"{head}es{rest}"
+        return f"{head}es{complement}"
     if re.search(r"[^aeiou]y$", head):
-        return f"{head[:-1]}ies{rest}"
-    return f"{head}s{rest}"
+        return f"{head[:-1]}ies{complement}"
+    return f"{head}s{complement}"

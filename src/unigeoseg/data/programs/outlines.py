@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 CONTACT_PX = 3
 """Pixels no farther apart than this touch, for an eye."""
 
+_UNITS_PER_PX = 100
+
 
 class Outlines:
     """The outline pixels of labelled regions: those with a 4-neighbour that is not of the region.
@@ -32,21 +34,21 @@ class Outlines:
         self._squares: dict[int, NDArray[np.int64]] = {}
         self._distances: dict[tuple[int, int], int] = {}
 
-    def distance(self, one: int, other: int) -> int:
+    def distance(self, a: int, b: int) -> int:
         """Smallest distance between pixel centres of two regions, hundredths of a pixel, floored.
 
         Two regions that touch are 100 apart, or 141 across a corner.
         """
-        key = (min(one, other), max(one, other))
+        key = (min(a, b), max(a, b))
         if key not in self._distances:
-            known = other in self._squares and one not in self._squares
-            squares = self._of(other, one) if known else self._of(one, other)
-            self._distances[key] = isqrt(10_000 * int(squares.min()))
+            b_is_measured = b in self._squares and a not in self._squares
+            squares = self._squared(b, a) if b_is_measured else self._squared(a, b)
+            self._distances[key] = isqrt(_UNITS_PER_PX**2 * int(squares.min()))
         return self._distances[key]
 
-    def contact(self, one: int, other: int) -> int:
-        """Number of outline pixels of `other` no farther than `CONTACT_PX` from region `one`."""
-        return int(np.count_nonzero(self._of(one, other) <= CONTACT_PX**2))
+    def contact(self, source: int, target: int) -> int:
+        """Outline pixels of region `target` no farther than `CONTACT_PX` from region `source`."""
+        return int(np.count_nonzero(self._squared(source, target) <= CONTACT_PX**2))
 
     def surroundings(self, label: int, box: tuple[int, int, int, int]) -> NDArray[np.int64]:
         """Pixels of each label (index) in the ring round a region with a given tight box.
@@ -62,7 +64,7 @@ class Outlines:
         ring = cv2.dilate(inside, kernel) > inside
         return np.bincount(window[ring], minlength=len(self._starts))
 
-    def _of(self, source: int, target: int) -> NDArray[np.int64]:
+    def _squared(self, source: int, target: int) -> NDArray[np.int64]:
         """Squared distance from each outline pixel of `target` to region `source`."""
         squares = self._squares.get(source)
         if squares is None:

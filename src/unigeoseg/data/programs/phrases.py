@@ -1,8 +1,8 @@
-"""Words for the operators of programs: what may be said for each.
+"""The lexicon of programs: wordings of each operator.
 
 `{a}` and `{b}` stand for the regions that an operator refers to. A phrase of `place` follows "lies"
 or a noun ("the pond next to the road"); one of `verb` follows "it" or "that" ("that borders the
-road"); one of `before` stands before the noun ("the white building").
+road"); one of `adjectives` stands before the noun ("the white building").
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ class Wording:
     Attributes:
         place: Adverbials of place.
         verb: Verb phrases, third person singular.
-        before: Adjectives.
+        adjectives: Words before the noun.
     """
 
     place: tuple[str, ...] = ()
     verb: tuple[str, ...] = ()
-    before: tuple[str, ...] = ()
+    adjectives: tuple[str, ...] = ()
 
 
 def _side(word: str, compass: str) -> dict[str, Wording]:
@@ -86,8 +86,8 @@ def _toward(operator: str, words: tuple[str, ...], compass: str) -> dict[str, Wo
     }
 
 
-def _colour(word: str, *others: str) -> dict[str, Wording]:
-    return {f"colour {word}": Wording((), (f"looks mostly {word}",), (word, *others))}
+def _colour(word: str, *synonyms: str) -> dict[str, Wording]:
+    return {f"colour {word}": Wording((), (f"looks mostly {word}",), (word, *synonyms))}
 
 
 WORDINGS: dict[str, Wording] = {

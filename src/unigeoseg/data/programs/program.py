@@ -1,4 +1,4 @@
-"""Programs: short expressions that select regions of a patch, as text and as values.
+"""The language of programs: expressions that select regions of a patch, as text and as values.
 
 `(program 1 (largest (filter (category 25) (in left))))`. What each operator selects is defined in
 `docs/programs.md`; this module knows their shapes alone.
@@ -81,12 +81,12 @@ class Expression:
             raise ProgramError(
                 f"the operator {self.operator!r} is unknown; known are {', '.join(_OPERATORS)}"
             )
-        wanted = _OPERATORS[self.operator][1]
-        if len(wanted) != len(self.arguments) or not all(
-            _fits(argument, kind) for argument, kind in zip(self.arguments, wanted, strict=True)
+        kinds = _OPERATORS[self.operator][1]
+        if len(kinds) != len(self.arguments) or not all(
+            _fits(argument, kind) for argument, kind in zip(self.arguments, kinds, strict=True)
         ):
             raise ProgramError(
-                f"{self.operator} takes ({' '.join(wanted)}), got "
+                f"{self.operator} takes ({' '.join(kinds)}), got "
                 f"({' '.join(map(str, self.arguments))})"
             )
 
@@ -146,8 +146,8 @@ def _read(text: str) -> _Tree:
         if token == "(":
             stack.append([])
         elif token == ")" and len(stack) > 1:
-            done = stack.pop()
-            stack[-1].append(done)
+            expression_tree = stack.pop()
+            stack[-1].append(expression_tree)
         elif token == ")":
             raise ProgramError(f"{text[:80]!r} closes more brackets than it opens")
         else:

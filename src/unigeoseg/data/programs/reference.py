@@ -1,8 +1,8 @@
-"""What a program selects, a second time: written from `docs/programs.md` alone.
+"""Reference implementation of programs, independent of `execute`: for verification.
 
-It shares no code with `data.language`, which writes the programs, so that `verify` does not
-repeat a mistake of theirs. It works on stored regions, categories and pixels. Every formula and
-number is that page's.
+Written from `docs/programs.md` alone: every formula and number is that page's. It shares no code
+with the other modules of this folder, which write the programs, so that `verify` does not repeat a
+mistake of theirs. It works on stored regions, categories and pixels.
 """
 
 import re
@@ -37,14 +37,14 @@ def reference_selection(program: str, patch: Patch) -> set[int]:
     match _tree(program):
         case ["program", "1", [*expression]]:
             try:
-                chosen = _Scene(patch).select(expression)
+                selected = _Scene(patch).select(expression)
             except (KeyError, ValueError, TypeError) as error:
                 raise NoSelection(f"malformed: {error!r}") from error
         case _:
             raise NoSelection("malformed")
-    if not chosen:
+    if not selected:
         raise NoSelection("none")
-    return {each.id for each in chosen}
+    return {region.id for region in selected}
 
 
 def _tree(text: str) -> Any:  # noqa: ANN401 - nested lists of words
@@ -94,8 +94,8 @@ class _Region:
         grown = cv2.dilate(self.mask.astype(np.uint8), np.ones((7, 7), np.uint8))
         return (grown > 0) & ~self.mask
 
-    def distance(self, other: "_Region") -> int:
-        nearest = float(self.tree.query(other.outline)[0].min())
+    def distance(self, region: "_Region") -> int:
+        nearest = float(self.tree.query(region.outline)[0].min())
         return isqrt(10_000 * round(nearest * nearest))
 
     def along(self, side: str) -> tuple[int, int, int]:
@@ -117,74 +117,74 @@ class _Scene:
         self.regions = [
             _Region(region, category, mask)
             for region, category in sorted(patch.categories.items())
-            if (mask := patch.regions == region).sum() >= _least(category)
+            if (mask := patch.regions == region).sum() >= _smallest_px(category)
         ]
 
     def select(self, expression: Sequence[Any]) -> Regions:
         """The members of an expression of type one or set."""
-        operator, *rest = expression
-        return _SELECTIONS[operator](self, *rest)
+        operator, *arguments = expression
+        return _SELECTIONS[operator](self, *arguments)
 
-    def one(self, expression: Sequence[Any]) -> _Region:
+    def single(self, expression: Sequence[Any]) -> _Region:
+        """The region that an expression of type one selects."""
         (region,) = self.select(expression)
         return region
 
     def category(self, number: str) -> Regions:
-        asked = int(number)
+        queried = int(number)
         unknown = int((self.patch.regions == UNKNOWN_REGION).sum())
-        if 20 * unknown > self.width * self.height or asked not in self.patch.labelled:
+        if 20 * unknown > self.width * self.height or queried not in self.patch.labelled:
             raise NoSelection("unknown")
-        found = [each for each in self.regions if _answers(each.category, asked)]
-        others = [each for each in self.regions if each not in found]
-        if any(_answers(asked, each.category) for each in others):
+        members = [region for region in self.regions if _answers(region.category, queried)]
+        strangers = [region for region in self.regions if region not in members]
+        if any(_answers(queried, region.category) for region in strangers):
             raise NoSelection("category")
-        return found
+        return members
 
     def filter(self, members: Sequence[Any], test: Sequence[Any]) -> Regions:
         check = self.test(test)
-        truths = [(each, check(each)) for each in self.select(members)]
+        truths = [(region, check(region)) for region in self.select(members)]
         if any(truth is None for _, truth in truths):
             raise NoSelection("margin")
-        return [each for each, truth in truths if truth]
+        return [region for region, truth in truths if truth]
 
     def only(self, members: Sequence[Any]) -> Regions:
-        found = self.select(members)
-        if len(found) != 1:
-            raise NoSelection("several" if found else "none")
-        return found
+        selected = self.select(members)
+        if len(selected) != 1:
+            raise NoSelection("several" if selected else "none")
+        return selected
 
     def largest(self, members: Sequence[Any]) -> Regions:
-        first, *rest = _at_least(2, sorted(self.select(members), key=lambda each: -each.n))
-        _require(10 * first.n >= 13 * each.n and first.box_area >= each.box_area for each in rest)
-        return [first]
+        p, *rivals = _at_least(2, sorted(self.select(members), key=lambda region: -region.n))
+        _require(10 * p.n >= 13 * q.n and p.box_area >= q.box_area for q in rivals)
+        return [p]
 
     def smallest(self, members: Sequence[Any]) -> Regions:
-        first, *rest = _at_least(2, sorted(self.select(members), key=lambda each: each.n))
-        _require(13 * first.n <= 10 * each.n and first.box_area <= each.box_area for each in rest)
-        _require([not self.touches(first)])
-        return [first]
+        p, *rivals = _at_least(2, sorted(self.select(members), key=lambda region: region.n))
+        _require(13 * p.n <= 10 * q.n and p.box_area <= q.box_area for q in rivals)
+        _require([not self.touches_edge(p)])
+        return [p]
 
     def rank(self, number: str, side: str, members: Sequence[Any]) -> Regions:
         k, outward = int(number), side in ("right", "bottom")
-        found = sorted(self.select(members), key=lambda each: each.along(side)[0], reverse=outward)
-        _at_least(max(2, k), found)
-        chosen = found[k - 1]
-        for at, each in enumerate(found):
-            if each is not chosen:
+        ordered = sorted(self.select(members), key=lambda p: p.along(side)[0], reverse=outward)
+        _at_least(max(2, k), ordered)
+        p = ordered[k - 1]
+        for at, q in enumerate(ordered):
+            if q is not p:
                 ahead = (at < k - 1) != outward
-                _require([self.before(each, chosen, side) if ahead else
-                          self.before(chosen, each, side)])  # fmt: skip
-        return [chosen]
+                _require([self.is_before(q, p, side) if ahead else self.is_before(p, q, side)])
+        return [p]
 
-    def before(self, p: _Region, q: _Region, side: str) -> bool:
+    def is_before(self, p: _Region, q: _Region, side: str) -> bool:
         """Whether p is before q along the axis of a side."""
         (cp, p0, p1), (cq, q0, q1) = p.along(side), q.along(side)
         return cq - cp >= self.unit and p0 <= q0 and p1 <= q1
 
     def in_row(self, number: str, side: str, members: Sequence[Any]) -> Regions:
-        found = _at_least(max(3, int(number)), self.select(members))
+        regions = _at_least(max(3, int(number)), self.select(members))
         across = side in ("left", "right")
-        places = sorted((each.cx, each.cy) if across else (each.cy, each.cx) for each in found)
+        places = sorted((p.cx, p.cy) if across else (p.cy, p.cx) for p in regions)
         (u1, v1), (un, vn) = places[0], places[-1]
         steps = [b[0] - a[0] for a, b in pairwise(places)]
         g = min(steps)
@@ -205,50 +205,50 @@ class _Scene:
         return [last]
 
     def by_distance(self, members: Sequence[Any], to: Sequence[Any]) -> list[tuple[int, _Region]]:
-        found, target = self.select(members), self.one(to)
-        ranked = [(each.distance(target), each) for each in found if each is not target]
+        regions, anchor = self.select(members), self.single(to)
+        ranked = [(p.distance(anchor), p) for p in regions if p is not anchor]
         if len(ranked) < 2:
             raise NoSelection("none")
         return sorted(ranked, key=lambda pair: pair[0])
 
     def test(self, expression: Sequence[Any]) -> Callable[[_Region], Truth]:
         """A test as a function; the selections that it names are evaluated here, once."""
-        operator, *rest = expression
+        operator, *arguments = expression
         if operator == "not":
-            inner = self.test(rest[0])
+            inner = self.test(arguments[0])
             return lambda p: None if inner(p) is None else not inner(p)
         if operator in _WORDS:
-            return lambda p: _WORDS[operator](self, p, rest[0])
+            return lambda p: _WORDS[operator](self, p, arguments[0])
         if operator == "between":
-            q, r = self.one(rest[0]), self.one(rest[1])
+            q, r = self.single(arguments[0]), self.single(arguments[1])
             if q is r:
                 raise NoSelection("none")
             return lambda p: False if p in (q, r) else _between(p, q, r)
         if operator in _TURNS:
-            named = self.one(rest[0])
-            return lambda p: False if p is named else self.direction(p, named, operator)
-        others, relation = self.select(rest[0]), _RELATIONS[operator]
-        return lambda p: _any(relation(self, p, q) for q in others if q is not p)
+            anchor = self.single(arguments[0])
+            return lambda p: False if p is anchor else self.direction(p, anchor, operator)
+        anchors, relation = self.select(arguments[0]), _RELATIONS[operator]
+        return lambda p: _any(relation(self, p, q) for q in anchors if q is not p)
 
-    def touches(self, p: _Region) -> bool:
+    def touches_edge(self, p: _Region) -> bool:
         return p.x0 == 0 or p.y0 == 0 or p.x1 == self.width or p.y1 == self.height
 
-    def beside(self, p: _Region, q: _Region) -> Truth:
+    def is_beside(self, p: _Region, q: _Region) -> Truth:
         close = int((p.tree.query(q.outline)[0] <= 3 + 1e-9).sum())
         return True if close >= 8 else False if p.distance(q) >= self.unit else None
 
-    def near(self, p: _Region, q: _Region) -> Truth:
+    def is_near(self, p: _Region, q: _Region) -> Truth:
         d = p.distance(q)
         return True if d <= self.unit else False if d >= 3 * self.unit else None
 
-    def inside(self, p: _Region, q: _Region) -> Truth:
+    def is_inside(self, p: _Region, q: _Region) -> Truth:
         ring, shared = int(p.ring.sum()), int((p.ring & q.mask).sum())
-        if not self.touches(p) and 10 * shared >= 8 * ring:
+        if not self.touches_edge(p) and 10 * shared >= 8 * ring:
             return True
         return False if 10 * shared <= 4 * ring else None
 
-    def around(self, p: _Region, q: _Region) -> Truth:
-        return self.inside(q, p)
+    def is_around(self, p: _Region, q: _Region) -> Truth:
+        return self.is_inside(q, p)
 
     def at_edge(self, p: _Region, side: str) -> Truth:
         gaps = {
@@ -258,13 +258,13 @@ class _Scene:
 
     def place(self, p: _Region, place: str) -> Truth:
         if place == "centre":
-            return _both(
+            return _and(
                 _central(p.cx, p.x0, p.x1, self.width), _central(p.cy, p.y0, p.y1, self.height)
             )
         vertical, _, horizontal = place.partition("-")
         if horizontal:
             row = {"upper": "top", "lower": "bottom"}[vertical]
-            return _both(self.place(p, row), self.place(p, horizontal))
+            return _and(self.place(p, row), self.place(p, horizontal))
         return {
             "left": lambda: _low(p.cx, p.x1, self.width),
             "right": lambda: _low(100 * self.width - p.cx, self.width - p.x0, self.width),
@@ -274,9 +274,9 @@ class _Scene:
 
     def direction(self, p: _Region, q: _Region, operator: str) -> Truth:
         side, sign = _TURNS[operator]
-        other = "top" if side == "left" else "left"
+        across = "top" if side == "left" else "left"
         (cp, p0, p1), (cq, q0, q1) = p.along(side), q.along(side)
-        (bp, _, _), (bq, low, high) = p.along(other), q.along(other)
+        (bp, _, _), (bq, low, high) = p.along(across), q.along(across)
         a, b = sign * (cq - cp), abs(bq - bp)
         overlap = p1 - q0 if sign > 0 else q1 - p0
         level = 100 * low <= bp <= 100 * high
@@ -288,13 +288,13 @@ class _Scene:
         pixels = self.patch.pixels[p.mask].astype(np.int64)
         red, green, blue = pixels.T
         low, high = pixels.min(axis=1), pixels.max(axis=1)
-        told = {
+        fitting = {
             "white": (low >= 180) & (high - low <= 40),
             "dark": high <= 70,
             "red": (red >= 100) & (10 * red >= 14 * np.maximum(green, blue)),
             "blue": (blue >= 90) & (10 * blue >= 13 * red) & (10 * blue >= 11 * green),
         }
-        count = int(told[name].sum())
+        count = int(fitting[name].sum())
         return True if 5 * count >= 3 * p.n else False if 5 * count <= p.n else None
 
     def running(self, p: _Region, course: str) -> Truth:
@@ -306,7 +306,7 @@ class _Scene:
         long = True if 9 * spread >= 100 * area else False if 4 * spread <= 25 * area else None
         lead = {"across": a - c, "down": c - a}[course]
         straight = True if lead >= 3 * abs(b) else False if lead <= 2 * abs(b) else None
-        return _both(long, straight)
+        return _and(long, straight)
 
 
 _SELECTIONS: dict[str, Callable[..., Regions]] = {
@@ -327,10 +327,10 @@ _WORDS: dict[str, Callable[[_Scene, _Region, str], Truth]] = {
     "running": _Scene.running,
 }
 _RELATIONS: dict[str, Callable[[_Scene, _Region, _Region], Truth]] = {
-    "beside": _Scene.beside,
-    "near": _Scene.near,
-    "inside": _Scene.inside,
-    "around": _Scene.around,
+    "beside": _Scene.is_beside,
+    "near": _Scene.is_near,
+    "inside": _Scene.is_inside,
+    "around": _Scene.is_around,
 }
 _TURNS = {
     "left-of": ("left", 1),
@@ -340,18 +340,19 @@ _TURNS = {
 }
 
 
-def _least(category: int) -> int:
+def _smallest_px(category: int) -> int:
+    """Pixels of the smallest region that is seen."""
     return 16 if taxonomy()[category].kind == "thing" else 64
 
 
-def _answers(found: int, asked: int) -> bool:
-    return any(same_or_near(asked, each) for each in (found, *ancestors(found)))
+def _answers(actual: int, queried: int) -> bool:
+    return any(same_or_near(queried, lineal) for lineal in (actual, *ancestors(actual)))
 
 
-def _at_least(count: int, found: Regions) -> Regions:
-    if len(found) < count:
+def _at_least(count: int, regions: Regions) -> Regions:
+    if len(regions) < count:
         raise NoSelection("none")
-    return found
+    return regions
 
 
 def _require(conditions: Iterable[bool]) -> None:
@@ -359,15 +360,15 @@ def _require(conditions: Iterable[bool]) -> None:
         raise NoSelection("margin")
 
 
-def _both(one: Truth, other: Truth) -> Truth:
-    if one is False or other is False:
+def _and(a: Truth, b: Truth) -> Truth:
+    if a is False or b is False:
         return False
-    return None if one is None or other is None else True
+    return None if a is None or b is None else True
 
 
 def _any(truths: Iterable[Truth]) -> Truth:
-    found = list(truths)
-    return True if True in found else None if None in found else False
+    values = list(truths)
+    return True if True in values else None if None in values else False
 
 
 def _low(centre: int, end: int, length: int) -> Truth:

@@ -1,6 +1,7 @@
-"""Conditions on one region: True, False, or None where people would not agree.
+"""Spatial relations and attributes of regions, in three-valued logic (Kleene's).
 
-Each is defined in `docs/programs.md`; numbers are whole, lengths in hundredths of a pixel.
+True, False, or None where people would not agree. Each is defined in `docs/programs.md`; numbers
+are whole, lengths in hundredths of a pixel.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,102 +27,102 @@ _SIDES = {
 }
 
 
-def both(*truths: Truth) -> Truth:
-    """No if any is no, else unsure if any is unsure."""
+def conjunction(*truths: Truth) -> Truth:
+    """Logical and: no if any is no, else unsure if any is unsure."""
     return False if False in truths else None if None in truths else True
 
 
-def exists(truths: Iterable[Truth]) -> Truth:
-    """Yes if any is yes, else unsure if any is unsure."""
-    found = list(truths)
-    return True if True in found else None if None in found else False
+def disjunction(truths: Iterable[Truth]) -> Truth:
+    """Logical or: yes if any is yes, else unsure if any is unsure."""
+    values = set(truths)
+    return True if True in values else None if None in values else False
 
 
-def before(one: Node, other: Node, axis: int, unit: int) -> Truth:
+def is_before(a: Node, b: Node, axis: int, unit: int) -> Truth:
     """Whether a region lies clearly to the left of another (axis 0), or above it (axis 1)."""
-    gap = _centre(other, axis) - _centre(one, axis)
-    (low, high), (other_low, other_high) = _extent(one, axis), _extent(other, axis)
-    if gap >= unit and low <= other_low and high <= other_high:
+    gap = _centre(b, axis) - _centre(a, axis)
+    (a_low, a_high), (b_low, b_high) = _extent(a, axis), _extent(b, axis)
+    if gap >= unit and a_low <= b_low and a_high <= b_high:
         return True
-    if -gap >= unit and low >= other_low and high >= other_high:
+    if -gap >= unit and a_low >= b_low and a_high >= b_high:
         return False
     return None
 
 
-def in_place(graph: SceneGraph, node: Node, place: str) -> Truth:
+def is_in_place(graph: SceneGraph, node: Node, place: str) -> Truth:
     """Whether a region is in a part of the patch."""
     if place == "centre":
-        return both(_central(node, 0, graph.width), _central(node, 1, graph.height))
-    return both(*(_on_side(graph, node, *_SIDES[part]) for part in place.split("-")))
+        return conjunction(_central(node, 0, graph.width), _central(node, 1, graph.height))
+    return conjunction(*(_on_side(graph, node, *_SIDES[part]) for part in place.split("-")))
 
 
-def at_edge(graph: SceneGraph, node: Node, side: str) -> Truth:
+def is_at_edge(graph: SceneGraph, node: Node, side: str) -> Truth:
     """Whether a region touches a side of the patch."""
     x0, y0, x1, y1 = node.box
     gap = {"left": x0, "top": y0, "right": graph.width - x1, "bottom": graph.height - y1}[side]
     return True if gap == 0 else False if 100 * gap >= graph.unit else None
 
 
-def beside(graph: SceneGraph, node: Node, other: Node) -> Truth:
+def is_beside(graph: SceneGraph, node: Node, anchor: Node) -> Truth:
     """Whether two regions touch along a stretch of outline."""
-    if graph.contact(node, other) >= _CONTACT:
+    if graph.contact(node, anchor) >= _CONTACT:
         return True
-    return False if graph.distance(node, other) >= graph.unit else None
+    return False if graph.distance(node, anchor) >= graph.unit else None
 
 
-def near(graph: SceneGraph, node: Node, other: Node) -> Truth:
+def is_near(graph: SceneGraph, node: Node, anchor: Node) -> Truth:
     """Whether two regions are close to each other."""
-    distance = graph.distance(node, other)
+    distance = graph.distance(node, anchor)
     return True if distance <= graph.unit else False if distance >= 3 * graph.unit else None
 
 
-def inside(graph: SceneGraph, node: Node, other: Node) -> Truth:
+def is_inside(graph: SceneGraph, node: Node, container: Node) -> Truth:
     """Whether a region is enclosed by another."""
     x0, y0, x1, y1 = node.box
     cut = x0 == 0 or y0 == 0 or x1 == graph.width or y1 == graph.height
-    part, whole = graph.enclosure(node, other)
-    if 10 * part >= 8 * whole and not cut:
+    shared, ring = graph.enclosure(node, container)
+    if 10 * shared >= 8 * ring and not cut:
         return True
-    return False if 10 * part <= 4 * whole else None
+    return False if 10 * shared <= 4 * ring else None
 
 
-def around(graph: SceneGraph, node: Node, other: Node) -> Truth:
+def is_around(graph: SceneGraph, node: Node, content: Node) -> Truth:
     """Whether a region encloses another."""
-    return inside(graph, other, node)
+    return is_inside(graph, content, node)
 
 
-def toward(graph: SceneGraph, node: Node, other: Node, axis: int, sign: int) -> Truth:
+def is_toward(graph: SceneGraph, node: Node, anchor: Node, axis: int, sign: int) -> Truth:
     """Whether a region lies to one side of another.
 
     Args:
         graph: Their graph.
         node: The region.
-        other: The one that it is compared with.
+        anchor: The region that it is compared with.
         axis: 0 for left and right, 1 for above and below.
         sign: 1 for left or above, -1 for right or below.
     """
-    along = sign * (_centre(other, axis) - _centre(node, axis))
-    across = abs(_centre(other, 1 - axis) - _centre(node, 1 - axis))
-    low, high = _extent(other, 1 - axis)
+    along = sign * (_centre(anchor, axis) - _centre(node, axis))
+    across = abs(_centre(anchor, 1 - axis) - _centre(node, 1 - axis))
+    low, high = _extent(anchor, 1 - axis)
     level = 100 * low <= _centre(node, 1 - axis) <= 100 * high
-    (near_low, near_high), (far_low, far_high) = _extent(node, axis), _extent(other, axis)
+    (near_low, near_high), (far_low, far_high) = _extent(node, axis), _extent(anchor, axis)
     overlap = near_high - far_low if sign > 0 else far_high - near_low
     if along >= 2 * graph.unit and 100 * overlap <= graph.unit and (level or across <= along):
         return True
     return False if along <= 0 or (across >= 2 * along and not level) else None
 
 
-def between(node: Node, one: Node, other: Node) -> Truth:
+def is_between(node: Node, start: Node, end: Node) -> Truth:
     """Whether a region's centroid lies between those of two others."""
-    dx, dy = other.x - one.x, other.y - one.y
-    px, py = node.x - one.x, node.y - one.y
+    dx, dy = end.x - start.x, end.y - start.y
+    px, py = node.x - start.x, node.y - start.y
     length, along, across = dx * dx + dy * dy, px * dx + py * dy, abs(px * dy - py * dx)
     if length <= 4 * along <= 3 * length and 6 * across <= length:
         return True
     return False if along <= 0 or along >= length or 2 * across >= length else None
 
 
-def running(node: Node, course: str) -> Truth:
+def is_running(node: Node, course: str) -> Truth:
     """Whether a region is long, and from left to right ("across") or top to bottom ("down")."""
     xx, yy, xy = node.spread
     trace, determinant = xx + yy, xx * yy - xy * xy
@@ -130,10 +131,10 @@ def running(node: Node, course: str) -> Truth:
     short = 4 * trace * trace <= 25 * determinant
     lead = xx - yy if course == "across" else yy - xx
     straight = True if lead >= 3 * abs(xy) else False if lead <= 2 * abs(xy) else None
-    return both(True if long else False if short else None, straight)
+    return conjunction(True if long else False if short else None, straight)
 
 
-def coloured(graph: SceneGraph, node: Node, word: str) -> Truth:
+def has_colour(graph: SceneGraph, node: Node, word: str) -> Truth:
     """Whether a colour word fits most of a region's pixels."""
     count = graph.count(node, _COLOURS[word])
     return True if 5 * count >= 3 * node.area_px else False if 5 * count <= node.area_px else None

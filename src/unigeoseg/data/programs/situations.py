@@ -1,4 +1,4 @@
-"""Frames of reasoning questions, and needs that a relation answers."""
+"""Templates of reasoning questions, and needs that a relation answers."""
 
 from typing import cast
 
@@ -62,15 +62,15 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def need_phrase(selection: Expression, say: Verbalizer) -> str | None:
+def need_phrase(selection: Expression, verbalizer: Verbalizer) -> str | None:
     """A need that the selected region meets because of how it is selected, as a verb phrase."""
     relation = selection
     if selection.operator == "only":
         relation = cast(Expression, cast(Expression, selection.arguments[0]).arguments[1])
     needs = _NEEDS.get(relation.operator)
     anchors = [part for part in relation.arguments if isinstance(part, Expression)]
-    named = [part for part in anchors if part.type == "one"]
-    if needs is None or (selection.operator == "only" and len(named) < len(anchors)):
+    single_regions = [part for part in anchors if part.type == "one"]
+    if needs is None or (selection.operator == "only" and len(single_regions) < len(anchors)):
         return None
-    names = [say.noun(part) for part in named]
-    return with_names(say.pick(needs), names)
+    names = [verbalizer.noun(part) for part in single_regions]
+    return with_names(verbalizer.pick(needs), names)
