@@ -8,11 +8,15 @@ import pytest
 import scenes
 import torch
 from hub_server import Hub, serving
+from hypothesis import settings
 
 from unigeoseg.data.store.dataset import Dataset
 
 # The networks here are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
+# A busy machine makes an example slow, not wrong.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from unigeoseg.errors import DataError, PromptError
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.sample import Sample
 
@@ -18,7 +18,7 @@ def sample(**changes) -> Sample:
         width=6,
         height=4,
         prompt=Prompt.from_box(Box(2, 1, 5, 3), [Point(3, 2), Point(0, 0, False)]),
-        rle=encode(mask),
+        rle=encode_mask(mask),
         category="building",
         source="place",
         licence="CC-BY-4.0",
@@ -34,7 +34,7 @@ def test_id_is_stable_and_follows_image_prompt_and_mask():
     others = [
         sample(image="other.tif"),
         sample(prompt=Prompt.from_text("the roof")),
-        sample(rle=encode(np.ones((4, 6), bool))),
+        sample(rle=encode_mask(np.ones((4, 6), bool))),
     ]
     assert len({sample().id, *(other.id for other in others)}) == 4
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.errors import DataError
-from unigeoseg.geo.masks import Rle, decode
+from unigeoseg.geo.masks import Rle, decode_mask
 from unigeoseg.prompt import Box, Point, Prompt, Task
 
 Split = Literal["train", "val", "test"]
@@ -88,7 +88,7 @@ class Sample:
         Raises:
             DataError: If the RLE is damaged.
         """
-        return decode(self.rle)
+        return decode_mask(self.rle)
 
     def as_row(self) -> dict[str, Any]:
         """The sample as plain JSON values; `from_row` gives it back."""

@@ -24,7 +24,7 @@ from unigeoseg.evaluate.metrics import (
     overlap_of_boxes,
     overlap_of_runs,
 )
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 
 METRICS = GOLDENS / "metrics"
 
@@ -119,7 +119,7 @@ def test_equal_to_the_released_scorer(boxes: bool):
     if boxes:
         overlaps = [overlap_of_boxes(largest_box(mask), largest_box(gt)) for mask, gt in pairs]
     else:
-        overlaps = [overlap_of_runs(encode(mask), encode(gt)) for mask, gt in pairs]
+        overlaps = [overlap_of_runs(encode_mask(mask), encode_mask(gt)) for mask, gt in pairs]
     for ours, recorded in zip(overlaps, golden["per_sample"], strict=True):
         assert ours == (recorded["intersection"][1], recorded["union"][1])
     scores = Scores.of(overlaps)
@@ -146,7 +146,7 @@ def test_as_torchmetrics_has_it():
 def test_runs_and_pixels_agree(height: int, width: int, data: st.DataObject):
     bits = st.lists(st.booleans(), min_size=height * width, max_size=height * width)
     mask, truth = (np.array(data.draw(bits)).reshape(height, width) for _ in range(2))
-    assert overlap_of_runs(encode(mask), encode(truth)) == overlap(mask, truth)
+    assert overlap_of_runs(encode_mask(mask), encode_mask(truth)) == overlap(mask, truth)
 
 
 @given(st.data())
@@ -172,7 +172,7 @@ def test_a_box_is_that_of_the_largest_region():
 
 def test_runs_of_other_sizes_are_refused():
     with pytest.raises(DataError, match="equal sizes"):
-        overlap_of_runs(encode(square(0, 1)), encode(square(0, 1)[:5]))
+        overlap_of_runs(encode_mask(square(0, 1)), encode_mask(square(0, 1)[:5]))
 
 
 def test_aliases_mean_one_definition():

@@ -14,7 +14,7 @@ from unigeoseg.evaluate.metrics import CIOU, GIOU
 from unigeoseg.evaluate.predictions import Prediction, PredictionFile
 from unigeoseg.evaluate.reports.score_tables import overall_text, problem_lines
 from unigeoseg.evaluate.score import Outcome, outcome_values, score_predictions, size_bin
-from unigeoseg.geo.masks import Rle, decode, encode
+from unigeoseg.geo.masks import Rle, decode_mask, encode_mask
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,9 @@ def scored(folder: Path, path: Path, **rest) -> Outcome:
 def noisy(samples) -> list[Prediction]:
     rng = np.random.default_rng(0)
     return [
-        Prediction(each.id, encode(each.mask() ^ (rng.random((each.height, each.width)) < 0.1)))
+        Prediction(
+            each.id, encode_mask(each.mask() ^ (rng.random((each.height, each.width)) < 0.1))
+        )
         for each in samples
     ]
 
@@ -67,7 +69,7 @@ def test_order_and_parts_do_not_change_a_score(folder, samples, tmp_path):
 
 def test_everything_wrong_is_counted(folder, samples, tmp_path):
     given = lines(suites.perfect(samples))
-    small = encode(np.ones((3, 3), bool))
+    small = encode_mask(np.ones((3, 3), bool))
     row = json.loads(given[3])
     broken = row | {"rle": {"size": row["rle"]["size"], "counts": "11"}}
     wrong = [
@@ -131,8 +133,8 @@ def test_released_mode_scores_letterboxed_squares(folder, samples, tmp_path):
 
     def square(rle: Rle) -> Rle:
         large = np.zeros((512, 512), bool)
-        large[64:448] = np.kron(decode(rle), np.ones((8, 8), bool))
-        return encode(large)
+        large[64:448] = np.kron(decode_mask(rle), np.ones((8, 8), bool))
+        return encode_mask(large)
 
     given = (replace(each, rle=square(each.rle)) for each in predictions)
     (tmp_path / "square").write_text("".join(lines(given)))
@@ -149,7 +151,7 @@ def test_a_suite_of_boxes_scores_boxes(folder, samples, tmp_path):
         mask = each.mask()
         rows, columns = np.nonzero(mask)
         mask[rows.min() + 2 : rows.max() - 1, columns.min() + 2 : columns.max() - 1] = False
-        hollow.append(Prediction(each.id, encode(mask)))
+        hollow.append(Prediction(each.id, encode_mask(mask)))
     (tmp_path / "hollow").write_text("".join(lines(hollow)))
     file = PredictionFile.open(tmp_path / "hollow")
     assert score_predictions(layout, file).scores().giou == 1

@@ -6,13 +6,13 @@ from hypothesis.extra.numpy import arrays
 
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import (
-    area,
-    check,
-    components,
-    decode,
-    encode,
+    check_rle,
+    decode_mask,
     encode_labels,
+    encode_mask,
     has_data,
+    label_components,
+    rle_area,
     tight_box,
 )
 
@@ -21,43 +21,46 @@ masks = st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(lambda s: arra
 
 @given(masks)
 def test_rle_gives_the_mask_back(mask):
-    rle = encode(mask)
+    rle = encode_mask(mask)
     assert rle["size"] == list(mask.shape)
     assert isinstance(rle["counts"], str)
-    assert area(rle) == mask.sum()
-    np.testing.assert_array_equal(decode(rle), mask)
+    assert rle_area(rle) == mask.sum()
+    np.testing.assert_array_equal(decode_mask(rle), mask)
 
 
 def test_rle_is_column_major():
     mask = np.array([[True, False], [True, False]])
-    assert encode(mask)["counts"] == encode(np.array([[True, True, False, False]]).T)["counts"]
+    assert (
+        encode_mask(mask)["counts"]
+        == encode_mask(np.array([[True, True, False, False]]).T)["counts"]
+    )
 
 
 @given(masks.flatmap(lambda mask: arrays(np.uint16, mask.shape, elements=st.integers(0, 3))))
 def test_labels_are_encoded_as_their_masks_are(labels):
     names = set(np.unique(labels).tolist()) - {0}
-    assert encode_labels(labels) == {name: encode(labels == name) for name in names}
+    assert encode_labels(labels) == {name: encode_mask(labels == name) for name in names}
 
 
 def test_a_damaged_rle_is_a_data_error():
     with pytest.raises(DataError, match="size"):
-        decode({"size": [4, 4], "counts": "é"})
+        decode_mask({"size": [4, 4], "counts": "é"})
 
 
 @pytest.mark.parametrize("counts", ["~~~", "", "04", "0", "`"])
 def test_runs_that_do_not_fill_the_size_are_a_data_error(counts):
     with pytest.raises(DataError, match="damaged"):
-        decode({"size": [4, 4], "counts": counts})
+        decode_mask({"size": [4, 4], "counts": counts})
 
 
 def test_runs_of_length_zero_are_read():
     # 3 off, 2 on, 0 off, 4 on, 7 off, as another writer may say it
-    found = decode({"size": [4, 4], "counts": "32027"}).T.ravel()
+    found = decode_mask({"size": [4, 4], "counts": "32027"}).T.ravel()
     np.testing.assert_array_equal(found, np.repeat([False, True, False], [3, 6, 7]))
 
 
 def test_regions_that_touch_at_a_corner_are_one():
-    labels = components(np.array([[1, 0, 0, 0], [0, 1, 0, 1]], bool))
+    labels = label_components(np.array([[1, 0, 0, 0], [0, 1, 0, 1]], bool))
     assert labels.dtype == np.int32
     assert labels.tolist() == [[1, 0, 0, 0], [0, 1, 0, 2]]
 
@@ -85,9 +88,9 @@ def test_specks_without_data_count_as_data():
 
 @given(st.lists(st.booleans(), min_size=1, max_size=300))
 def test_every_mask_fills_its_size(bits):
-    rle = encode(np.array(bits)[None])
-    check(rle)
-    assert decode(rle).ravel().tolist() == bits
+    rle = encode_mask(np.array(bits)[None])
+    check_rle(rle)
+    assert decode_mask(rle).ravel().tolist() == bits
 
 
 @pytest.mark.parametrize(
@@ -108,11 +111,11 @@ def test_every_mask_fills_its_size(bits):
 )
 def test_runs_that_do_not_fill_the_size_are_refused(counts):
     with pytest.raises(DataError, match="damaged"):
-        decode({"size": [8, 8], "counts": counts})
+        decode_mask({"size": [8, 8], "counts": counts})
 
 
 def test_long_runs_are_read_whole():
     mask = np.zeros((2000, 2000), bool)
     mask[7:1990, 3:1999] = np.random.default_rng(0).random((1983, 1996)) < 0.001
-    check(encode(mask))
-    assert np.array_equal(decode(encode(mask)), mask)
+    check_rle(encode_mask(mask))
+    assert np.array_equal(decode_mask(encode_mask(mask)), mask)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rasterio.windows import Window
 
 from unigeoseg.errors import OptionError
-from unigeoseg.geo.tiling import TilePlan, blend, plan_tiles
+from unigeoseg.geo.tiling import TilePlan, blend_tiles, plan_tiles
 
 side = st.integers(1, 120)
 
@@ -49,7 +49,7 @@ def blended(plan: TilePlan, scores) -> np.ndarray:
     """Blocks of a blend in their places, each pixel once."""
     window = plan.window
     whole = np.full((window.height, window.width), np.nan, np.float32)
-    for block_window, (block,) in blend(plan, (score[None] for score in scores)):
+    for block_window, (block,) in blend_tiles(plan, (score[None] for score in scores)):
         place = block_window.toslices()
         assert np.isnan(whole[place]).all()
         whole[place] = block

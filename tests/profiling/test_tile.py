@@ -16,7 +16,7 @@ from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.schema import image_row, triplet_row
 from unigeoseg.data.store.shard_writer import Shards
 from unigeoseg.evaluate.predictions import Prediction
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.sample import Sample
 
@@ -47,11 +47,11 @@ def write(out: Path, count: int) -> Path:
                 mask = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) > 1
                 prompt = Prompt.from_text(f"blob {number}", Task.REFERRING)
                 sample = Sample(
-                    patch.id, SIDE, SIDE, prompt, encode(mask), "blob", "blobs", "CC0-1.0", key,
-                    family="referring", split="test",
+                    patch.id, SIDE, SIDE, prompt, encode_mask(mask), "blob", "blobs", "CC0-1.0",
+                    key, family="referring", split="test",
                 )  # fmt: skip
                 shards.triplet(triplet_row(sample))
-                found = encode(np.roll(mask, 5, 1))
+                found = encode_mask(np.roll(mask, 5, 1))
                 lines.write(Prediction(sample.id, found, 0.5, "", 0.1).line())
             shards.image(image_row(patch, None))
     summarise(out, shards.summary(), {})

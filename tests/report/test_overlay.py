@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.report.overlay import YELLOW, draw_contour, draw_outline, draw_prompt, draw_sample
 from unigeoseg.sample import Sample
@@ -49,7 +49,7 @@ def test_points_and_boxes_are_drawn_where_they_are(mask: np.ndarray):
         width=64,
         height=64,
         prompt=Prompt.from_box(Box(4, 6, 40, 50)),
-        rle=encode(mask),
+        rle=encode_mask(mask),
         category="",
         source="s",
         licence="CC0-1.0",

@@ -10,7 +10,7 @@ import numpy as np
 from unigeoseg.evaluate.predictions import Prediction
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.evaluate.suites.opening import open_suite
-from unigeoseg.geo.masks import Rle, encode
+from unigeoseg.geo.masks import Rle, encode_mask
 from unigeoseg.sample import Sample
 
 WIDTH, HEIGHT = 64, 48
@@ -63,7 +63,7 @@ def perfect(samples: Sequence[Sample]) -> Iterator[Prediction]:
 
 def empty(samples: Sequence[Sample]) -> Iterator[Prediction]:
     for sample in samples:
-        nothing = encode(np.zeros((sample.height, sample.width), bool))
+        nothing = encode_mask(np.zeros((sample.height, sample.width), bool))
         yield Prediction(sample.id, Rle(**nothing), 0.1, "", 0.1)
 
 

@@ -23,7 +23,7 @@ from pycocotools import mask as coco
 
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.evaluate.bootstrap import ratio_interval
-from unigeoseg.geo.masks import Rle, area, components, tight_box
+from unigeoseg.geo.masks import Rle, label_components, rle_area, tight_box
 
 PixelBox = tuple[int, int, int, int]
 """Half-open x0, y0, x1, y1 in whole pixels."""
@@ -60,12 +60,12 @@ def overlap_of_runs(mask: Rle, truth: Rle) -> Overlap:
         {"size": each["size"], "counts": each["counts"].encode("ascii")} for each in (mask, truth)
     ]
     both = int(coco.area(coco.merge(packed, intersect=True)))
-    return Overlap(both, area(mask) + area(truth) - both)
+    return Overlap(both, rle_area(mask) + rle_area(truth) - both)
 
 
 def largest_box(mask: NDArray[np.bool_]) -> PixelBox | None:
     """The tight box of the largest 8-connected region of a mask (H, W); None if it is empty."""
-    labels = components(mask)
+    labels = label_components(mask)
     sizes = np.bincount(labels.ravel())[1:]
     return tight_box(labels == sizes.argmax() + 1) if sizes.size else None
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.systems.base import Answer
-from unigeoseg.geo.masks import Rle, encode
+from unigeoseg.geo.masks import Rle, encode_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Prediction:
     @classmethod
     def of(cls, sample: str, answer: Answer, seconds: float) -> "Prediction":
         """The prediction of an answer to the sample with this id."""
-        return cls(sample, encode(answer.mask), answer.score, answer.words, seconds)
+        return cls(sample, encode_mask(answer.mask), answer.score, answer.words, seconds)
 
     @classmethod
     def parse(cls, line: bytes) -> "Prediction":

@@ -29,7 +29,7 @@ from unigeoseg.evaluate.metrics import (
 from unigeoseg.evaluate.predictions import Prediction, PredictionFile
 from unigeoseg.evaluate.suites.catalog import Suite
 from unigeoseg.evaluate.suites.layouts import Layout
-from unigeoseg.geo.masks import Rle, area, check, decode
+from unigeoseg.geo.masks import Rle, check_rle, decode_mask, rle_area
 from unigeoseg.sample import Sample
 
 Mode = Literal["native", "released"]
@@ -276,7 +276,7 @@ class _Tally:
             self.counts["other_size"] += 1
         else:
             try:
-                check(prediction.rle)
+                check_rle(prediction.rle)
             except DataError as error:
                 self.counts["malformed"] += 1
                 self.example = self.example or f"{name}: {error}"
@@ -311,8 +311,8 @@ class _Tally:
 def _compare(found: Rle, truth: Rle, *, boxes: bool, mode: Mode) -> tuple[Overlap, int]:
     """The overlap, and the pixels of the truth."""
     if mode == "native" and not boxes:
-        return overlap_of_runs(found, truth), area(truth)
-    pair = (decode(found), decode(truth))
+        return overlap_of_runs(found, truth), rle_area(truth)
+    pair = (decode_mask(found), decode_mask(truth))
     if mode == "released":
         pair = (_letterboxed(pair[0]), _letterboxed(pair[1]))
     if boxes:
@@ -331,7 +331,7 @@ def _letterboxed(mask: np.ndarray) -> np.ndarray:
 
 def size_bin(sample: Sample) -> str:
     """Bin of the truth's share of the image."""
-    share = area(sample.rle) / (sample.width * sample.height)
+    share = rle_area(sample.rle) / (sample.width * sample.height)
     return next(name for most, name in _BINS if share <= most)
 
 

@@ -78,13 +78,13 @@ class ArrayReader:
             valid = valid & np.isfinite(pixels).all(axis=0)
         if valid.shape == shape:
             return pixels, valid
-        return resize(pixels, shape), resize(valid[None].astype(np.uint8), shape)[0] > 0
+        return resize_bands(pixels, shape), resize_bands(valid[None].astype(np.uint8), shape)[0] > 0
 
     def close(self) -> None:
         """Nothing to release: the array belongs to the caller."""
 
 
-def resize(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+def resize_bands(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     """Resample (C, H, W) to `shape` (h, w), averaging when it shrinks, in the same type."""
     shrinks = shape[0] <= pixels.shape[1] and shape[1] <= pixels.shape[2]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

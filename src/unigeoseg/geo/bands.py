@@ -59,7 +59,7 @@ def rgb_bands(dataset: DatasetReader, bands: Bands | None) -> tuple[int, ...]:
     return tuple(usable[:3]) if len(usable) >= 3 else (usable[0],) * 3
 
 
-def palette(dataset: DatasetReader) -> NDArray[np.uint8] | None:
+def palette_colours(dataset: DatasetReader) -> NDArray[np.uint8] | None:
     """Colours (4, N) uint8 RGBA of a palette image; None for any other."""
     if ColorInterp.palette not in dataset.colorinterp[:1]:
         return None
@@ -78,7 +78,7 @@ def _asked(dataset: DatasetReader, bands: Bands) -> tuple[int, ...]:
             f"got {len(bands)} bands {list(bands)}; give three (red, green, blue) or one"
         )
     known = _named(dataset)
-    found = [known.get(plain(band)) if isinstance(band, str) else band for band in bands]
+    found = [known.get(plain_name(band)) if isinstance(band, str) else band for band in bands]
     for band, number in zip(bands, found, strict=True):
         if number is None:
             raise BandsError(
@@ -106,11 +106,11 @@ def _of_sensor(dataset: DatasetReader, sensor: str) -> tuple[int, ...]:
 def _named(dataset: DatasetReader) -> dict[str, int]:
     """Band numbers by their plain names; of two with one name, the first."""
     described = list(enumerate(dataset.descriptions, start=1))
-    names = {plain(name): band for band, name in reversed(described) if name}
+    names = {plain_name(name): band for band, name in reversed(described) if name}
     return dict(sorted(names.items(), key=lambda item: item[1]))
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """One name of those that say the same, such as "B04", "SR_B4" and "b4"."""
     name = name.strip().lower().removeprefix("sr_")
     return re.sub(r"^b0+(?=\d)", "b", name)

@@ -22,7 +22,7 @@ from unigeoseg.errors import (
     RasterNotFoundError,
     RasterUnreadableError,
 )
-from unigeoseg.geo.bands import Bands, palette, rgb_bands
+from unigeoseg.geo.bands import Bands, palette_colours, rgb_bands
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.stac import Layer, is_item, item_stretch, read_item
 from unigeoseg.geo.stretch import Stretch
@@ -57,7 +57,7 @@ class FileReader:
 
     def __init__(self, dataset: DatasetReader, bands: Bands | None, grid: Grid) -> None:
         self._dataset = dataset
-        self._palette = None if bands else palette(dataset)
+        self._palette = None if bands else palette_colours(dataset)
         self._bands = rgb_bands(dataset, bands)
         self._step = (dataset.width / grid.width, dataset.height / grid.height)
 
@@ -146,7 +146,7 @@ class StackReader:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SceneSource:
     """An open scene's pixels.
 
     Attributes:
@@ -160,7 +160,7 @@ class Source:
     stretch: Stretch | None = None
 
 
-def open_source(path: str, bands: Bands | None, gsd_m: float | None) -> Source:
+def open_scene_source(path: str, bands: Bands | None, gsd_m: float | None) -> SceneSource:
     """Open what `open_scene` opens; errors are described there."""
     layers = read_item(path).layers(bands) if is_item(path) else [Layer(path, bands)]
     with ExitStack() as opened:
@@ -180,7 +180,7 @@ def open_source(path: str, bands: Bands | None, gsd_m: float | None) -> Source:
         known = {dtype for dataset in datasets for dtype in dataset.dtypes} != {"uint8"}
         opened.pop_all()
         reader = readers[0] if len(readers) == 1 else StackReader(readers)
-        return Source(grid, reader, item_stretch(layers) if known else None)
+        return SceneSource(grid, reader, item_stretch(layers) if known else None)
 
 
 def _grid(dataset: DatasetReader) -> Grid:

@@ -20,7 +20,7 @@ class Rle(TypedDict):
     counts: str
 
 
-def encode(mask: NDArray[np.bool_]) -> Rle:
+def encode_mask(mask: NDArray[np.bool_]) -> Rle:
     """Encode a mask (H, W), bool or 0/1, as COCO RLE."""
     packed = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return Rle(size=[int(side) for side in packed["size"]], counts=packed["counts"].decode("ascii"))
@@ -46,13 +46,13 @@ def encode_labels(labels: NDArray[np.integer]) -> dict[int, Rle]:
     return encoded
 
 
-def decode(rle: Rle) -> NDArray[np.bool_]:
+def decode_mask(rle: Rle) -> NDArray[np.bool_]:
     """Decode COCO RLE to a mask (H, W) bool.
 
     Raises:
         DataError: If the runs do not fill the size.
     """
-    check(rle)
+    check_rle(rle)
     try:
         mask: NDArray[np.uint8] = coco.decode(
             {"size": rle["size"], "counts": rle["counts"].encode("ascii")}
@@ -62,7 +62,7 @@ def decode(rle: Rle) -> NDArray[np.bool_]:
     return mask.astype(np.bool_)
 
 
-def check(rle: Rle) -> None:
+def check_rle(rle: Rle) -> None:
     """Check that a COCO RLE fills its size, no less and no more.
 
     pycocotools refuses runs that go beyond the size, and fills what they leave with whatever was in
@@ -105,12 +105,12 @@ def _runs(
     return values
 
 
-def area(rle: Rle) -> int:
+def rle_area(rle: Rle) -> int:
     """Number of pixels set in a COCO RLE."""
     return int(coco.area({"size": rle["size"], "counts": rle["counts"].encode("ascii")}))
 
 
-def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+def label_components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Label the 8-connected regions of a mask (H, W).
 
     Returns:

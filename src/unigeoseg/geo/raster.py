@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from unigeoseg.errors import EmptyRasterError, GridMismatchError
 from unigeoseg.geo.array_reader import ArrayReader
 from unigeoseg.geo.bands import Bands
-from unigeoseg.geo.dataset_reader import Reader, open_source
+from unigeoseg.geo.dataset_reader import Reader, open_scene_source
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.tiling import plan_tiles
@@ -203,7 +203,7 @@ def open_scene(
         OptionError: If the GSD is finer than the scene's own.
         NoGeoreferenceError: If a GSD is given and the scene's own is not known.
     """
-    source = open_source(os.fspath(path), bands, gsd_m)
+    source = open_scene_source(os.fspath(path), bands, gsd_m)
     try:
         return Scene(Path(path).name, source.grid, source.reader, stretch or source.stretch)
     except BaseException:

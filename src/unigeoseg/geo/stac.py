@@ -24,7 +24,7 @@ from unigeoseg.errors import (
     RasterNotFoundError,
     RasterUnreadableError,
 )
-from unigeoseg.geo.bands import Bands, plain
+from unigeoseg.geo.bands import Bands, plain_name
 from unigeoseg.geo.stretch import Stretch
 
 _VISUAL = "visual"
@@ -83,7 +83,7 @@ class Item:
 
     def _asked(self, bands: Bands) -> list[Layer]:
         if len(bands) == 1:
-            whole = [key for key in self.assets if plain(key) == plain(str(bands[0]))]
+            whole = [key for key in self.assets if plain_name(key) == plain_name(str(bands[0]))]
             if whole and self._count(whole[0]) != 1:
                 return [self._layer(whole[0])]
         found = [self._band(band) if isinstance(band, str) else None for band in bands]
@@ -96,13 +96,13 @@ class Item:
 
     def _band(self, name: str) -> tuple[str, int] | None:
         """The asset and the 1-based band of a name: of a band, else of an asset of one band."""
-        name = plain(name)
+        name = plain_name(name)
         for key, asset in self.assets.items():
             for at, band in enumerate(_bands(asset), start=1):
                 names = (band.get(kind) for kind in ("name", "common_name", "eo:common_name"))
-                if key != _VISUAL and name in [plain(str(each)) for each in names if each]:
+                if key != _VISUAL and name in [plain_name(str(each)) for each in names if each]:
                     return key, at
-        single = [key for key in self.assets if plain(key) == name and self._count(key) < 2]
+        single = [key for key in self.assets if plain_name(key) == name and self._count(key) < 2]
         return (single[0], 1) if single else None
 
     def _merged(self, picked: Sequence[tuple[str, int]]) -> list[Layer]:

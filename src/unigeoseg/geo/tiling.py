@@ -109,7 +109,7 @@ def _spans(length: int, tile: int, step: int, anchor: int) -> tuple[Span, ...]:
     return tuple(Span(at, weights / total[at : at + len(weights)]) for at in starts)
 
 
-def blend(
+def blend_tiles(
     plan: TilePlan, scores: Iterable[NDArray[np.float32]]
 ) -> Iterator[tuple[Window, NDArray[np.float32]]]:
     """Weighted mean of overlapping score tiles, heaviest at each tile's centre, as they come.

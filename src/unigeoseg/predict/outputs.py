@@ -18,8 +18,8 @@ from unigeoseg.geo.formats import MASK_SUFFIXES
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import MaskWriter, mask_writer
 from unigeoseg.geo.vectors.features import Feature, Value
-from unigeoseg.geo.vectors.regions import Region, RegionFinder, merged
-from unigeoseg.geo.vectors.regularise import regularise
+from unigeoseg.geo.vectors.regions import Region, RegionFinder, merge_regions
+from unigeoseg.geo.vectors.regularise import regularise_outlines
 from unigeoseg.geo.vectors.writer import Add, vector_writer
 from unigeoseg.runtime.stage_clock import StageClock
 
@@ -166,7 +166,7 @@ class _Outlines:
         if self._tolerance and shapes:
             shapes = list(shapely.coverage_simplify(shapes, self._tolerance))
         if self._regularise_m:
-            shapes = regularise(shapes, self._regularise_m, self._per_unit)
+            shapes = regularise_outlines(shapes, self._regularise_m, self._per_unit)
         features = [
             Feature(shape, self._describe[region.label - 1](region))
             for shape, region in zip(shapes, regions, strict=True)
@@ -205,4 +205,6 @@ def open_outputs(order: OutputSpec, clock: StageClock) -> Iterator[Outputs]:
 def _per_label(regions: Sequence[Region]) -> list[Region]:
     """The regions of each label as one."""
     labels = sorted({region.label for region in regions})
-    return [merged([region for region in regions if region.label == label]) for label in labels]
+    return [
+        merge_regions([region for region in regions if region.label == label]) for label in labels
+    ]

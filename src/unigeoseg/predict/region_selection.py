@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from torch import Tensor
 
-from unigeoseg.geo.masks import components
+from unigeoseg.geo.masks import label_components
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.tate import INTERACTIVE
 from unigeoseg.model.values import ImageFeatures, PromptInputs, SegmentationOutput
@@ -42,7 +42,7 @@ def keep_clicked(
     Returns:
         (h, w) in [0, 1], unchanged where there is no part.
     """
-    labels = components(score > _HALF)
+    labels = label_components(score > _HALF)
     if not labels.any():
         return score
     meant = sorted({int(labels[at]) for at in clicks} - {0})
@@ -50,7 +50,7 @@ def keep_clicked(
         amounts = np.bincount(labels.ravel(), weights=score.ravel())
         meant = [1 + int(amounts[1:].argmax())]
     raised = _raised(score, np.isin(labels, meant))
-    around = components(raised > _HALF)  # the same parts, a little larger
+    around = label_components(raised > _HALF)  # the same parts, a little larger
     kept = np.isin(around, np.unique(around[np.isin(labels, meant)]))
     return np.where((around == 0) | kept, raised, raised / 2).astype(np.float32)
 
@@ -170,7 +170,7 @@ def faint_parts(score: NDArray[np.float32]) -> NDArray[np.int64]:
     Returns:
         (h, w): 0 none, from 1 on a part.
     """
-    labels = components(score > _FAINT)
+    labels = label_components(score > _FAINT)
     amounts = np.bincount(labels.ravel(), weights=score.ravel())
     areas = np.bincount(labels.ravel())
     amounts[areas < _LEAST] = 0

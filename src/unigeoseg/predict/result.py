@@ -15,7 +15,7 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import mask_writer
 from unigeoseg.geo.tiling import plan_tiles
 from unigeoseg.geo.vectors.features import Feature, Value
-from unigeoseg.geo.vectors.regions import Region, RegionFinder, merged
+from unigeoseg.geo.vectors.regions import Region, RegionFinder, merge_regions
 from unigeoseg.geo.vectors.writer import vector_writer
 from unigeoseg.prompt import Prompt
 
@@ -68,7 +68,7 @@ class Segmentation:
         regions = self._regions(0)
         if not regions:
             return None
-        whole = merged(regions)
+        whole = merge_regions(regions)
         ours = self._properties(whole)
         theirs = {f"prompt_{name}" if name in ours else name: kept[name] for name in kept}
         return Feature(whole.geometry, theirs | ours)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.errors import OptionError, PromptError
-from unigeoseg.geo.masks import components, has_data, tight_box
+from unigeoseg.geo.masks import has_data, label_components, tight_box
 from unigeoseg.geo.raster import Scene, open_scene, scene_from_array
-from unigeoseg.geo.tiling import blend
+from unigeoseg.geo.tiling import blend_tiles
 from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.values import ImageFeatures, context_of_prompts
 from unigeoseg.predict.result import Segmentation
@@ -176,7 +176,7 @@ class Session:
             return views
         window = views[0].window
         ((score,), _) = self.look(views[0], [prompt])
-        labels = components(score > MASK_THRESHOLD)
+        labels = label_components(score > MASK_THRESHOLD)
         clicked = {int(labels[cell]) for cell in clicked_cells(prompt, window)}
         box = tight_box(np.isin(labels, list(clicked - {0})))
         if box is None:
@@ -248,7 +248,7 @@ class _ScenePass:
         scores = self._scores_in_turn(plan, progress)
         if self._texts:
             tile_scores = map(np.stack, islice(scores, len(self._tiles.windows())))
-            for window, block in blend(self._tiles, tile_scores):
+            for window, block in blend_tiles(self._tiles, tile_scores):
                 for number, score in zip(self._texts, block, strict=True):
                     self.scores[number][window.toslices()] = score
         deque(scores, maxlen=0)

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from unigeoseg.geo.area import Area
 from unigeoseg.geo.raster import Raster, Scene
 from unigeoseg.geo.row_reader import RowReader
-from unigeoseg.geo.tiling import TilePlan, blend
+from unigeoseg.geo.tiling import TilePlan, blend_tiles
 from unigeoseg.runtime.prefetch import prefetch
 from unigeoseg.runtime.stage_clock import StageClock
 
@@ -71,7 +71,7 @@ class TilePipeline:
             )
             scores = self._scores(look, tiles, progress, len(windows))
             with clock("blend"):
-                blocks = blend(plan, scores)
+                blocks = blend_tiles(plan, scores)
                 written = prefetch(
                     lambda block: self._give(take, *block),
                     blocks,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from unigeoseg.geo.array_reader import resize
+from unigeoseg.geo.array_reader import resize_bands
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.model.processor import letterbox, letterbox_place
@@ -92,7 +92,7 @@ def view_pixels(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     if view.letterbox:
         square = letterbox(np.ascontiguousarray(pixels.transpose(1, 2, 0)), view.shape[0])
         return np.ascontiguousarray(square.transpose(2, 0, 1))
-    return pixels if pixels.shape[1:] == view.shape else resize(pixels, view.shape)
+    return pixels if pixels.shape[1:] == view.shape else resize_bands(pixels, view.shape)
 
 
 def scores_from_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from unigeoseg.data.exchange.export import EXPORTS, to_huggingface, to_webdatase
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
 from unigeoseg.errors import DataError, OutputExistsError, OutputUnwritableError
-from unigeoseg.geo.masks import Rle, decode
+from unigeoseg.geo.masks import Rle, decode_mask
 from unigeoseg.runtime.atomic import atomic_directory
 
 
@@ -75,7 +75,7 @@ def test_hugging_face_reads_every_split(dataset: Dataset, tmp_path: Path, monkey
     row = loaded["train"][0]
     assert (np.asarray(row["image"]) == dataset.image(row["id"])).all()
     triplet = row["triplets"][0]
-    mask = decode(Rle(size=[row["height"], row["width"]], counts=triplet["rle"]))
+    mask = decode_mask(Rle(size=[row["height"], row["width"]], counts=triplet["rle"]))
     sample = next(sample for sample in dataset.samples() if sample.id == triplet["id"])
     assert (mask == sample.mask()).all()
     card = (tmp_path / "out" / "README.md").read_text()

@@ -11,7 +11,7 @@ from unigeoseg.data.inspect.verify import verify
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.schema import sample_of
 from unigeoseg.errors import DataError
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 from unigeoseg.geo.png import encode_png
 
 
@@ -92,7 +92,7 @@ def test_changed_triplets_are_found(kind, dataset: Dataset, tmp_path: Path):
 
 def test_empty_masks_missing_programs_and_doubles_are_found(dataset: Dataset, tmp_path: Path):
     chosen = next(row["id"] for row in dataset.rows(family="referring"))
-    nothing = encode(np.zeros((96, 96), bool))["counts"]
+    nothing = encode_mask(np.zeros((96, 96), bool))["counts"]
 
     def changed(what, row):
         if what == "image" or row["id"] != chosen:
@@ -273,4 +273,4 @@ def pixel(at: int) -> str:
     """Run-lengths of one pixel of a patch."""
     mask = np.zeros((96, 96), bool)
     mask[at, 3] = True
-    return encode(mask)["counts"]
+    return encode_mask(mask)["counts"]

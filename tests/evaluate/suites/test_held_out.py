@@ -36,7 +36,7 @@ from unigeoseg.evaluate.suites.held_out import (
     HeldOutLayout,
     open_held_out,
 )
-from unigeoseg.geo.masks import area, encode
+from unigeoseg.geo.masks import encode_mask, rle_area
 from unigeoseg.report.document import report_markdown
 
 
@@ -104,7 +104,7 @@ def test_what_is_absent_is_not_there(dataset, tmp_path):
 
     other = open_held_out(builds.changed(dataset, tmp_path / "other", labelled).path)
     absent = [each for each in other.samples() if each.family == ABSENT]
-    assert absent and {area(each.rle) for each in absent} == {0}
+    assert absent and {rle_area(each.rle) for each in absent} == {0}
     for each in absent:
         assert each.category_id not in dataset.patch(each.image).categories.values()
     tasks = {each.prompt.task.value for each in absent}
@@ -129,7 +129,7 @@ def test_images_with_unknown_pixels_are_left_out(dataset, layout, tmp_path):
             return row
         corner = np.zeros((row["height"], row["width"]), bool)
         corner[:9, :9] = True
-        return row | {"unknown": encode(corner)["counts"]}
+        return row | {"unknown": encode_mask(corner)["counts"]}
 
     other = open_held_out(builds.changed(dataset, tmp_path / "other", unknown).path)
     assert other.asked.left_out == 1

@@ -19,7 +19,7 @@ from unigeoseg.errors import (
     OnlineUnavailableError,
 )
 from unigeoseg.evaluate.systems.registry import load_system
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 from unigeoseg.prompt import Box, Point, Prompt
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
@@ -66,7 +66,7 @@ def boxes_alone(asked: dict) -> dict:
         if prompt["box"]:
             x0, y0, x1, y1 = map(int, prompt["box"])
             mask[y0:y1, x0:x1] = True
-            answers.append({"rle": encode(mask), "score": 0.7, "answer": prompt["task"]})
+            answers.append({"rle": encode_mask(mask), "score": 0.7, "answer": prompt["task"]})
         else:
             answers.append(None)
     return {"answers": answers}
@@ -87,7 +87,7 @@ def test_a_system_behind_a_server():
         (200, {}, DataError),
         (200, [], DataError),
         (200, {"answers": []}, DataError),
-        (200, {"answers": [{"rle": encode(np.ones((2, 2), bool))}] * 3}, DataError),
+        (200, {"answers": [{"rle": encode_mask(np.ones((2, 2), bool))}] * 3}, DataError),
         (200, {"answers": [{"rle": {"size": [40, 60], "counts": "1"}}] * 3}, DataError),
         (200, {"answers": [{"rle": {"size": [40, 60], "counts": 1}}] * 3}, DataError),
     ],

@@ -23,7 +23,7 @@ from unigeoseg.errors import (
 from unigeoseg.geo.formats import check_output
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import write_mask
-from unigeoseg.geo.masks import components
+from unigeoseg.geo.masks import label_components
 from unigeoseg.geo.raster import open_scene
 from unigeoseg.geo.vectors.features import Feature, polygonise
 from unigeoseg.geo.vectors.writer import write_vectors
@@ -71,7 +71,7 @@ def test_holes_are_kept():
 def test_outlines_are_valid_and_hold_the_mask_exactly(mask):
     grid = Grid.of_image(11, 9)
     outlines = polygonise(mask, grid)
-    assert len(outlines) == components(mask).max()
+    assert len(outlines) == label_components(mask).max()
     assert all(outline.is_valid for outline in outlines)
     burnt = rasterize(outlines, mask.shape) if outlines else np.zeros(mask.shape)
     np.testing.assert_array_equal(burnt.astype(bool), mask)

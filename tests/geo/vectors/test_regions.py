@@ -12,7 +12,7 @@ from rasterio.features import rasterize
 from rasterio.windows import Window
 
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.masks import components
+from unigeoseg.geo.masks import label_components
 from unigeoseg.geo.vectors.regions import Region, RegionFinder
 
 HEIGHT, WIDTH = 13, 17
@@ -41,7 +41,7 @@ def cuts(length: int):
 def test_blocks_do_not_matter(labels, rows, cols):
     regions = found_in(labels, rows, cols)
     whole = found_in(labels, [], [])
-    assert len(regions) == sum(components(labels == label).max() for label in (1, 2))
+    assert len(regions) == sum(label_components(labels == label).max() for label in (1, 2))
     key = lambda region: (region.label, region.geometry.bounds, region.area_px, region.score)  # noqa: E731
     for one, other in zip(sorted(regions, key=key), sorted(whole, key=key), strict=True):
         assert (one.label, one.area_px) == (other.label, other.area_px)

@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from unigeoseg.errors import OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.features import polygonise
-from unigeoseg.geo.vectors.regularise import regularise
+from unigeoseg.geo.vectors.regularise import regularise_outlines
 from unigeoseg.predict.outputs import OutputConfig
 
 GRID = Grid(400, 400, scenes.UTM50, CRS.from_epsg(32650))
@@ -36,7 +36,7 @@ def test_walls_are_straight_and_square():
         for at, turn in enumerate((0, 17, 33, 71))
     ]
     before = outlines(true)
-    after = regularise(before, 1.0, (1.0, 1.0))
+    after = regularise_outlines(before, 1.0, (1.0, 1.0))
     assert len(after) == len(before) == 4
     for ragged, straight in zip(before, after, strict=True):
         assert straight.intersection(ragged).area / straight.union(ragged).area > 0.95
@@ -49,10 +49,10 @@ def test_what_is_no_building_is_left_as_it_is():
     line = shapely.LineString([(20, 20), (150, 60), (200, 300), (350, 380)]).buffer(4)
     (river,) = outlines([line])
     twins = shapely.MultiPolygon([shapely.box(0, 0, 4, 4), shapely.box(4, 4, 8, 8)])
-    kept = regularise([river, twins], 40.0, (1.0, 1.0))
+    kept = regularise_outlines([river, twins], 40.0, (1.0, 1.0))
     assert kept[1] is twins
     assert kept[0].intersection(river).area / kept[0].union(river).area >= 0.8
-    assert regularise([], 1.0, (1.0, 1.0)) == []
+    assert regularise_outlines([], 1.0, (1.0, 1.0)) == []
 
 
 def test_angles_are_right_on_the_ground_in_degrees_too():
@@ -60,7 +60,7 @@ def test_angles_are_right_on_the_ground_in_degrees_too():
     house = shapely.affinity.rotate(shapely.box(0, 0, 60, 40), 30)
     (ragged,) = outlines([shapely.affinity.translate(house, 100, 100)])
     degrees = shapely.transform(ragged, lambda xy: xy / (55_660, 111_320))
-    (straight,) = regularise([degrees], 1.0, (55_660.0, 111_320.0))
+    (straight,) = regularise_outlines([degrees], 1.0, (55_660.0, 111_320.0))
     back = shapely.transform(straight, lambda xy: xy * (55_660, 111_320))
     assert len(corners(back)) == 4 and np.isclose(corners(back), 0, atol=0.02).all()
 

@@ -33,7 +33,7 @@ from unigeoseg.data.store.schema import (
 )
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError
-from unigeoseg.geo.masks import Rle, encode
+from unigeoseg.geo.masks import Rle, encode_mask
 from unigeoseg.runtime.atomic import atomic_directory
 from unigeoseg.runtime.prefetch import prefetch
 from unigeoseg.sample import Sample
@@ -234,7 +234,7 @@ def samples_of(patch: Patch, instructions: Iterable[Scored]) -> list[Sample]:
     samples = []
     for scored in instructions:
         draft = scored.draft
-        rle = masks.get(draft.regions) or encode(draft.mask)
+        rle = masks.get(draft.regions) or encode_mask(draft.mask)
         if draft.regions:
             masks[draft.regions] = rle
         samples.append(_sample(patch, scored, rle))

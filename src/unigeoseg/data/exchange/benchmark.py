@@ -21,7 +21,7 @@ from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
 from unigeoseg.errors import DataError
-from unigeoseg.geo.masks import Rle, decode, encode
+from unigeoseg.geo.masks import Rle, decode_mask, encode_mask
 from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.runtime.atomic import atomic_directory, read_json, write_bytes, write_json
@@ -67,7 +67,7 @@ def _write_sample(root: Path, folder: str, image: Row, row: Row) -> dict[str, st
     }
     if not (root / entry["img"]).exists():
         write_bytes(root / entry["img"], image["bytes"])
-    mask = decode(Rle(size=[image["height"], image["width"]], counts=row["rle"]))
+    mask = decode_mask(Rle(size=[image["height"], image["width"]], counts=row["rle"]))
     write_bytes(root / entry["mask"], encode_png(mask.astype(np.uint8) * np.uint8(255)))
     about = {"image": about_image(image), "triplet": about_triplet(row)}
     said = {"question": [row["text"]], "reason": [row["answer"]], "unigeoseg": about}
@@ -134,7 +134,7 @@ def _samples(root: Path, entry: Mapping[str, Any], licence: str) -> Iterator[tup
             width=width,
             height=height,
             prompt=prompt,
-            rle=encode(drawn),
+            rle=encode_mask(drawn),
             category="",
             source="geoseg_bench",
             licence=licence,

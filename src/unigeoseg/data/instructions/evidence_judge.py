@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.protocols import Verdict
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.geo.masks import components
+from unigeoseg.geo.masks import label_components
 
 _RING_PX = 9  # width of the surroundings that a region is compared with
 _BINS = 8  # per channel of the colour histogram
@@ -142,7 +142,7 @@ def _compact(inside: NDArray[np.bool_], area_px: int) -> float:
 
 
 def _whole(inside: NDArray[np.bool_], area_px: int) -> float:
-    return float(np.bincount(components(inside).ravel())[1:].max() / area_px)
+    return float(np.bincount(label_components(inside).ravel())[1:].max() / area_px)
 
 
 def _dilated(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from unigeoseg.data.programs.graph import SceneGraph, scene_graph
 from unigeoseg.data.programs.program import Expression, parse_program
 from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.errors import AmbiguousError, ProgramError
-from unigeoseg.geo.masks import components
+from unigeoseg.geo.masks import label_components
 from unigeoseg.prompt import Task
 
 _WORDS = {Task.REFERRING: (4, 12, 30), Task.REASONING: (6, 22, 50)}
@@ -94,7 +94,7 @@ def _read(draft: Draft) -> dict[str, float]:
 def _measured(mask: NDArray[np.bool_]) -> dict[str, float]:
     """How large a mask is, and how much of it is in one piece."""
     area = int(np.count_nonzero(mask))
-    pieces = np.bincount(components(mask).ravel())[1:]
+    pieces = np.bincount(label_components(mask).ravel())[1:]
     return {
         "visible": min(1.0, 200 * area / mask.size),
         "whole": float(pieces.max() / area) if area else 0.0,

@@ -12,7 +12,7 @@ from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.sources.annotated import LabelledBox
 from unigeoseg.data.taxonomy.confusable import confusable
 from unigeoseg.errors import OptionError
-from unigeoseg.geo.masks import Rle, decode, tight_box
+from unigeoseg.geo.masks import Rle, decode_mask, tight_box
 from unigeoseg.prompt import Box
 
 BoxSegmenter = Callable[[NDArray[np.uint8], list[Box]], Sequence[NDArray[np.bool_]]]
@@ -189,7 +189,7 @@ def _upright(box: LabelledBox, shape: tuple[int, ...]) -> Box:
 def _box_mask(box: LabelledBox, shape: tuple[int, ...]) -> Mask:
     """(H, W) bool, the pixels of the box."""
     outline = coco.frPyObjects([box.corners.ravel().tolist()], *shape)
-    return decode(Rle(size=list(shape), counts=coco.merge(outline)["counts"].decode("ascii")))
+    return decode_mask(Rle(size=list(shape), counts=coco.merge(outline)["counts"].decode("ascii")))
 
 
 def _rejection(patch: Patch, edges: Box, disagreement: Disagreement) -> Rejection:

@@ -20,7 +20,7 @@ from unigeoseg.data.sources.annotated import (
     larger_first,
 )
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.masks import components
+from unigeoseg.geo.masks import label_components
 from unigeoseg.geo.tiling import plan_tiles
 
 PATCH_SIZE, PATCH_STRIDE = 512, 256
@@ -139,7 +139,7 @@ def _add_pieces(
     mask: NDArray[np.bool_], category: int, regions: NDArray[np.int64], categories: dict[int, int]
 ) -> None:
     first = len(categories)
-    labels = components(mask)
+    labels = label_components(mask)
     regions[mask] = labels[mask] + first
     categories.update(dict.fromkeys(range(first + 1, first + int(labels.max()) + 1), category))
 

@@ -20,7 +20,7 @@ from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.store.parquet import Row, pa
 from unigeoseg.errors import DataError, RasterError
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.masks import Rle, area, decode, encode_labels
+from unigeoseg.geo.masks import Rle, decode_mask, encode_labels, rle_area
 from unigeoseg.geo.png import decode_png, encode_png
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.sample import Sample
@@ -181,7 +181,7 @@ def _regions(row: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint16
         masks[int(UNKNOWN_REGION)] = row["unknown"]
     regions = np.zeros(size, np.uint16)
     for region, counts in masks.items():
-        mask = decode(Rle(size=list(size), counts=counts))
+        mask = decode_mask(Rle(size=list(size), counts=counts))
         if regions[mask].any():
             raise DataError(
                 f"region {region} of image {row['id']} overlaps another; build the dataset again"
@@ -212,7 +212,7 @@ def triplet_row(sample: Sample) -> Row:
         "points": [asdict(point) for point in prompt.points],
         "box": None if box is None else list(asdict(box).values()),
         "rle": sample.rle["counts"],
-        "area_px": area(sample.rle),
+        "area_px": rle_area(sample.rle),
         "regions": list(sample.regions),
         "scores": [{"name": name, "score": sample.scores[name]} for name in sorted(sample.scores)],
     }

@@ -12,7 +12,7 @@ from unigeoseg.evaluate.predictions import PredictionFile
 from unigeoseg.evaluate.score import Outcome, ScoredSample, scored_answers
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.formats import check_suffix
-from unigeoseg.geo.masks import decode
+from unigeoseg.geo.masks import decode_mask
 from unigeoseg.geo.png import encode_png
 from unigeoseg.report.overlay import BLUE, YELLOW, draw_outline, draw_prompt
 from unigeoseg.report.sheet import Card, contact_sheet
@@ -93,7 +93,7 @@ def _cards(
     chosen: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
 ) -> Mapping[str, Card]:
     return {
-        scored.id: _card(scored, sample, layout.pixels(sample.image), decode(rle))
+        scored.id: _card(scored, sample, layout.pixels(sample.image), decode_mask(rle))
         for scored, sample, rle in scored_answers(chosen, layout, predictions)
     }
 

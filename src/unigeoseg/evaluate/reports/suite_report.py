@@ -19,7 +19,7 @@ from unigeoseg.evaluate.reports.score_tables import (
 )
 from unigeoseg.evaluate.score import RELEASED_SIDE, Outcome, ScoredSample, scored_answers
 from unigeoseg.evaluate.suites.layouts import Layout
-from unigeoseg.geo.masks import Rle, decode
+from unigeoseg.geo.masks import Rle, decode_mask
 from unigeoseg.report.document import Part, Picture, Section, Table
 from unigeoseg.report.overlay import BLUE, draw_contour, draw_sample
 
@@ -119,7 +119,7 @@ def sample_pictures(
 
 
 def _outline(pixels: np.ndarray, rle: Rle) -> np.ndarray:
-    inner = decode(rle)
+    inner = decode_mask(rle)
     if inner.shape != pixels.shape[:2]:  # a released square
         inner = _unboxed(inner, pixels.shape[:2])
     return draw_contour(pixels, inner, BLUE)

@@ -14,7 +14,7 @@ from unigeoseg.data.sources.readers.images import read_mask_codes
 from unigeoseg.data.sources.readers.reading import RejectedError, read_label_text
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.suites.layouts import Layout
-from unigeoseg.geo.masks import components, encode, tight_box
+from unigeoseg.geo.masks import encode_mask, label_components, tight_box
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.sample import Sample
 
@@ -61,7 +61,7 @@ class SamrsLayout(Layout):
             width=codes.shape[1],
             height=codes.shape[0],
             prompt=prompt,
-            rle=encode(region),
+            rle=encode_mask(region),
             category=_CLASSES[code] if code < len(_CLASSES) else str(code),
             source=self.suite.name,
             licence=self.suite.licence,
@@ -82,7 +82,7 @@ def _region(codes: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np
     """One 8-connected region of one class, of a size that the paper allows."""
     found = []
     for code in sorted(set(np.unique(codes).tolist()) - {_BACKGROUND}):
-        labels = components(codes == code)
+        labels = label_components(codes == code)
         sizes = np.bincount(labels.ravel()) / labels.size
         allowed = np.flatnonzero((sizes >= _LEAST_SHARE) & (sizes <= _MOST_SHARE))
         found += [labels == label for label in allowed if label]
@@ -145,7 +145,7 @@ class RsvgLayout(Layout):
             width=width,
             height=height,
             prompt=prompt,
-            rle=encode(mask),
+            rle=encode_mask(mask),
             category=entry.findtext("name", ""),
             source=self.suite.name,
             licence=self.suite.licence,

@@ -20,7 +20,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.suites.catalog import Suite
-from unigeoseg.geo.masks import encode
+from unigeoseg.geo.masks import encode_mask
 from unigeoseg.prompt import Prompt, Task
 from unigeoseg.sample import Sample
 
@@ -131,7 +131,7 @@ def _published(image: AnnotatedImage) -> Callable[[LabelledText], Sample]:
             width=width,
             height=height,
             prompt=Prompt.from_text(text.text, text.task),
-            rle=encode(mask),
+            rle=encode_mask(mask),
             category=taxonomy()[text.category].name if text.category else "",
             source=image.source,
             licence=image.licence,

@@ -22,7 +22,7 @@ from urllib.error import HTTPError
 
 from unigeoseg.errors import DataError, OnlineRequestError, OnlineUnavailableError
 from unigeoseg.evaluate.systems.base import Answer, Pixels
-from unigeoseg.geo.masks import Rle, decode
+from unigeoseg.geo.masks import Rle, decode_mask
 from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Prompt
 
@@ -103,5 +103,5 @@ def _answer(row: Mapping[str, Any], shape: tuple[int, ...]) -> Answer:
     size = list(row["rle"]["size"])
     if size != list(shape):
         raise ValueError(f"a mask of {size} (H, W) for an image of {list(shape)}")
-    mask = decode(Rle(size=size, counts=row["rle"]["counts"]))
+    mask = decode_mask(Rle(size=size, counts=row["rle"]["counts"]))
     return Answer(mask, float(row.get("score", 1.0)), str(row.get("answer") or ""))

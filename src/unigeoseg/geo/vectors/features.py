@@ -51,11 +51,13 @@ def polygonise(mask: NDArray[np.bool_], grid: Grid, min_area_px: float = 0) -> l
     """
     check_size(mask, grid)
     # Outlined and measured in pixels: areas in degrees would drown in rounding.
-    regions = (region for _, region in outline(np.asarray(mask, np.int32), 0, 0))
+    regions = (region for _, region in outline_regions(np.asarray(mask, np.int32), 0, 0))
     return [to_map(region, grid) for region in regions if region.area >= min_area_px]
 
 
-def outline(labels: NDArray[np.int32], left: int, top: int) -> Iterator[tuple[int, Geometry]]:
+def outline_regions(
+    labels: NDArray[np.int32], left: int, top: int
+) -> Iterator[tuple[int, Geometry]]:
     """Outline the 8-connected regions of equal labels, holes kept.
 
     Args:
@@ -93,7 +95,7 @@ def _moved(geometry: shapely.Geometry, transform: Affine) -> shapely.Geometry:
 def _valid(outline: Polygon) -> Geometry:
     """A polygon whose rings touch themselves, as areas without their lines and points."""
     if outline.is_valid:
-        return joined([outline])
+        return join_polygons([outline])
     repaired = shapely.make_valid(outline)
     areas = [
         part
@@ -101,15 +103,15 @@ def _valid(outline: Polygon) -> Geometry:
         for part in getattr(piece, "geoms", [piece])
         if isinstance(part, Polygon)
     ]
-    return joined(areas)
+    return join_polygons(areas)
 
 
-def right_handed(geometry: Geometry) -> Geometry:
+def orient_right_handed(geometry: Geometry) -> Geometry:
     """The geometry with outer rings counterclockwise and holes clockwise."""
-    return joined([orient(part) for part in getattr(geometry, "geoms", [geometry])])
+    return join_polygons([orient(part) for part in getattr(geometry, "geoms", [geometry])])
 
 
-def joined(parts: list[Polygon]) -> Geometry:
+def join_polygons(parts: list[Polygon]) -> Geometry:
     """Polygons as one geometry."""
     geometry: Geometry = parts[0] if len(parts) == 1 else MultiPolygon(parts)
     return geometry

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.masks import components
-from unigeoseg.geo.vectors.features import Geometry, joined, outline, to_map
+from unigeoseg.geo.masks import label_components
+from unigeoseg.geo.vectors.features import Geometry, join_polygons, outline_regions, to_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class Region:
     score: float
 
 
-def merged(regions: Sequence[Region]) -> Region:
+def merge_regions(regions: Sequence[Region]) -> Region:
     """Regions of one label, at least one, as a single one of several parts."""
     area_px = sum(region.area_px for region in regions)
     metres = [region.area_m2 for region in regions if region.area_m2 is not None]
     outlines = [region.geometry for region in regions]
     return Region(
-        joined([part for each in outlines for part in getattr(each, "geoms", [each])]),
+        join_polygons([part for each in outlines for part in getattr(each, "geoms", [each])]),
         regions[0].label,
         area_px,
         sum(metres) if metres else None,
@@ -151,7 +151,7 @@ class RegionFinder:
         ids: NDArray[np.int32],
     ) -> Iterator[Region]:
         """Find the regions of one label in a block; write the ids of those on its edge."""
-        found = components(mask)
+        found = label_components(mask)
         parts = self._parts(window, found, label, score)
         edge = np.unique(np.concatenate([found[0], found[-1], found[:, 0], found[:, -1]]))
         names = np.zeros(len(parts) + 1, np.int32)
@@ -179,7 +179,7 @@ class RegionFinder:
             _Open(label, int(area), float(m2), float(total))
             for area, m2, total in zip(pixels, metres, scores, strict=True)
         ]
-        for number, piece in outline(found, int(window.col_off), int(window.row_off)):
+        for number, piece in outline_regions(found, int(window.col_off), int(window.row_off)):
             parts[number - 1].pieces.append(piece)
         return parts
 
@@ -242,4 +242,4 @@ def _whole(pieces: list[Geometry]) -> Geometry:
     if len(pieces) == 1:
         return pieces[0]
     union = shapely.simplify(shapely.union_all(pieces), 0)
-    return joined(list(getattr(union, "geoms", [union])))
+    return join_polygons(list(getattr(union, "geoms", [union])))

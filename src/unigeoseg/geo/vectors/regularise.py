@@ -13,7 +13,7 @@ _LEAST_IOU = 0.8
 """An outline that is less like the one it is made of is left as that was."""
 
 
-def regularise(
+def regularise_outlines(
     shapes: Sequence[Geometry], tolerance_m: float, metres_per_unit: tuple[float, float]
 ) -> list[Geometry]:
     """Turn every wall into the direction of its building, or square to it, holes too.

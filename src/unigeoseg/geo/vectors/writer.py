@@ -19,7 +19,7 @@ from shapely.geometry import MultiPolygon, mapping
 from unigeoseg.errors import MissingExtraError
 from unigeoseg.geo.formats import VECTOR_SUFFIXES, atomic_gdal_file, check_suffix
 from unigeoseg.geo.grid import WGS84, Grid, transformer
-from unigeoseg.geo.vectors.features import Feature, Geometry, Value, right_handed
+from unigeoseg.geo.vectors.features import Feature, Geometry, Value, orient_right_handed
 
 _DEGREE_DECIMALS = 8  # about 1 mm on the ground
 _LAYER = "masks"
@@ -98,7 +98,7 @@ def _geojson(path: Path, crs: CRS | None) -> Iterator[Add]:
             for feature in features:
                 row = {
                     "type": "Feature",
-                    "geometry": mapping(right_handed(feature.geometry)),
+                    "geometry": mapping(orient_right_handed(feature.geometry)),
                     "properties": dict(feature.properties),
                 }
                 file.write(before + json.dumps(row, ensure_ascii=False, allow_nan=False))
@@ -246,7 +246,7 @@ def _table(
     columns = [_column([feature.properties.get(name) for feature in features]) for name in names]
     shapes = [
         shapely.to_wkb(MultiPolygon(getattr(turned, "geoms", [turned])))
-        for turned in (right_handed(feature.geometry) for feature in features)
+        for turned in (orient_right_handed(feature.geometry) for feature in features)
     ]
     return names, columns, np.array(shapes, dtype=object)
 

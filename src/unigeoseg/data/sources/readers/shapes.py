@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from unigeoseg.data.sources.annotated import LabelledBox, LabelledObject
 from unigeoseg.data.sources.readers.reading import RejectedError
 from unigeoseg.errors import DataError
-from unigeoseg.geo.masks import decode, encode, tight_box
+from unigeoseg.geo.masks import decode_mask, encode_mask, tight_box
 
 Shape = tuple[int, int]
 
@@ -78,11 +78,11 @@ def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  #
 
 def _decompressed(counts: str, shape: Shape) -> NDArray[np.bool_]:
     try:
-        mask = decode({"size": list(shape), "counts": counts})
+        mask = decode_mask({"size": list(shape), "counts": counts})
     except DataError as error:
         raise RejectedError("broken_label", str(error)) from error
     # The decoder leaves what short runs do not reach as it finds it in memory.
-    if encode(mask)["counts"] != counts:
+    if encode_mask(mask)["counts"] != counts:
         raise RejectedError("broken_label", "run-lengths do not fill the image")
     return mask
 
