@@ -17,7 +17,7 @@ from unigeoseg.evaluate.score import ScoredSample
 def one(iou: float, confidence: float) -> ScoredSample:
     overlap = Overlap(round(100 * iou), 100)
     names = ("a", "g", "referring", "referring", "roof", "s", "up to 1 %")
-    return ScoredSample(*names, overlap, truth=100, score=confidence, seconds=0.1)
+    return ScoredSample(*names, overlap, truth_px=100, confidence=confidence, seconds=0.1)
 
 
 FOUR = [one(0.5, 0.95), one(0.7, 0.97), one(0.2, 0.1), one(0.1, np.nan)]
@@ -25,7 +25,7 @@ FOUR = [one(0.5, 0.95), one(0.7, 0.97), one(0.2, 0.1), one(0.1, np.nan)]
 
 def test_calibration_by_hand():
     low, high = reliability_bins(FOUR)
-    assert (low.samples, low.said, low.found) == (1, 0.1, 0.2)
+    assert (low.samples, low.mean_confidence, low.mean_iou) == (1, 0.1, 0.2)
     assert (high.samples, high.low, high.high) == (2, pytest.approx(14 / 15), 1)
     assert expected_calibration_error([low, high]) == pytest.approx((2 * 0.36 + 0.1) / 3)
     (table,) = calibration_parts(FOUR)

@@ -31,7 +31,7 @@ LINES = ConfidenceConfig(
 def answer(task: Task, logit: float, overlap: Overlap, *, empty: bool = False) -> ScoredSample:
     sure = PLAIN.of(logit, task, empty=empty)
     names = ("a", "g", task.value, "referring", "roof", "s", "up to 1 %")
-    return ScoredSample(*names, overlap, truth=overlap.union, score=sure, seconds=0.1)
+    return ScoredSample(*names, overlap, truth_px=overlap.union, confidence=sure, seconds=0.1)
 
 
 def found(task: Task, lines: ConfidenceConfig = LINES) -> list[ScoredSample]:
@@ -86,7 +86,7 @@ def test_a_confidence_never_turns_round():
 def test_plain_lines_leave_confidences_as_they_are():
     scored = [*found(Task.REASONING), *empty(each=3)]
     for before, after in zip(scored, with_confidence(scored, PLAIN), strict=True):
-        assert after.score == pytest.approx(before.score, abs=1e-9)
+        assert after.confidence == pytest.approx(before.confidence, abs=1e-9)
 
 
 def test_a_calibrated_model_says_what_the_lines_say(dataset, tmp_path: Path):
@@ -98,8 +98,8 @@ def test_a_calibrated_model_says_what_the_lines_say(dataset, tmp_path: Path):
     assert checkpoint.load_model(copy)[0].config.confidence == made.confidence != PLAIN
     assert (copy / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
     again = measure_held_out(layout, str(copy), tmp_path, baselines=False).outcome.scored
-    assert [each.score for each in again] == pytest.approx(
-        [each.score for each in made.scored], abs=1e-4
+    assert [each.confidence for each in again] == pytest.approx(
+        [each.confidence for each in made.scored], abs=1e-4
     )
     assert [row[0] for row in calibration_table(made).rows] == [
         *(task.value for task in Task),

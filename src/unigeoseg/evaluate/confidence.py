@@ -1,8 +1,8 @@
-"""Lines that make a model's confidence agree with the IoU of its masks (Platt scaling).
+"""Platt scaling: lines on logits that make confidence agree with the IoU of the masks.
 
 The network's score is trained as the mask's expected IoU, on training images and towards 0 where
-there is no target: nothing holds it to other images, task by task, and of an empty mask it is the
-opposite of what is asked. A line on its logit for each task, and one for empty masks, mends both
+there is no target. Nothing holds it to other images, task by task, and for an empty mask it is the
+opposite of a confidence. A line on its logit for each task, and one for empty masks, corrects both
 (`ConfidenceConfig`).
 """
 
@@ -30,17 +30,18 @@ from unigeoseg.prompt import Task
 from unigeoseg.report.document import Table
 
 RIDGE = 1.0
-"""Pull of a line towards what is not calibrated; a sample's pull is at most its logit."""
+"""Weight of the ridge penalty, which draws a line towards the one that changes nothing."""
 
-_PLAIN = ConfidenceConfig()
-_EDGE = 1e-6  # of confidences: a file of predictions has six digits
+_UNCALIBRATED = ConfidenceConfig()
+_LEAST_CONFIDENCE = 1e-6  # a file of predictions has six digits
 
 Line = tuple[float, float]
+"""Slope and shift of a logit."""
 
 
 @dataclass(frozen=True)
 class CalibratedModel:
-    """What was fitted to a model.
+    """A calibrated model: its lines, and its answers with and without them.
 
     Attributes:
         outcome: Its answers with confidences as the network has them.
@@ -57,7 +58,7 @@ def calibrate_model(
     layout: Layout,
     model: str,
     folder: Path,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> CalibratedModel:
     """Run a model, fit the lines, and make a copy of the model that has them.
 
@@ -72,9 +73,9 @@ def calibrate_model(
         DataError: If the suite cannot be read, or no answer can be scored.
     """
     checkpoint.copy_model(weights_directory(model), folder)
-    checkpoint.set_confidence(folder, _PLAIN)
-    with tempfile.TemporaryDirectory() as aside:
-        answers = Path(aside) / "predictions.jsonl"
+    checkpoint.set_confidence(folder, _UNCALIBRATED)
+    with tempfile.TemporaryDirectory() as temporary:
+        answers = Path(temporary) / "predictions.jsonl"
         run_suite(layout, answers, RunCard(layout.suite.name, str(folder)), progress=progress)
         outcome = score_predictions(layout, PredictionFile.open(answers))
     load_system.cache_clear()  # it holds the model of this folder without the lines
@@ -94,61 +95,76 @@ def fit_confidence(scored: Sequence[ScoredSample]) -> ConfidenceConfig:
     Args:
         scored: Answers whose confidences are not calibrated.
     """
-    lines = {task.value: _line(_found(scored, task), getattr(_PLAIN, task.value)) for task in Task}
-    return ConfidenceConfig(**lines, nothing=_line(_empty(scored), _PLAIN.nothing))
+    lines = {
+        task.value: _fit_line(_answers_to(scored, task), getattr(_UNCALIBRATED, task.value))
+        for task in Task
+    }
+    return ConfidenceConfig(
+        **lines, nothing=_fit_line(_empty_answers(scored), _UNCALIBRATED.nothing)
+    )
 
 
 def with_confidence(
     scored: Sequence[ScoredSample], confidence: ConfidenceConfig
 ) -> Iterator[ScoredSample]:
     """Answers whose confidences are not calibrated, with confidences by the lines."""
-    for each, value in zip(scored, _logits(scored).tolist(), strict=True):
-        sure = confidence.of(value, Task(each.task), empty=not each.found)
-        yield replace(each, score=sure)
+    for sample, value in zip(scored, _logits(scored).tolist(), strict=True):
+        calibrated = confidence.of(value, Task(sample.task), empty=not sample.predicted_px)
+        yield replace(sample, confidence=calibrated)
 
 
-def _found(scored: Sequence[ScoredSample], task: Task) -> list[ScoredSample]:
-    return [each for each in scored if each.found and each.task == task]
+def _answers_to(scored: Sequence[ScoredSample], task: Task) -> list[ScoredSample]:
+    return [sample for sample in scored if sample.predicted_px and sample.task == task]
 
 
-def _empty(scored: Sequence[ScoredSample]) -> list[ScoredSample]:
-    return [each for each in scored if not each.found]
+def _empty_answers(scored: Sequence[ScoredSample]) -> list[ScoredSample]:
+    return [sample for sample in scored if not sample.predicted_px]
 
 
 def _logits(scored: Sequence[ScoredSample]) -> NDArray[np.float64]:
     """The network's score logits (N,), from confidences that are not calibrated."""
-    sure = np.array([each.score for each in scored], np.float64)
-    signs = np.array([1.0 if each.found else -1.0 for each in scored])
-    return np.asarray(signs * logit(np.clip(sure, _EDGE, 1 - _EDGE)), np.float64)
+    confidences = np.array([sample.confidence for sample in scored], np.float64)
+    # the confidence of an empty mask is one minus the network's score
+    signs = np.array([1.0 if sample.predicted_px else -1.0 for sample in scored])
+    return np.asarray(
+        signs * logit(np.clip(confidences, _LEAST_CONFIDENCE, 1 - _LEAST_CONFIDENCE)), np.float64
+    )
 
 
-def _line(scored: Sequence[ScoredSample], start: Line) -> Line:
-    logits, plain = _logits(scored), np.array(start)
-    ious = np.array([each.overlap.iou for each in scored], np.float64)
+def _fit_line(scored: Sequence[ScoredSample], start: Line) -> Line:
+    """Slope and shift by logistic regression of IoUs on logits; the slope keeps its sign."""
+    logits, origin = _logits(scored), np.array(start)
+    ious = np.array([sample.overlap.iou for sample in scored], np.float64)
 
     def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Cross-entropy and ridge, and their gradient (2,)."""
-        value, away = line[0] * logits + line[1], line - plain
-        gap = expit(value) - ious
+        value, offset = line[0] * logits + line[1], line - origin
+        residuals = expit(value) - ious
         entropy = float((np.logaddexp(0, value) - ious * value).sum())
-        slope = np.array([gap @ logits, gap.sum()])
-        return entropy + RIDGE / 2 * float(away @ away), slope + RIDGE * away
+        gradient = np.array([residuals @ logits, residuals.sum()])
+        return entropy + RIDGE / 2 * float(offset @ offset), gradient + RIDGE * offset
 
-    sign = (0, None) if start[0] > 0 else (None, 0)
-    best = minimize(loss, plain, jac=True, method="L-BFGS-B", bounds=[sign, (None, None)])
-    slope, shift = best.x.tolist()
+    slopes = (0, None) if start[0] > 0 else (None, 0)
+    fitted = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=[slopes, (None, None)])
+    slope, shift = fitted.x.tolist()
     return slope, shift
 
 
-def calibration_table(found: CalibratedModel) -> Table:
+def calibration_table(model: CalibratedModel) -> Table:
     """The lines, and the expected calibration error before and after, in points of IoU."""
-    before, after = found.outcome.scored, found.scored
+    original, calibrated = model.outcome.scored, model.scored
     rows = [
-        _row(task.value, _found(before, task), _found(after, task), found.confidence)
+        _row(
+            task.value,
+            _answers_to(original, task),
+            _answers_to(calibrated, task),
+            model.confidence,
+        )
         for task in Task
     ]
-    rows.append(_row("nothing", _empty(before), _empty(after), found.confidence))
-    rows.append(("all", str(len(after)), "", "", _error(before), _error(after)))
+    empty = _empty_answers(original), _empty_answers(calibrated)
+    rows.append(_row("nothing", *empty, model.confidence))
+    rows.append(("all", str(len(calibrated)), "", "", _error(original), _error(calibrated)))
     note = (
         "Expected calibration error, in points of IoU, on the samples that the lines were fitted "
         "to: measure it on another split. nothing: empty masks, of any task."
@@ -158,13 +174,13 @@ def calibration_table(found: CalibratedModel) -> Table:
 
 def _row(
     name: str,
-    before: Sequence[ScoredSample],
-    after: Sequence[ScoredSample],
+    original: Sequence[ScoredSample],
+    calibrated: Sequence[ScoredSample],
     confidence: ConfidenceConfig,
 ) -> tuple[str, ...]:
     slope, shift = getattr(confidence, name)
-    numbers = (str(len(after)), f"{slope:.3f}", f"{shift:.3f}")
-    return (name, *numbers, _error(before), _error(after))
+    numbers = (str(len(calibrated)), f"{slope:.3f}", f"{shift:.3f}")
+    return (name, *numbers, _error(original), _error(calibrated))
 
 
 def _error(scored: Sequence[ScoredSample]) -> str:

@@ -1,4 +1,4 @@
-"""What is counted per sample, and the metrics that are ratios of such counts.
+"""Segmentation metrics: gIoU, cIoU and Pr@t, as ratios of sums over samples.
 
 A metric is a sum over samples divided by another one, so parts merge in any order:
 
@@ -57,10 +57,10 @@ def overlap_of_runs(mask: Rle, truth: Rle) -> Overlap:
     if list(mask["size"]) != list(truth["size"]):
         raise DataError(f"the mask is {mask['size']}, the truth {truth['size']}: give equal sizes")
     packed = [
-        {"size": each["size"], "counts": each["counts"].encode("ascii")} for each in (mask, truth)
+        {"size": rle["size"], "counts": rle["counts"].encode("ascii")} for rle in (mask, truth)
     ]
-    both = int(coco.area(coco.merge(packed, intersect=True)))
-    return Overlap(both, rle_area(mask) + rle_area(truth) - both)
+    intersection = int(coco.area(coco.merge(packed, intersect=True)))
+    return Overlap(intersection, rle_area(mask) + rle_area(truth) - intersection)
 
 
 def largest_box(mask: NDArray[np.bool_]) -> PixelBox | None:
@@ -72,23 +72,24 @@ def largest_box(mask: NDArray[np.bool_]) -> PixelBox | None:
 
 def overlap_of_boxes(box: PixelBox | None, truth: PixelBox | None) -> Overlap:
     """Compare two boxes; None is an empty one."""
-    areas = [(each[2] - each[0]) * (each[3] - each[1]) for each in (box, truth) if each]
-    both = 0
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in filter(None, (box, truth))]
+    intersection = 0
     if box and truth:
         width = min(box[2], truth[2]) - max(box[0], truth[0])
-        both = max(width, 0) * max(min(box[3], truth[3]) - max(box[1], truth[1]), 0)
-    return Overlap(both, sum(areas) - both)
+        height = min(box[3], truth[3]) - max(box[1], truth[1])
+        intersection = max(width, 0) * max(height, 0)
+    return Overlap(intersection, sum(areas) - intersection)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A sum over samples divided by another.
+    """A metric: a sum over samples divided by another.
 
     Attributes:
         name: As reports print it.
         definition: In words.
-        terms: What a sample adds above and below the line.
-        empty: Its value where nothing lies below the line.
+        terms: A sample's terms of the numerator and of the denominator.
+        empty: The metric's value where the denominator is zero.
     """
 
     name: str
@@ -100,12 +101,12 @@ class Metric:
 GIOU = Metric(
     "gIoU",
     "mean over samples of the IoU of the foreground, 1 for empty on empty; also called mIoU",
-    lambda each: (each.iou, 1),
+    lambda pixels: (pixels.iou, 1),
 )
 CIOU = Metric(
     "cIoU",
     "sum of intersections over sum of unions, over all samples; also called oIoU",
-    lambda each: each,
+    lambda pixels: pixels,
     empty=1.0,
 )
 
@@ -117,7 +118,7 @@ def precision_above(threshold: float) -> Metric:
     return Metric(
         f"Pr@{threshold:g}",
         f"share of samples with IoU strictly above {threshold:g}",
-        lambda each: (float(each.iou > threshold), 1),
+        lambda pixels: (float(pixels.iou > threshold), 1),
     )
 
 
@@ -134,13 +135,13 @@ def metric_named(name: str) -> Metric:
     Raises:
         OptionError: If it means none.
     """
-    said = name.strip().lower()
-    found = _PRECISION.fullmatch(said)
-    if found:
-        return precision_above(float(found[1]))
-    if said not in _NAMES:
+    alias = name.strip().lower()
+    threshold = _PRECISION.fullmatch(alias)
+    if threshold:
+        return precision_above(float(threshold[1]))
+    if alias not in _NAMES:
         raise OptionError(f"{name!r} is no metric; give gIoU (mIoU), cIoU (oIoU) or Pr@0.5")
-    return _NAMES[said]
+    return _NAMES[alias]
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ class Scores:
 
     Attributes:
         overlaps: One per sample.
-        clusters: Samples of one scene share a name here: the bootstrap draws whole scenes. Without
-            names each sample is drawn on its own.
+        clusters: The scene of each sample, because the bootstrap resamples whole scenes. Without
+            any, samples are resampled.
     """
 
     overlaps: tuple[Overlap, ...] = ()
@@ -161,9 +162,9 @@ class Scores:
         """Scores of samples in any order."""
         return cls(tuple(overlaps), tuple(clusters))
 
-    def __add__(self, other: "Scores") -> "Scores":
+    def __add__(self, more: "Scores") -> "Scores":
         """Scores of both sets."""
-        return Scores(self.overlaps + other.overlaps, self.clusters + other.clusters)
+        return Scores(self.overlaps + more.overlaps, self.clusters + more.clusters)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -171,13 +172,16 @@ class Scores:
 
     def value(self, metric: Metric) -> float:
         """A metric; gIoU and Pr@t are NaN without samples."""
-        above, below = (math.fsum(column) for column in self._columns(metric))
-        return above / below if below else metric.empty if len(self) else math.nan
+        numerator, denominator = (math.fsum(column) for column in self._columns(metric))
+        if denominator:
+            return numerator / denominator
+        return metric.empty if len(self) else math.nan
 
     def interval(self, metric: Metric) -> tuple[float, float]:
         """95 % bootstrap interval of a metric; NaN without samples."""
-        above, below = self._columns(metric)
-        return ratio_interval(above, below, self.clusters or _alone(len(self)), metric.empty)
+        numerators, denominators = self._columns(metric)
+        clusters = self.clusters or tuple(map(str, range(len(self))))
+        return ratio_interval(numerators, denominators, clusters, metric.empty)
 
     def _columns(self, metric: Metric) -> Sequence[tuple[float, ...]]:
         return tuple(zip(*map(metric.terms, self.overlaps), strict=True)) or ((), ())
@@ -195,7 +199,3 @@ class Scores:
     def precision_at(self, threshold: float) -> float:
         """Share of samples with IoU strictly above `threshold`; NaN without samples."""
         return self.value(precision_above(threshold))
-
-
-def _alone(count: int) -> tuple[str, ...]:
-    return tuple(map(str, range(count)))

@@ -1,4 +1,4 @@
-"""How well a system says that nothing answers: by an empty mask, where texts ask for all."""
+"""No-target recognition: whether a mask is empty where nothing answers the instruction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from unigeoseg.report.document import Table
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A share of samples.
+    """A share of samples with its interval.
 
     Attributes:
         hits: Samples that count.
-        samples: All of them.
+        samples: Samples of which it is the share.
         value: The share; NaN without samples.
         low: Lower end of its 95 % interval.
         high: Its upper end.
@@ -30,24 +30,24 @@ class Ratio:
 
 
 def no_target_ratios(scored: Sequence[ScoredSample]) -> Mapping[str, Ratio]:
-    """Precision and recall of "no target", over whole categories and what is absent.
+    """Precision and recall of "no target", over whole categories and absent ones.
 
-    Precision: the share of empty masks where nothing is meant. Recall: the share of samples that
-    mean nothing with an empty mask.
+    Precision: of samples with an empty mask, the share whose truth is empty. Recall: of samples
+    whose truth is empty, the share with an empty mask.
     """
-    asked = [each for each in scored if each.family in (*WORDS, ABSENT)]
-    said = [each for each in asked if each.found == 0]
-    meant = [each for each in asked if each.truth == 0]
+    texts = [sample for sample in scored if sample.family in (*WORDS, ABSENT)]
+    empty_masks = [sample for sample in texts if sample.predicted_px == 0]
+    empty_truths = [sample for sample in texts if sample.truth_px == 0]
     return {
-        "precision": _ratio([each.truth == 0 for each in said], said),
-        "recall": _ratio([each.found == 0 for each in meant], meant),
+        "precision": _ratio([sample.truth_px == 0 for sample in empty_masks], empty_masks),
+        "recall": _ratio([sample.predicted_px == 0 for sample in empty_truths], empty_truths),
     }
 
 
-def _ratio(hits: Sequence[bool], among: Sequence[ScoredSample]) -> Ratio:
-    scenes = [each.group for each in among]
-    low, high = ratio_interval(hits, [1.0] * len(among), scenes, nan)
-    return Ratio(sum(hits), len(among), sum(hits) / len(among) if among else nan, low, high)
+def _ratio(hits: Sequence[bool], samples: Sequence[ScoredSample]) -> Ratio:
+    count = len(samples)
+    low, high = ratio_interval(hits, [1.0] * count, [sample.group for sample in samples], nan)
+    return Ratio(sum(hits), count, sum(hits) / count if count else nan, low, high)
 
 
 def no_target_table(scored: Sequence[ScoredSample]) -> Table:
@@ -55,11 +55,11 @@ def no_target_table(scored: Sequence[ScoredSample]) -> Table:
     rows = [
         (
             name,
-            f"{each.hits} of {each.samples}",
-            f"{100 * each.value:.2f} [{100 * each.low:.1f}, {100 * each.high:.1f}]",
+            f"{ratio.hits} of {ratio.samples}",
+            f"{100 * ratio.value:.2f} [{100 * ratio.low:.1f}, {100 * ratio.high:.1f}]",
         )
-        for name, each in no_target_ratios(scored).items()
-        if each.samples
+        for name, ratio in no_target_ratios(scored).items()
+        if ratio.samples
     ]
     note = (
         f"An empty mask says so. Over {', '.join(WORDS)} and {ABSENT}. Precision: of empty masks, "

@@ -1,4 +1,4 @@
-"""Two systems on the same samples: how far apart they are, and whether that is more than chance."""
+"""Paired comparison of two systems on the same samples, with bootstrap intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Comparison:
         group: Name of the group.
         metric: The metric.
         samples: How many samples both have.
-        one: Value of the first system.
-        other: Value of the second.
+        first: Value of the first system.
+        second: Value of the second.
         low: Lower end of the 95 % interval of the difference, second minus first.
         high: Its upper end.
     """
@@ -27,8 +27,8 @@ class Comparison:
     group: str
     metric: Metric
     samples: int
-    one: float
-    other: float
+    first: float
+    second: float
     low: float
     high: float
 
@@ -41,27 +41,29 @@ class Comparison:
 
 
 def compare_outcomes(
-    one: Outcome, other: Outcome, metrics: tuple[Metric, ...] = DEFAULT
+    first: Outcome, second: Outcome, metrics: tuple[Metric, ...] = DEFAULT
 ) -> list[Comparison]:
     """Compare two results on the samples that both have, all of them and by task and family.
 
     Raises:
         OptionError: If they are of different protocols, or share no sample.
     """
-    if one.protocol != other.protocol:
+    if first.protocol != second.protocol:
         raise OptionError(
-            f"the protocols differ ({one.protocol} and {other.protocol}): the results cannot be "
+            f"the protocols differ ({first.protocol} and {second.protocol}): the results cannot be "
             "compared; score both on the same suite, families and mode"
         )
-    second = {each.id: each for each in other.scored}
-    pairs = [(each, second[each.id]) for each in one.scored if each.id in second]
+    by_id = {sample.id: sample for sample in second.scored}
+    pairs = [(sample, by_id[sample.id]) for sample in first.scored if sample.id in by_id]
     if not pairs:
         raise OptionError("the two files share no sample that can be scored; look at each alone")
     groups = {"all": pairs}
     for facet in ("task", "family"):
-        for name in sorted({getattr(each, facet) for each, _ in pairs} - {""}):
+        for name in sorted({getattr(sample, facet) for sample, _ in pairs} - {""}):
             groups[name] = [pair for pair in pairs if getattr(pair[0], facet) == name]
-    return [compare_pairs(name, group, each) for name, group in groups.items() for each in metrics]
+    return [
+        compare_pairs(name, group, metric) for name, group in groups.items() for metric in metrics
+    ]
 
 
 def compare_pairs(
@@ -77,26 +79,29 @@ def compare_pairs(
     columns = []
     for side in (0, 1):
         terms = [metric.terms(pair[side].overlap) for pair in pairs]
-        columns.append(([above for above, _ in terms], [below for _, below in terms]))
-    scenes = [first.group for first, _ in pairs]
-    values = [sum(above) / sum(below) if sum(below) else metric.empty for above, below in columns]
+        columns.append(([term for term, _ in terms], [term for _, term in terms]))
+    scenes = [sample.group for sample, _ in pairs]
+    values = [
+        sum(numerators) / sum(denominators) if sum(denominators) else metric.empty
+        for numerators, denominators in columns
+    ]
     low, high = difference_interval(columns[0], columns[1], scenes, metric.empty)
     return Comparison(group, metric, len(pairs), values[0], values[1], low, high)
 
 
-def comparison_table(found: list[Comparison], first: str, second: str) -> Table:
+def comparison_table(comparisons: list[Comparison], first: str, second: str) -> Table:
     """A row per group and metric, in percent."""
     rows = [
         (
-            each.group,
-            each.metric.name,
-            str(each.samples),
-            f"{100 * each.one:.2f}",
-            f"{100 * each.other:.2f}",
-            f"{100 * (each.other - each.one):+.2f} [{100 * each.low:+.2f}, {100 * each.high:+.2f}]",
-            each.verdict,
+            row.group,
+            row.metric.name,
+            str(row.samples),
+            f"{100 * row.first:.2f}",
+            f"{100 * row.second:.2f}",
+            f"{100 * (row.second - row.first):+.2f} [{100 * row.low:+.2f}, {100 * row.high:+.2f}]",
+            row.verdict,
         )
-        for each in found
+        for row in comparisons
     ]
     head = ("", "metric", "samples", first, second, "second - first", "")
     note = "In percent. In brackets the 95 % bootstrap interval of the difference, over scenes."

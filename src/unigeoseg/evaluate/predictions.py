@@ -1,35 +1,39 @@
-"""The file of predictions: a JSON object a line, from any system.
+"""Prediction files: a JSON object a line, from any system.
 
 ::
 
     {"id": "3f2a...", "rle": {"size": [H, W], "counts": "..."}, "score": 0.91, "answer": "",
      "seconds": 0.31}
 
-`id` and `rle` (COCO run-lengths, column-major, compressed) must be there.
+`id` and `rle` (COCO run-lengths, column-major, compressed) must be there. Other fields than these
+are left alone; null and NaN count as a field that is not there.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.systems.base import Answer
 from unigeoseg.geo.masks import Rle, encode_mask
+from unigeoseg.runtime.records import record_from
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One line.
+    """A predicted mask: one line of a prediction file.
 
     Attributes:
         id: Of the sample.
         rle: The mask; that its runs fill its size is not checked here.
-        score: How sure the system is, or NaN.
+        score: The system's confidence, or NaN.
         answer: In words, or empty.
         seconds: Time spent on it, or NaN.
+
+    Raises:
+        ValueError: If the size of the mask is not two numbers above 0.
     """
 
     id: str
@@ -38,32 +42,35 @@ class Prediction:
     answer: str = ""
     seconds: float = math.nan
 
+    def __post_init__(self) -> None:
+        """Check the size."""
+        size = self.rle["size"]
+        if len(size) != 2 or min(size) <= 0:
+            raise ValueError(f"the size {size} is not two numbers above 0")
+
     @classmethod
     def of(cls, sample: str, answer: Answer, seconds: float) -> "Prediction":
         """The prediction of an answer to the sample with this id."""
         return cls(sample, encode_mask(answer.mask), answer.score, answer.words, seconds)
 
     @classmethod
-    def parse(cls, line: bytes) -> "Prediction":
+    def parse(cls, line: bytes, where: str) -> "Prediction":
         """Read a line.
+
+        Args:
+            line: JSON in UTF-8.
+            where: Names the file and the line in messages.
 
         Raises:
             DataError: If it is no prediction.
         """
         try:
-            row = json.loads(line)
-            rle = row["rle"]
-            height, width = rle["size"]
-            if not all(type(side) is int and side > 0 for side in (height, width)):
-                raise ValueError(f"the size {rle['size']} is not two numbers above 0")
-            if not isinstance(row["id"], str) or not isinstance(rle["counts"], str):
-                raise TypeError("id and counts must be texts")
-            runs = Rle(size=[height, width], counts=rle["counts"])
-            return cls(row["id"], runs, _number(row, "score"), _words(row), _number(row, "seconds"))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise DataError(
-                f"a line is no prediction: {type(error).__name__} {error}; expected id and rle"
-            ) from error
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where} is no prediction: {error}; expected id and rle") from error
+        if isinstance(values, dict):
+            values = {name: values[name] for name in _FIELDS if _stated(values.get(name))}
+        return record_from(cls, values, where)
 
     def line(self) -> str:
         """The line, with its end."""
@@ -77,73 +84,55 @@ class Prediction:
         return json.dumps(row, allow_nan=False) + "\n"
 
 
-def _number(row: Mapping[str, Any], name: str) -> float:
-    value = row.get(name)
-    return math.nan if value is None else float(value)
+def _stated(value: object) -> bool:
+    return value is not None and value == value  # only NaN differs from itself
 
 
-def _words(row: Mapping[str, Any]) -> str:
-    return str(row.get("answer") or "")
+_FIELDS = tuple(field.name for field in fields(Prediction))
 
 
 @dataclass(frozen=True)
 class PredictionFile:
-    """A file of predictions; only where each line begins is held in memory.
+    """A file of predictions, parsed once and held in memory, masks as run-lengths.
 
     Attributes:
-        path: The file.
-        offsets: First line of each id, in bytes.
+        predictions: The first prediction of each sample's id.
         repeated: How many lines there are of an id that came before.
         malformed: How many lines are no predictions.
         example: What is wrong with the first of them, or empty.
     """
 
-    path: Path
-    offsets: Mapping[str, int]
-    repeated: int
-    malformed: int
-    example: str
+    predictions: Mapping[str, Prediction]
+    repeated: int = 0
+    malformed: int = 0
+    example: str = ""
 
     @classmethod
     def open(cls, path: Path) -> "PredictionFile":
-        """Go through a file once.
+        """Read a file.
 
         Raises:
             DataError: If it cannot be read.
         """
-        offsets: dict[str, int] = {}
+        predictions: dict[str, Prediction] = {}
         repeated, malformed, example = 0, 0, ""
-        for offset, line in _lines(path):
+        for number, line in _lines(path):
             try:
-                name = Prediction.parse(line).id
+                prediction = Prediction.parse(line, f"{path.name}, line {number}")
             except DataError as error:
                 malformed, example = malformed + 1, example or str(error)
                 continue
-            repeated += name in offsets
-            offsets.setdefault(name, offset)
-        return cls(path, offsets, repeated, malformed, example)
-
-    def reader(self) -> BinaryIO:
-        """The open file, for `get`; close it."""
-        return self.path.open("rb")
-
-    def get(self, opened: BinaryIO, sample: str) -> Prediction | None:
-        """The first prediction for a sample, or None."""
-        offset = self.offsets.get(sample)
-        if offset is None:
-            return None
-        opened.seek(offset)
-        return Prediction.parse(opened.readline())
+            repeated += prediction.id in predictions
+            predictions.setdefault(prediction.id, prediction)
+        return cls(predictions, repeated, malformed, example)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not blank, each with its first byte's place."""
-    offset = 0
+    """Lines that are not blank, each with its number from 1."""
     try:
         with path.open("rb") as opened:
-            for line in opened:
+            for number, line in enumerate(opened, start=1):
                 if line.strip():
-                    yield offset, line
-                offset += len(line)
+                    yield number, line
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}; give a file of predictions") from error

@@ -1,14 +1,13 @@
-"""Run a system over a suite: a line per prediction, resumed where a run was stopped.
+"""Prediction runs: a system over a suite, a line per prediction, resumed where a run was stopped.
 
-Here is the wall between a system and the truth: samples become `Questions`, which have no field
-for it, and nothing else goes on.
+No truth reaches a system: samples become `Questions`, which have no field for it, and a system
+gets nothing else.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unigeoseg.errors import (
@@ -22,6 +21,7 @@ from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.evaluate.systems.registry import load_system
 from unigeoseg.prompt import Prompt
 from unigeoseg.runtime.atomic import append_lines, remove_cut_line, write_json
+from unigeoseg.runtime.records import record_from_json, record_values
 from unigeoseg.runtime.workers import Engine, run_units
 from unigeoseg.sample import Sample
 
@@ -33,12 +33,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """All that is asked on one image, and nothing of what is true.
+    """The prompts of one image, without any truth.
 
     Attributes:
         image: Its name in the suite.
         ids: Of the samples.
-        prompts: What is asked, one per id.
+        prompts: One per id.
     """
 
     image: str
@@ -47,16 +47,19 @@ class Questions:
 
 
 def questions_by_image(samples: Iterable[Sample]) -> list[Questions]:
-    """What is asked, by image, in the order in which images come first; each id once."""
-    found: dict[str, dict[str, Prompt]] = {}
+    """Samples as questions by image, in the order in which images come first; each id once."""
+    images: dict[str, dict[str, Prompt]] = {}
     for sample in samples:
-        found.setdefault(sample.image, {})[sample.id] = sample.prompt
-    return [Questions(image, tuple(asked), tuple(asked.values())) for image, asked in found.items()]
+        images.setdefault(sample.image, {})[sample.id] = sample.prompt
+    return [
+        Questions(image, tuple(prompts), tuple(prompts.values()))
+        for image, prompts in images.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class RunCard:
-    """What a file of predictions was made by; written beside it.
+    """Provenance of a file of predictions; written beside it.
 
     Attributes:
         suite: Name of the suite.
@@ -71,30 +74,30 @@ class RunCard:
 
 @dataclass(frozen=True)
 class ImageAnswerer:
-    """Answers the questions on one image, in any process.
+    """A worker that answers the questions on one image, in any process.
 
     Attributes:
         layout: Where pixels come from.
-        run: Which system.
+        card: Which system.
     """
 
     layout: Layout
-    run: RunCard
+    card: RunCard
 
-    def __call__(self, asked: Questions) -> tuple[int, list[str]]:
-        """How many questions there were, and the lines of those that were answered."""
+    def __call__(self, questions: Questions) -> tuple[int, list[str]]:
+        """The number of questions, and the lines of the predictions."""
         try:
-            answers = list(self._answers(asked))
+            predictions = list(self._predictions(questions))
         except UniGeoSegError as error:
-            log.warning("%s: no prediction: %s", asked.image, error)
-            answers = []
-        return len(asked.ids), [each.line() for each in answers]
+            log.warning("%s: no prediction: %s", questions.image, error)
+            predictions = []
+        return len(questions.ids), [prediction.line() for prediction in predictions]
 
-    def _answers(self, asked: Questions) -> Iterator[Prediction]:
-        predict = load_system(self.run.model, words=self.run.words)
-        pixels = self.layout.pixels(asked.image)
+    def _predictions(self, questions: Questions) -> Iterator[Prediction]:
+        predict = load_system(self.card.model, words=self.card.words)
+        pixels = self.layout.pixels(questions.image)
         height, width = pixels.shape[:2]
-        usable = list(_usable(asked, width, height))
+        usable = list(_usable(questions, width, height))
         began = time.perf_counter()
         answers = predict(pixels, [prompt for _, prompt in usable]) if usable else []
         seconds = (time.perf_counter() - began) / max(len(usable), 1)
@@ -103,17 +106,17 @@ class ImageAnswerer:
                 yield Prediction.of(name, answer, seconds)
 
 
-def _usable(asked: Questions, width: int, height: int) -> Iterator[tuple[str, Prompt]]:
-    """Ids and prompts that are on the image; the others are noted and have no prediction."""
-    for name, prompt in zip(asked.ids, asked.prompts, strict=True):
+def _usable(questions: Questions, width: int, height: int) -> Iterator[tuple[str, Prompt]]:
+    """Ids and prompts that lie on the image; for others a warning is logged."""
+    for name, prompt in zip(questions.ids, questions.prompts, strict=True):
         try:
-            yield name, _from_edge(prompt, width, height).clipped(width, height)
+            yield name, _off_edge(prompt, width, height).clipped(width, height)
         except PromptError as error:
             log.warning("%s: no prediction: %s", name, error)
 
 
-def _from_edge(prompt: Prompt, width: int, height: int) -> Prompt:
-    """Points on the right or lower edge as the last pixel: a text rounds 0.9996 to 1.000."""
+def _off_edge(prompt: Prompt, width: int, height: int) -> Prompt:
+    """Points on the right or lower edge moved to the last pixel: a text rounds 0.9996 to 1.000."""
     points = tuple(
         replace(
             point,
@@ -125,8 +128,8 @@ def _from_edge(prompt: Prompt, width: int, height: int) -> Prompt:
     return replace(prompt, points=points)
 
 
-def _there(layout: Layout) -> Iterator[Sample]:
-    """The samples of a suite whose files are there; what is not is said."""
+def _available(layout: Layout) -> Iterator[Sample]:
+    """The samples of a suite whose files are there; a warning says what is missing."""
     try:
         yield from layout.samples()
     except DataError as error:
@@ -136,19 +139,19 @@ def _there(layout: Layout) -> Iterator[Sample]:
 def run_suite(
     layout: Layout,
     out: Path,
-    about: RunCard,
+    card: RunCard,
     *,
     engine: Engine = "local",
     workers: int = 1,
     partial: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> int:
     """Write the predictions of a system, or go on with a file of the same run.
 
     Args:
         layout: The suite.
         out: The file; lines are added to it, `out`.run.json says what made it.
-        about: What makes it.
+        card: The system and the suite.
         engine: Processes of this machine, or a Ray cluster.
         workers: How many at a time.
         partial: Take what is there of a suite whose files are not whole.
@@ -159,44 +162,47 @@ def run_suite(
 
     Raises:
         OptionError: If the file is of another run.
-        DataError: If the suite's files are not whole, and that was not allowed for.
+        DataError: If the suite's files are not whole, and `partial` does not allow it.
         OutputUnwritableError: If it cannot be written.
     """
-    load_system(about.model, words=about.words) if workers == 1 else None
-    done = _resumed(out, about)
-    asked = questions_by_image(_there(layout) if partial else layout.samples())
-    total = sum(len(each.ids) for each in asked)
-    todo = [left for each in asked if (left := _without(each, done)).ids]
-    count = len(done)
+    if workers == 1:  # a name without a system fails before a file is made
+        load_system(card.model, words=card.words)
+    answered = _resume(out, card)
+    images = questions_by_image(_available(layout) if partial else layout.samples())
+    total = sum(len(questions.ids) for questions in images)
+    remaining = [_without(questions, answered) for questions in images]
+    todo = [questions for questions in remaining if questions.ids]
+    count = predicted = len(answered)
     progress(count, total)
-    written = len(done)
-    results = run_units(ImageAnswerer(layout, about), todo, engine=engine, workers=workers)
+    results = run_units(ImageAnswerer(layout, card), todo, engine=engine, workers=workers)
     append_lines(out, [])  # a file that cannot be written is known before any work
     for number, lines in results:
         append_lines(out, [line.removesuffix("\n") for line in lines])
-        count, written = count + number, written + len(lines)
+        count, predicted = count + number, predicted + len(lines)
         progress(count, total)
-    return total - written
+    return total - predicted
 
 
-def _without(asked: Questions, done: set[str]) -> Questions:
-    left = [pair for pair in zip(asked.ids, asked.prompts, strict=True) if pair[0] not in done]
+def _without(questions: Questions, answered: set[str]) -> Questions:
+    pairs = zip(questions.ids, questions.prompts, strict=True)
+    open_pairs = [(name, prompt) for name, prompt in pairs if name not in answered]
     return replace(
-        asked, ids=tuple(name for name, _ in left), prompts=tuple(prompt for _, prompt in left)
+        questions,
+        ids=tuple(name for name, _ in open_pairs),
+        prompts=tuple(prompt for _, prompt in open_pairs),
     )
 
 
-def _resumed(out: Path, about: RunCard) -> set[str]:
+def _resume(out: Path, card: RunCard) -> set[str]:
     """Ids that are answered already; a line that was cut when a run was killed is removed."""
-    card = run_card_path(out)
     if not out.exists():
-        write_json(card, asdict(about))
+        write_json(run_card_path(out), record_values(card))
         return set()
-    found = read_run_card(out)
-    if found != about:
-        raise OptionError(f"{out} was made by {found}, not by {about}; name another file")
+    earlier = read_run_card(out)
+    if earlier != card:
+        raise OptionError(f"{out} was made by {earlier}, not by {card}; name another file")
     remove_cut_line(out)
-    return set(PredictionFile.open(out).offsets)
+    return set(PredictionFile.open(out).predictions)
 
 
 def run_card_path(out: Path) -> Path:
@@ -205,10 +211,17 @@ def run_card_path(out: Path) -> Path:
 
 
 def read_run_card(out: Path) -> RunCard | None:
-    """What made a file of predictions; None if nothing says so."""
+    """Provenance of a file of predictions; None if it has none.
+
+    Raises:
+        DataError: If the file of the provenance is damaged.
+    """
+    path = run_card_path(out)
     try:
-        return RunCard(**json.loads(run_card_path(out).read_text(encoding="utf-8")))
+        content = path.read_bytes()
     except OSError:
         return None
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{run_card_path(out)} is damaged: {error}; remove it") from error
+    try:
+        return record_from_json(RunCard, content, path.name)
+    except DataError as error:
+        raise DataError(f"{path} is damaged: {error}; remove it") from error

@@ -1,7 +1,7 @@
-"""Score a file of predictions against a suite, and say everything that is wrong with the file.
+"""Scoring: a file of predictions against a suite, with everything that is wrong with the file.
 
-The suite is read in order and each prediction is looked up, so neither truth nor predictions are
-held in memory; of a sample only the counts stay.
+The suite is read in order and the prediction of each sample is looked up, so no truth is held in
+memory; of a sample only pixel counts stay.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -36,18 +36,20 @@ Mode = Literal["native", "released"]
 """Masks at the image's own size, or letterboxed to 512 pixels as the released code scores them."""
 
 VERSION = 1
-"""Of what is computed from the same files; part of the protocol's hash."""
+"""Of the scoring; part of the protocol's hash."""
 
 RELEASED_SIDE = 512
+"""Side of the square in which the released code compares masks, in pixels."""
 
-_BINS = ((0.0, "nothing"), (0.01, "up to 1 %"), (0.1, "1 to 10 %"), (1.0, "above 10 %"))
+_SIZE_BINS = ((0.0, "nothing"), (0.01, "up to 1 %"), (0.1, "1 to 10 %"), (1.0, "above 10 %"))
 
 Progress = Callable[[int], None]
+"""Called with the number of samples scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSample:
-    """What is kept of one sample.
+    """One sample's score: facets to group by, pixel counts, confidence.
 
     Attributes:
         id: Of the sample.
@@ -57,9 +59,9 @@ class ScoredSample:
         category: Its category, or empty.
         source: Where it comes from.
         size: Bin of the truth's share of the image.
-        overlap: Pixels, or the boxes' pixels in a suite of boxes.
-        truth: Pixels of the truth, or of its box.
-        score: How sure the system was, or NaN.
+        overlap: Pixels of both masks and of either, or of their boxes in a suite of boxes.
+        truth_px: Pixels of the truth, or of its box.
+        confidence: The system's, or NaN.
         seconds: Time spent, or NaN.
     """
 
@@ -71,18 +73,18 @@ class ScoredSample:
     source: str
     size: str
     overlap: Overlap
-    truth: int
-    score: float
+    truth_px: int
+    confidence: float
     seconds: float
 
     @property
-    def found(self) -> int:
+    def predicted_px(self) -> int:
         """Pixels of the prediction, or of its box."""
-        return self.overlap.intersection + self.overlap.union - self.truth
+        return self.overlap.intersection + self.overlap.union - self.truth_px
 
 
 FACETS = ("task", "family", "category", "source", "size")
-"""What results are broken down by."""
+"""Attributes of `ScoredSample` that results are broken down by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Problems:
 
     def __bool__(self) -> bool:
         """Whether anything is wrong."""
-        return any(getattr(self, each.name) for each in fields(self))
+        return any(getattr(self, field.name) for field in fields(self))
 
     def __str__(self) -> str:
         """The counts in words."""
@@ -131,7 +133,7 @@ class Outcome:
         suite: The suite.
         mode: How masks were compared.
         families: The families that were scored; all of them if empty.
-        total: Samples that were asked.
+        total: Samples of these families.
         scored: Those with a usable prediction.
         problems: What is wrong.
         protocol: Results with the same hash can be compared: suite, samples, truth, mode, version.
@@ -145,25 +147,30 @@ class Outcome:
     problems: Problems
     protocol: str
 
-    def scores(self, **where: str) -> Scores:
+    def scores(self, **facets: str) -> Scores:
         """Scores of the samples whose facets have these values, such as ``task="referring"``."""
-        chosen = [
-            each
-            for each in self.scored
-            if all(getattr(each, facet) == value for facet, value in where.items())
-        ]
-        return Scores.of((each.overlap for each in chosen), (each.group for each in chosen))
+        return _scores_of(
+            sample
+            for sample in self.scored
+            if all(getattr(sample, facet) == value for facet, value in facets.items())
+        )
 
     def by(self, facet: str) -> Mapping[str, Scores]:
         """Scores per value of a facet, by name; sizes from small to large."""
         groups: defaultdict[str, list[ScoredSample]] = defaultdict(list)
-        for each in self.scored:
-            groups[getattr(each, facet)].append(each)
-        order = {name: str(at) for at, (_, name) in enumerate(_BINS)} if facet == "size" else {}
+        for sample in self.scored:
+            groups[getattr(sample, facet)].append(sample)
+        order = {name: str(rank) for rank, (_, name) in enumerate(_SIZE_BINS)}
+        ranks = order if facet == "size" else {}
         return {
-            name: Scores.of((each.overlap for each in group), (each.group for each in group))
-            for name, group in sorted(groups.items(), key=lambda pair: order.get(pair[0], pair[0]))
+            name: _scores_of(groups[name])
+            for name in sorted(groups, key=lambda name: ranks.get(name, name))
         }
+
+
+def _scores_of(samples: Iterable[ScoredSample]) -> Scores:
+    members = list(samples)
+    return Scores.of((sample.overlap for sample in members), (sample.group for sample in members))
 
 
 def score_predictions(
@@ -172,7 +179,7 @@ def score_predictions(
     *,
     mode: Mode = "native",
     families: Sequence[str] = (),
-    progress: Progress = lambda done: None,
+    progress: Progress = lambda count: None,
 ) -> Outcome:
     """Score predictions.
 
@@ -181,77 +188,75 @@ def score_predictions(
         predictions: The file.
         mode: How masks are compared.
         families: Families to score; all without it.
-        progress: Called with the number of samples done.
+        progress: Called with the number of samples scored.
 
     Raises:
         OptionError: If the suite has no sample of these families.
     """
     tally = _Tally(layout.suite, mode, predictions)
-    asked, others = _walk(layout, families, tally, progress)
-    if not asked and not tally.suite_problem:
-        said = " or ".join(families) or "any family"
-        raise OptionError(f"{layout.suite.name} has no sample of {said}; look at its files")
+    selected, unselected = _score_samples(layout, families, tally, progress)
+    if not selected and not tally.suite_problem:
+        names = " or ".join(families) or "any family"
+        raise OptionError(f"{layout.suite.name} has no sample of {names}; look at its files")
     problems = Problems(
         missing=tally.counts["missing"],
         repeated=predictions.repeated,
-        unknown=len(predictions.offsets.keys() - asked - others),
+        unknown=len(predictions.predictions.keys() - selected - unselected),
         other_size=tally.counts["other_size"],
         malformed=predictions.malformed + tally.counts["malformed"],
         suite=tally.suite_problem,
         example=predictions.example or tally.example,
     )
-    digest = _protocol(layout.suite, mode, asked)
+    digest = _protocol_hash(layout.suite, mode, selected)
     scored = tuple(tally.scored)
-    return Outcome(layout.suite, mode, tuple(families), len(asked), scored, problems, digest)
+    return Outcome(layout.suite, mode, tuple(families), len(selected), scored, problems, digest)
 
 
 def scored_answers(
-    chosen: Iterable[ScoredSample], layout: Layout, predictions: PredictionFile
+    scored: Iterable[ScoredSample], layout: Layout, predictions: PredictionFile
 ) -> Iterator[tuple[ScoredSample, Sample, Rle]]:
-    """Some scored samples with what was asked and what was found, in the order of the suite.
+    """Some scored samples with their samples and predicted masks, in the order of the suite.
 
     Args:
-        chosen: Of the result.
+        scored: Some of the result's.
         layout: The suite.
-        predictions: What was scored.
+        predictions: The file that was scored.
 
     Raises:
         DataError: If the suite cannot be read.
     """
-    wanted = {each.id: each for each in chosen}
-    with predictions.reader() as opened:
-        for sample in layout.samples():
-            if not wanted:
-                return
-            scored = wanted.pop(sample.id, None)
-            found = predictions.get(opened, sample.id) if scored else None
-            if scored and found:
-                yield scored, sample, found.rle
+    remaining = {score.id: score for score in scored}
+    for sample in layout.samples():
+        if not remaining:
+            return
+        score = remaining.pop(sample.id, None)
+        prediction = predictions.predictions.get(sample.id)
+        if score and prediction:
+            yield score, sample, prediction.rle
 
 
-def _walk(
+def _score_samples(
     layout: Layout, families: Sequence[str], tally: "_Tally", progress: Progress
 ) -> tuple[set[str], set[str]]:
-    """Take every sample once; give the ids of those that were asked and of the others."""
-    asked: set[str] = set()
-    others: set[str] = set()
+    """Score every sample once; give the ids of those of the families, and of those of others."""
+    selected: set[str] = set()
+    unselected: set[str] = set()
     try:
-        with tally.predictions.reader() as opened:
-            for sample in layout.samples():
-                name = sample.id
-                if families and sample.family not in families:
-                    others.add(name)
-                elif name not in asked:
-                    asked.add(name)
-                    tally.take(name, sample, opened)
-                    progress(len(asked))
+        for sample in layout.samples():
+            name = sample.id
+            if families and sample.family not in families:
+                unselected.add(name)
+            elif name not in selected:
+                selected.add(name)
+                tally.add(name, sample)
+                progress(len(selected))
     except DataError as error:
         tally.suite_problem = str(error)
-    return asked, others
+    return selected, unselected
 
 
-def _protocol(suite: Suite, mode: Mode, asked: Iterable[str]) -> str:
-    content = [VERSION, suite.name, suite.split, suite.boxes, mode, sorted(asked)]
+def _protocol_hash(suite: Suite, mode: Mode, ids: Iterable[str]) -> str:
+    content = [VERSION, suite.name, suite.split, suite.boxes, mode, sorted(ids)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
@@ -267,9 +272,9 @@ class _Tally:
     suite_problem: str = ""
     example: str = ""
 
-    def take(self, name: str, sample: Sample, opened: BinaryIO) -> None:
-        """Score one sample, or count why it cannot be."""
-        prediction = self.predictions.get(opened, name)
+    def add(self, name: str, sample: Sample) -> None:
+        """Score one sample, or count why it cannot be scored."""
+        prediction = self.predictions.predictions.get(name)
         if prediction is None:
             self.counts["missing"] += 1
         elif not self._fits(prediction, sample):
@@ -281,7 +286,7 @@ class _Tally:
                 self.counts["malformed"] += 1
                 self.example = self.example or f"{name}: {error}"
             else:
-                self.scored.append(self._scored(name, sample, prediction))
+                self.scored.append(self._score(name, sample, prediction))
 
     def _fits(self, prediction: Prediction, sample: Sample) -> bool:
         sizes = [[sample.height, sample.width]]
@@ -289,8 +294,8 @@ class _Tally:
             sizes.append([RELEASED_SIDE, RELEASED_SIDE])
         return prediction.rle["size"] in sizes
 
-    def _scored(self, name: str, sample: Sample, prediction: Prediction) -> ScoredSample:
-        compared, truth = _compare(
+    def _score(self, name: str, sample: Sample, prediction: Prediction) -> ScoredSample:
+        compared, truth_px = _compare(
             prediction.rle, sample.rle, boxes=self.suite.boxes, mode=self.mode
         )
         return ScoredSample(
@@ -302,50 +307,50 @@ class _Tally:
             source=sample.source,
             size=size_bin(sample),
             overlap=compared,
-            truth=truth,
-            score=prediction.score,
+            truth_px=truth_px,
+            confidence=prediction.score,
             seconds=prediction.seconds,
         )
 
 
-def _compare(found: Rle, truth: Rle, *, boxes: bool, mode: Mode) -> tuple[Overlap, int]:
+def _compare(predicted: Rle, truth: Rle, *, boxes: bool, mode: Mode) -> tuple[Overlap, int]:
     """The overlap, and the pixels of the truth."""
     if mode == "native" and not boxes:
-        return overlap_of_runs(found, truth), rle_area(truth)
-    pair = (decode_mask(found), decode_mask(truth))
+        return overlap_of_runs(predicted, truth), rle_area(truth)
+    mask, target = decode_mask(predicted), decode_mask(truth)
     if mode == "released":
-        pair = (_letterboxed(pair[0]), _letterboxed(pair[1]))
+        mask, target = _letterboxed(mask), _letterboxed(target)
     if boxes:
-        box, meant = map(largest_box, pair)
-        return overlap_of_boxes(box, meant), overlap_of_boxes(meant, meant).union
-    return overlap(*pair), int(pair[1].sum())
+        box, target_box = largest_box(mask), largest_box(target)
+        return overlap_of_boxes(box, target_box), overlap_of_boxes(target_box, target_box).union
+    return overlap(mask, target), int(target.sum())
 
 
 def _letterboxed(mask: np.ndarray) -> np.ndarray:
     """A mask (H, W) bool in the released square; one of that size stays as it is."""
     from unigeoseg.model.processor import letterbox
 
-    drawn = letterbox(mask.astype(np.uint8), RELEASED_SIDE, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(drawn > 0)
+    square = letterbox(mask.astype(np.uint8), RELEASED_SIDE, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(square > 0)
 
 
 def size_bin(sample: Sample) -> str:
     """Bin of the truth's share of the image."""
     share = rle_area(sample.rle) / (sample.width * sample.height)
-    return next(name for most, name in _BINS if share <= most)
+    return next(name for largest, name in _SIZE_BINS if share <= largest)
 
 
 def outcome_values(
     outcome: Outcome, metrics: Sequence[Metric] = DEFAULT, *, refused: bool = False
 ) -> dict[str, object]:
-    """Everything that was found, as JSON values.
+    """The result as JSON values.
 
     Args:
         outcome: The result.
         metrics: Which metrics.
         refused: Leave the metrics out, because something is wrong.
     """
-    found: dict[str, object] = {
+    values: dict[str, object] = {
         "suite": outcome.suite.name,
         "title": outcome.suite.title,
         "mode": outcome.mode,
@@ -357,23 +362,25 @@ def outcome_values(
         "problems": asdict(outcome.problems),
     }
     if refused:
-        return found
-    return found | {
-        "definitions": {each.name: each.definition for each in metrics},
-        "metrics": _values(outcome.scores(), metrics),
+        return values
+    return values | {
+        "definitions": {metric.name: metric.definition for metric in metrics},
+        "metrics": _metric_values(outcome.scores(), metrics),
         "by": {
-            facet: {name: _values(scores, metrics) for name, scores in outcome.by(facet).items()}
+            facet: {
+                name: _metric_values(scores, metrics) for name, scores in outcome.by(facet).items()
+            }
             for facet in FACETS
         },
     }
 
 
-def _values(scores: Scores, metrics: Sequence[Metric]) -> dict[str, object]:
+def _metric_values(scores: Scores, metrics: Sequence[Metric]) -> dict[str, object]:
     values: dict[str, object] = {"samples": len(scores)}
-    for each in metrics:
-        low, high = scores.interval(each)
-        number = {"value": scores.value(each), "low": low, "high": high}
-        values[each.name] = {
+    for metric in metrics:
+        low, high = scores.interval(metric)
+        number = {"value": scores.value(metric), "low": low, "high": high}
+        values[metric.name] = {
             name: value if isfinite(value) else None for name, value in number.items()
         }
     return values

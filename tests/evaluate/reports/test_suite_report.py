@@ -26,8 +26,10 @@ HARM = "<script>alert(1)</script>"
 def one(iou: float, confidence: float = 0.5, **rest) -> ScoredSample:
     overlap = Overlap(round(100 * iou), 100)
     plain = {"id": "a", "group": "g", "task": "referring", "family": "referring"}
-    plain |= {"category": HARM, "source": "s", "size": "up to 1 %", "truth": 100}
-    return ScoredSample(**plain | {"overlap": overlap, "score": confidence, "seconds": 0.1} | rest)
+    plain |= {"category": HARM, "source": "s", "size": "up to 1 %", "truth_px": 100}
+    return ScoredSample(
+        **plain | {"overlap": overlap, "confidence": confidence, "seconds": 0.1} | rest
+    )
 
 
 @pytest.fixture
@@ -64,12 +66,12 @@ def test_failures_are_told_apart():
     table = failure_table(
         [
             one(0.9),
-            one(0.0, truth=0),
-            one(0.0, truth=100),
-            one(0.0, truth=50),
-            one(0.3, truth=30),
-            one(0.3, truth=100),
-            one(0.4, truth=70),
+            one(0.0, truth_px=0),
+            one(0.0, truth_px=100),
+            one(0.0, truth_px=50),
+            one(0.3, truth_px=30),
+            one(0.3, truth_px=100),
+            one(0.4, truth_px=70),
         ]
     )
     assert [row[1] for row in table.rows] == ["1"] * 7

@@ -82,8 +82,8 @@ def test_whole_categories_are_every_region_of_them(dataset, layout):
 
 def test_unseen_words_ask_for_the_same_in_words_kept_back(layout):
     by_id = {each.id: each for each in layout.samples()}
-    assert len(layout.asked.pairs) == sum(each.family in WORDS for each in by_id.values())
-    for one, other in layout.asked.pairs:
+    assert len(layout.selection.pairs) == sum(each.family in WORDS for each in by_id.values())
+    for one, other in layout.selection.pairs:
         seen, unseen = by_id[one], by_id[other]
         assert unseen.family == seen.family + UNSEEN
         assert replace(seen, prompt=unseen.prompt, family=unseen.family, answer="") == replace(
@@ -132,7 +132,7 @@ def test_images_with_unknown_pixels_are_left_out(dataset, layout, tmp_path):
         return row | {"unknown": encode_mask(corner)["counts"]}
 
     other = open_held_out(builds.changed(dataset, tmp_path / "other", unknown).path)
-    assert other.asked.left_out == 1
+    assert other.selection.left_out == 1
     assert {each.image for each in other.samples()} == {each.image for each in layout.samples()} - {
         image
     }
@@ -166,7 +166,7 @@ def test_what_is_written_is_whole(measured, tmp_path):
 
 def test_unseen_words_are_compared_on_the_same_targets(layout, tmp_path):
     found = answered(layout, tmp_path / "p", (*TASKS, *WORDS, ABSENT))
-    assert [(each.group, each.one, each.other) for each in compare_unseen_words(found)] == [
+    assert [(each.group, each.first, each.second) for each in compare_unseen_words(found)] == [
         ("category", 1, 0),
         ("question", 1, 0),
     ]

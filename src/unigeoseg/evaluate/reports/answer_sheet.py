@@ -1,8 +1,8 @@
-"""A sheet of answers drawn by chance, good ones beside bad ones."""
+"""Answer sheets: answers drawn at random, good ones beside bad ones, as one picture."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +38,13 @@ def write_answer_sheet(
 ) -> None:
     """Draw good answers on the left and bad ones on the right, each half with how many there are.
 
-    An answer is three pictures: the image with points and box, the truth in yellow, what was found
+    An answer is three pictures: the image with points and box, the truth in yellow, the prediction
     in blue.
 
     Args:
         outcome: The result, of masks at the image's own size.
         layout: The suite.
-        predictions: What was scored.
+        predictions: The file that was scored.
         path: A .png.
         seed: Which answers.
         rows: How many of each half.
@@ -55,67 +55,67 @@ def write_answer_sheet(
         OutputUnwritableError: If it cannot be written.
     """
     check_suffix(path, SUFFIXES)
-    sure = outcome.scored
+    scored = outcome.scored
     halves = {
-        f"Good, IoU of {GOOD} or more": [each for each in sure if each.overlap.iou >= GOOD],
-        f"Bad, IoU below {BAD}": [each for each in sure if each.overlap.iou < BAD],
+        f"Good, IoU of {GOOD} or more": [score for score in scored if score.overlap.iou >= GOOD],
+        f"Bad, IoU below {BAD}": [score for score in scored if score.overlap.iou < BAD],
     }
-    chosen = {name: draw_by_family(half, rows, seed) for name, half in halves.items()}
-    cards = _cards([each for some in chosen.values() for each in some], layout, predictions)
+    draws = {name: draw_by_family(half, rows, seed) for name, half in halves.items()}
+    cards = _cards(list(chain.from_iterable(draws.values())), layout, predictions)
     sheets = [
         contact_sheet(
-            [cards[each.id] for each in chosen[name]],
+            [cards[score.id] for score in draws[name]],
             columns=1,
-            title=f"{name}: {len(half)} of {outcome.total} samples, {len(chosen[name])} drawn by "
+            title=f"{name}: {len(half)} of {outcome.total} samples, {len(draws[name])} drawn by "
             f"chance, families in turn (seed {seed})",
         )
         for name, half in halves.items()
     ]
-    write_bytes(path, encode_png(_beside(sheets)))
+    write_bytes(path, encode_png(_side_by_side(sheets)))
 
 
 def draw_by_family(scored: Sequence[ScoredSample], count: int, seed: int) -> list[ScoredSample]:
     """Up to so many samples, one of each family in turn; the same for the same samples and seed."""
     rng = np.random.default_rng(seed)
     families: defaultdict[str, list[ScoredSample]] = defaultdict(list)
-    for each in sorted(scored, key=lambda each: each.id):
-        families[each.family].append(each)
+    for score in sorted(scored, key=lambda score: score.id):
+        families[score.family].append(score)
     names = sorted(families)
-    turns = [
-        [families[name][at] for at in rng.permutation(len(families[name]))]
-        for name in (names[at] for at in rng.permutation(len(names)))
+    shuffled = [
+        [families[name][index] for index in rng.permutation(len(families[name]))]
+        for name in (names[index] for index in rng.permutation(len(names)))
     ]
-    dealt = [each for one_of_each in zip_longest(*turns) for each in one_of_each if each]
-    return dealt[:count]
+    interleaved = chain.from_iterable(zip_longest(*shuffled))
+    return [score for score in interleaved if score is not None][:count]
 
 
 def _cards(
-    chosen: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
+    scored: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
 ) -> Mapping[str, Card]:
     return {
-        scored.id: _card(scored, sample, layout.pixels(sample.image), decode_mask(rle))
-        for scored, sample, rle in scored_answers(chosen, layout, predictions)
+        score.id: _card(score, sample, layout.pixels(sample.image), decode_mask(rle))
+        for score, sample, rle in scored_answers(scored, layout, predictions)
     }
 
 
 def _card(
-    scored: ScoredSample, sample: Sample, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
+    score: ScoredSample, sample: Sample, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
 ) -> Card:
-    shown = draw_prompt(pixels, sample.prompt)
     pictures = [
-        shown,
+        draw_prompt(pixels, sample.prompt),
         draw_outline(pixels, sample.mask(), YELLOW),
         draw_outline(pixels, mask, BLUE),
     ]
-    reached = f"{scored.family}: IoU {scored.overlap.iou:.2f}, confidence {scored.score:.2f}"
-    return Card(pictures, [sample.prompt.instruction(sample.width, sample.height), reached])
+    result = f"{score.family}: IoU {score.overlap.iou:.2f}, confidence {score.confidence:.2f}"
+    return Card(pictures, [sample.prompt.instruction(sample.width, sample.height), result])
 
 
-def _beside(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _side_by_side(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Sheets (H, W, 3) side by side, white below shorter ones."""
-    height = max(len(each) for each in sheets)
-    white = [((0, height - len(each)), (0, 0), (0, 0)) for each in sheets]
-    filled = [
-        np.pad(each, pad, constant_values=255) for each, pad in zip(sheets, white, strict=True)
-    ]
-    return np.hstack(filled)
+    height = max(map(len, sheets))
+    return np.hstack(
+        [
+            np.pad(pixels, ((0, height - len(pixels)), (0, 0), (0, 0)), constant_values=255)
+            for pixels in sheets
+        ]
+    )

@@ -1,4 +1,4 @@
-"""A system and the baselines on a held-out split: run, scored, and told as tables."""
+"""The held-out report: a system and the baselines on a held-out split, run, scored, as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ METRICS = (GIOU, CIOU, precision_above(0.5), precision_above(0.7), precision_abo
 
 @dataclass(frozen=True)
 class HeldOutResult:
-    """What was found.
+    """Results on a held-out split.
 
     Attributes:
         model: Name of the system.
@@ -52,33 +52,33 @@ def measure_held_out(
     folder: Path,
     *,
     baselines: bool = True,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> HeldOutResult:
     """Run a system, and the baselines, and score them.
 
     Args:
         layout: The split.
-        model: The system, as `predictors` names them.
-        folder: Where the files of predictions are written; without any yet.
+        model: The system, as `systems.registry` names them.
+        folder: Directory for the files of predictions; it has none yet.
         baselines: Whether to run the baselines too.
-        progress: Called as samples are done, from the start for each system.
+        progress: Called as samples are predicted, from 0 for each system.
 
     Raises:
         CheckpointError: If there are no weights of that name.
         DataError: If the dataset cannot be read.
         OutputUnwritableError: If predictions cannot be written.
     """
-    outcome = _scored(layout, model, folder / ANSWERS, progress)
-    there = {sample.family for sample in layout.samples()}
-    beside = {
-        name: _scored(layout, name, folder / f"{name}.jsonl", progress, (baseline.family,))
+    outcome = _run_and_score(layout, model, folder / ANSWERS, progress)
+    families = {sample.family for sample in layout.samples()}
+    baseline_outcomes = {
+        name: _run_and_score(layout, name, folder / f"{name}.jsonl", progress, (baseline.family,))
         for name, baseline in BASELINES.items()
-        if baselines and baseline.family in there
+        if baselines and baseline.family in families
     }
-    return HeldOutResult(model, layout, outcome, MappingProxyType(beside))
+    return HeldOutResult(model, layout, outcome, MappingProxyType(baseline_outcomes))
 
 
-def _scored(
+def _run_and_score(
     layout: HeldOutLayout,
     system: str,
     out: Path,
@@ -89,12 +89,12 @@ def _scored(
     return score_predictions(layout, PredictionFile.open(out), families=families)
 
 
-def held_out_sections(found: HeldOutResult) -> list[Section]:
+def held_out_sections(result: HeldOutResult) -> list[Section]:
     """All tables."""
-    outcome = found.outcome
+    outcome = result.outcome
     return [
-        Section("Scores", [*_head(found), family_table(found)]),
-        Section("Unseen words", _unseen(found)),
+        Section("Scores", [*_head(result), family_table(result)]),
+        Section("Unseen words", _unseen(result)),
         Section("No target", [no_target.no_target_table(outcome.scored)]),
         Section("By source", [breakdown_table(outcome, "source")]),
         Section("By category", [breakdown_table(outcome, "category")]),
@@ -102,37 +102,40 @@ def held_out_sections(found: HeldOutResult) -> list[Section]:
     ]
 
 
-def _head(found: HeldOutResult) -> Iterator[Part]:
-    lines = list(problem_lines(found.outcome))
-    if found.layout.asked.left_out:
-        lines.append(f"left out: {found.layout.asked.left_out} images with pixels nobody knows")
-    if found.layout.boxes != "none":
-        lines.append(f"masks of objects that are labelled by boxes alone: {found.layout.boxes}'s")
+def _head(result: HeldOutResult) -> Iterator[Part]:
+    lines = list(problem_lines(result.outcome))
+    if result.layout.selection.left_out:
+        lines.append(
+            f"left out: {result.layout.selection.left_out} images with pixels nobody knows"
+        )
+    if result.layout.boxes != "none":
+        lines.append(f"masks of objects that are labelled by boxes alone: {result.layout.boxes}'s")
     yield "\n".join(lines)
-    if found.outcome.problems:
+    if result.outcome.problems:
         yield PARTIAL
 
 
-def family_table(found: HeldOutResult) -> Table:
+def family_table(result: HeldOutResult) -> Table:
     """A row per family of the system, and below it those of the baselines that can answer it."""
-    families = found.outcome.by("family")
+    families = result.outcome.by("family")
     rows = {}
     for family in FAMILIES:
         if family in families:
             rows[family] = families[family]
             rows |= {
                 f"{family}, {name}": outcome.scores()
-                for name, outcome in found.baselines.items()
+                for name, outcome in result.baselines.items()
                 if BASELINES[name].family == family
             }
     return score_table(
-        rows, METRICS, f"{_mean_line(found)}\n{metric_definitions(found.outcome, METRICS)}"
+        rows, METRICS, f"{_mean_line(result)}\n{metric_definitions(result.outcome, METRICS)}"
     )
 
 
-def _mean_line(found: HeldOutResult) -> str:
-    there = [family for family in TASKS if family in found.outcome.by("family")]
-    return f"Mean gIoU of {', '.join(there)}: {100 * mean_of_tasks(found.outcome):.2f}."
+def _mean_line(result: HeldOutResult) -> str:
+    families = result.outcome.by("family")
+    names = ", ".join(family for family in TASKS if family in families)
+    return f"Mean gIoU of {names}: {100 * mean_of_tasks(result.outcome):.2f}."
 
 
 def mean_of_tasks(outcome: Outcome) -> float:
@@ -142,20 +145,20 @@ def mean_of_tasks(outcome: Outcome) -> float:
     return fsum(values) / len(values) if values else nan
 
 
-def _unseen(found: HeldOutResult) -> list[Part]:
-    compared = compare_unseen_words(found)
-    if not compared:
+def _unseen(result: HeldOutResult) -> list[Part]:
+    comparisons = compare_unseen_words(result)
+    if not comparisons:
         return ["No target was asked for in both."]
-    return [comparison_table(compared, "seen", "unseen")]
+    return [comparison_table(comparisons, "seen", "unseen")]
 
 
-def compare_unseen_words(found: HeldOutResult) -> list[Comparison]:
+def compare_unseen_words(result: HeldOutResult) -> list[Comparison]:
     """Words kept from every generator against words of training, on the same targets."""
-    by_id = {each.id: each for each in found.outcome.scored}
+    by_id = {sample.id: sample for sample in result.outcome.scored}
     pairs = [
-        (by_id[seen], by_id[unseen])
-        for seen, unseen in found.layout.asked.pairs
-        if seen in by_id and unseen in by_id
+        (by_id[trained], by_id[held_out])
+        for trained, held_out in result.layout.selection.pairs
+        if trained in by_id and held_out in by_id
     ]
     groups = {
         family: [pair for pair in pairs if pair[1].family == family + UNSEEN] for family in WORDS
@@ -169,47 +172,48 @@ def breakdown_table(outcome: Outcome, facet: str) -> Table:
     rows = []
     for name in outcome.by(facet):
         scores = [outcome.scores(**{facet: name, "family": family}) for family in families]
-        cells = [f"{100 * each.giou:.1f} ({len(each)})" if len(each) else "" for each in scores]
+        cells = [f"{100 * cell.giou:.1f} ({len(cell)})" if len(cell) else "" for cell in scores]
         rows.append((name or "not stated", *cells))
     return Table(("", *families), rows, "gIoU in percent, in brackets the number of samples.")
 
 
-def held_out_values(found: HeldOutResult) -> dict[str, object]:
-    """Everything that was found, as JSON values."""
-    scored = found.outcome.scored
+def held_out_values(result: HeldOutResult) -> dict[str, object]:
+    """The results as JSON values."""
+    scored = result.outcome.scored
     bins = calibration.reliability_bins(scored)
     return {
-        "model": found.model,
-        "scores": outcome_values(found.outcome, METRICS),
+        "model": result.model,
+        "scores": outcome_values(result.outcome, METRICS),
         "baselines": {
-            name: outcome_values(outcome, METRICS) for name, outcome in found.baselines.items()
+            name: outcome_values(outcome, METRICS) for name, outcome in result.baselines.items()
         },
-        "images_left_out": found.layout.asked.left_out,
-        "masks_of_boxes": found.layout.boxes,
-        "mean_of_tasks": _number(mean_of_tasks(found.outcome)),
+        "images_left_out": result.layout.selection.left_out,
+        "masks_of_boxes": result.layout.boxes,
+        "mean_of_tasks": _number(mean_of_tasks(result.outcome)),
         "unseen_words": {
-            each.group: _numbers(asdict(each)) for each in compare_unseen_words(found)
+            comparison.group: _comparison_values(comparison)
+            for comparison in compare_unseen_words(result)
         },
         "no_target": {
-            name: _numbers(asdict(each))
-            for name, each in no_target.no_target_ratios(scored).items()
+            name: _numbers(asdict(ratio))
+            for name, ratio in no_target.no_target_ratios(scored).items()
         },
         "calibration": {
             "expected_error": _number(calibration.expected_calibration_error(bins)),
-            "bins": [asdict(each) for each in bins],
+            "bins": [_bin_values(group) for group in bins],
         },
     }
 
 
 def write_held_out_report(
-    found: HeldOutResult, tables: Sequence[Section], folder: Path, title: str
+    result: HeldOutResult, tables: Sequence[Section], folder: Path, title: str
 ) -> None:
     """Write table.md, table.json and reliability.png.
 
     Args:
-        found: What was found.
-        tables: The same as tables.
-        folder: Where to.
+        result: The results.
+        tables: Their tables, by `held_out_sections`.
+        folder: Directory for the files.
         title: Of the tables.
 
     Raises:
@@ -218,8 +222,32 @@ def write_held_out_report(
     """
     plot = Section("Reliability", [ImageFile("reliability.png", "confidence and IoU")])
     write_report(folder / "table.md", title, [*tables, plot])
-    write_json(folder / "table.json", held_out_values(found))
-    calibration.save_reliability_plot(found.outcome.scored, folder / "reliability.png")
+    write_json(folder / "table.json", held_out_values(result))
+    calibration.save_reliability_plot(result.outcome.scored, folder / "reliability.png")
+
+
+def _comparison_values(comparison: Comparison) -> dict[str, object]:
+    """A comparison under the names of table.json."""
+    return _numbers(
+        {
+            "samples": comparison.samples,
+            "one": comparison.first,
+            "other": comparison.second,
+            "low": comparison.low,
+            "high": comparison.high,
+        }
+    )
+
+
+def _bin_values(group: calibration.ReliabilityBin) -> dict[str, object]:
+    """A bin under the names of table.json."""
+    return {
+        "low": group.low,
+        "high": group.high,
+        "samples": group.samples,
+        "said": group.mean_confidence,
+        "found": group.mean_iou,
+    }
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,5 @@
-"""Published numbers, with where they stand, to be put beside a new one."""
+"""Published results with their sources, and tables that put a new result beside them."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -8,17 +7,18 @@ from importlib.resources import files
 from unigeoseg.evaluate.metrics import metric_named
 from unigeoseg.evaluate.score import Outcome
 from unigeoseg.report.document import Bold, Table
+from unigeoseg.runtime.records import record_from_json
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One table of a publication, in percent.
+    """A table of a publication, in percent.
 
     Attributes:
         suite: Name of the suite.
-        source: Where it stands.
-        mode: How its masks were compared: "native", "released", or empty if nobody says.
-        note: What to know about it.
+        source: The publication.
+        mode: How its masks were compared: "native", "released", or empty if not stated.
+        note: Remarks on its numbers, or empty.
         columns: Task or family (empty for all samples), and metric.
         rows: Method -> a number per column, None where none was published.
     """
@@ -34,50 +34,50 @@ class PublishedTable:
 @cache
 def published_tables() -> tuple[PublishedTable, ...]:
     """All tables, read once from the package."""
-    text = (files("unigeoseg.evaluate.reports") / "published.json").read_text("utf-8")
-    return tuple(
-        PublishedTable(**entry | {"columns": tuple(map(tuple, entry["columns"]))})
-        for entry in json.loads(text)
-    )
+    path = files("unigeoseg.evaluate.reports") / "published.json"
+    return record_from_json(tuple[PublishedTable, ...], path.read_bytes(), "published.json")
 
 
 def published_comparison(outcome: Outcome, name: str) -> list[Table]:
     """The published tables of a suite with the new system's row below, and what differs."""
     return [
-        _beside(each, outcome, name)
-        for each in published_tables()
-        if each.suite == outcome.suite.name
+        _with_result(table, outcome, name)
+        for table in published_tables()
+        if table.suite == outcome.suite.name
     ]
 
 
-def _beside(table: PublishedTable, outcome: Outcome, name: str) -> Table:
+def _with_result(table: PublishedTable, outcome: Outcome, name: str) -> Table:
     head = ("", *(f"{group} {metric}".strip() for group, metric in table.columns))
     rows = [(method, *map(_cell, numbers)) for method, numbers in table.rows.items()]
-    ours = tuple(_cell(_number(outcome, group, wanted)) for group, wanted in table.columns)
-    different = protocol_differences(table, outcome)
-    mark = " †" if different else ""
-    notes = [f"Source: {table.source}.", table.note, *(f"† {each}" for each in different)]
-    return Table(head, (*rows, (Bold(name + mark), *ours)), "\n".join(filter(None, notes)))
+    result = tuple(_cell(_score_of(outcome, *column)) for column in table.columns)
+    differences = protocol_differences(table, outcome)
+    mark = " †" if differences else ""
+    notes = [f"Source: {table.source}.", table.note, *(f"† {line}" for line in differences)]
+    return Table(head, (*rows, (Bold(name + mark), *result)), "\n".join(filter(None, notes)))
 
 
 def protocol_differences(table: PublishedTable, outcome: Outcome) -> list[str]:
-    """In what the new number's protocol differs from the published one, or may."""
-    found = []
+    """How the protocol of a new result differs from the published one, or may differ."""
+    differences = []
     if not table.mode:
-        found.append("How masks were scaled for these numbers is not stated.")
+        differences.append("How masks were scaled for these numbers is not stated.")
     elif table.mode != outcome.mode:
-        found.append(f"Published in {table.mode} mode, this one is in {outcome.mode} mode.")
+        differences.append(f"Published in {table.mode} mode, this one is in {outcome.mode} mode.")
     if outcome.suite.samples not in (0, outcome.total):
-        found.append(f"Published on {outcome.suite.samples} samples, this one has {outcome.total}.")
+        differences.append(
+            f"Published on {outcome.suite.samples} samples, this one has {outcome.total}."
+        )
     if outcome.problems:
-        found.append(f"Partial: {outcome.problems}.")
-    return found
+        differences.append(f"Partial: {outcome.problems}.")
+    return differences
 
 
-def _number(outcome: Outcome, group: str, wanted: str) -> float | None:
+def _score_of(outcome: Outcome, group: str, metric: str) -> float | None:
+    """A metric in percent over a task or a family, over all samples without one."""
     facets = ({"task": group}, {"family": group}) if group else ({},)
     scores = max((outcome.scores(**facet) for facet in facets), key=len)
-    return 100 * scores.value(metric_named(wanted)) if len(scores) else None
+    return 100 * scores.value(metric_named(metric)) if len(scores) else None
 
 
 def _cell(number: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Results as tables and bars, each with what its numbers mean."""
+"""Score tables and bars of an outcome, with the definitions of their numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,7 +10,7 @@ PARTIAL = "PARTIAL: scores of the samples that have a usable prediction"
 
 
 def problem_lines(outcome: Outcome) -> Iterator[str]:
-    """What was scored, under which protocol, and everything that is wrong."""
+    """A line for the suite, one for the protocol, and one for each problem."""
     families = f", {', '.join(outcome.families)} alone" if outcome.families else ""
     yield f"{outcome.suite.title}{families}: {outcome.total} samples, {len(outcome.scored)} scored"
     yield f"protocol {outcome.protocol}: {outcome.mode} size; {outcome.suite.protocol}"
@@ -24,9 +24,9 @@ def problem_lines(outcome: Outcome) -> Iterator[str]:
 
 
 def overall_text(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> str:
-    """`overall` as Markdown."""
-    marked = f"{PARTIAL}\n\n" if outcome.problems else ""
-    return marked + table_markdown(overall_table(outcome, metrics))
+    """`overall_table` as Markdown, marked where the outcome is partial."""
+    mark = f"{PARTIAL}\n\n" if outcome.problems else ""
+    return mark + table_markdown(overall_table(outcome, metrics))
 
 
 def overall_table(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> Table:
@@ -38,9 +38,9 @@ def overall_table(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> Tabl
 
 def score_table(rows: Mapping[str, Scores], metrics: Sequence[Metric], note: str = "") -> Table:
     """A row per name: number of samples, each metric in percent with its 95 % interval."""
-    head = ("", "samples", *(each.name for each in metrics))
+    head = ("", "samples", *(metric.name for metric in metrics))
     cells = [
-        (name or "not stated", str(len(scores)), *(_cell(scores, each) for each in metrics))
+        (name or "not stated", str(len(scores)), *(_cell(scores, metric) for metric in metrics))
         for name, scores in rows.items()
     ]
     return Table(head, cells, note)
@@ -58,10 +58,10 @@ def giou_bars(rows: Mapping[str, Scores]) -> Bars:
 
 
 def metric_definitions(outcome: Outcome, metrics: Sequence[Metric]) -> str:
-    """What the numbers mean."""
-    of = "boxes of the masks' largest regions" if outcome.suite.boxes else "masks"
-    lines = [f"In percent, of {of}; in brackets the 95 % bootstrap interval over scenes."]
-    lines += [f"{each.name}: {each.definition}." for each in metrics]
+    """The units of the numbers, and a line per metric."""
+    compared = "boxes of the masks' largest regions" if outcome.suite.boxes else "masks"
+    lines = [f"In percent, of {compared}; in brackets the 95 % bootstrap interval over scenes."]
+    lines += [f"{metric.name}: {metric.definition}." for metric in metrics]
     return "\n".join(lines)
 
 

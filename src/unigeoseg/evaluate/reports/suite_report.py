@@ -1,7 +1,7 @@
 """The report on one system: tables, bars, calibration, failures, pictures."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ PICTURES = 12
 
 _GOOD = 0.5
 _LARGEST_PX = 512  # longer side of a picture
+_QUALITY = 88  # of its JPEG
 
 
 def suite_sections(
@@ -39,10 +40,10 @@ def suite_sections(
         outcome: The result.
         name: Of the system.
         layout: The suite, for its pictures.
-        predictions: What was scored.
+        predictions: The file that was scored.
     """
-    worst, chance = worst_samples(outcome), random_samples(outcome)
-    drawn = sample_pictures([*worst, *chance], layout, predictions)
+    worst, random = worst_samples(outcome), random_samples(outcome)
+    pictures = sample_pictures([*worst, *random], layout, predictions)
     head: list[Part] = ["\n".join(problem_lines(outcome))]
     head += [PARTIAL] if outcome.problems else []
     facets = [("By source", "source"), ("By size of the truth", "size")]
@@ -55,39 +56,49 @@ def suite_sections(
         Section("By category", [giou_bars(outcome.by("category"))]),
         Section("Calibration", calibration_parts(outcome.scored)),
         Section("Failures", [failure_table(outcome.scored)]),
-        Section("Worst samples", [drawn[each.id] for each in worst if each.id in drawn]),
-        Section("Random samples", [drawn[each.id] for each in chance if each.id in drawn]),
+        Section("Worst samples", _pictures_of(worst, pictures)),
+        Section("Random samples", _pictures_of(random, pictures)),
     ]
+
+
+def _pictures_of(scored: Sequence[ScoredSample], pictures: Mapping[str, Picture]) -> list[Picture]:
+    return [pictures[sample.id] for sample in scored if sample.id in pictures]
 
 
 def worst_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
     """Samples with the lowest IoU."""
-    return sorted(outcome.scored, key=lambda each: (each.overlap.iou, each.id))[:count]
+    return sorted(outcome.scored, key=lambda sample: (sample.overlap.iou, sample.id))[:count]
 
 
 def random_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
     """Samples by chance, the same for the same samples."""
-    ordered = sorted(outcome.scored, key=lambda each: each.id)
-    chosen = np.random.default_rng(0).permutation(len(ordered))[:count]
-    return [ordered[at] for at in chosen]
+    ordered = sorted(outcome.scored, key=lambda sample: sample.id)
+    indices = np.random.default_rng(0).permutation(len(ordered))[:count]
+    return [ordered[index] for index in indices]
 
 
 _FAILURES: Sequence[tuple[str, Callable[[ScoredSample], bool]]] = (
-    (f"good: IoU above {_GOOD}", lambda each: each.overlap.iou > _GOOD),
-    ("something found where nothing is meant", lambda each: each.truth == 0),
-    ("nothing found", lambda each: each.found == 0),
-    ("elsewhere: no pixel shared", lambda each: each.overlap.intersection == 0),
-    ("too much: more than twice the truth", lambda each: each.found > 2 * each.truth),
-    ("too little: less than half of the truth", lambda each: 2 * each.found < each.truth),
-    ("beside: about the right size", lambda each: True),
+    (f"good: IoU above {_GOOD}", lambda sample: sample.overlap.iou > _GOOD),
+    ("something found where nothing is meant", lambda sample: sample.truth_px == 0),
+    ("nothing found", lambda sample: sample.predicted_px == 0),
+    ("elsewhere: no pixel shared", lambda sample: sample.overlap.intersection == 0),
+    (
+        "too much: more than twice the truth",
+        lambda sample: sample.predicted_px > 2 * sample.truth_px,
+    ),
+    (
+        "too little: less than half of the truth",
+        lambda sample: 2 * sample.predicted_px < sample.truth_px,
+    ),
+    ("beside: about the right size", lambda sample: True),
 )
 
 
 def failure_table(scored: Iterable[ScoredSample]) -> Table:
     """Samples by what went wrong; each belongs to the first kind that fits."""
     groups: defaultdict[str, list[ScoredSample]] = defaultdict(list)
-    for each in scored:
-        groups[next(name for name, fits in _FAILURES if fits(each))].append(each)
+    for sample in scored:
+        groups[next(name for name, fits in _FAILURES if fits(sample))].append(sample)
     total = sum(map(len, groups.values()))
     rows = [
         (name, str(len(members)), f"{100 * len(members) / total:.1f} %", _commonest(members))
@@ -99,33 +110,34 @@ def failure_table(scored: Iterable[ScoredSample]) -> Table:
 
 def _commonest(members: Sequence[ScoredSample]) -> str:
     counts: defaultdict[str, int] = defaultdict(int)
-    for each in members:
-        counts[each.family or each.task] += 1
+    for sample in members:
+        counts[sample.family or sample.task] += 1
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{name} {count}" for name, count in ranked[:2])
 
 
 def sample_pictures(
-    chosen: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
+    scored: Sequence[ScoredSample], layout: Layout, predictions: PredictionFile
 ) -> dict[str, Picture]:
     """Pictures of samples by id: the truth in yellow, the prediction in blue, the prompt in red."""
-    drawn: dict[str, Picture] = {}
-    for scored, sample, rle in scored_answers(chosen, layout, predictions):
-        shown = _outline(draw_sample(layout.pixels(sample.image), sample), rle)
-        said = sample.prompt.instruction(sample.width, sample.height)
-        words = f"{said}\nIoU {100 * scored.overlap.iou:.1f}, {sample.category}\n{scored.id}"
-        drawn[scored.id] = Picture(_jpeg(shown), words, f"{scored.id}.jpg")
-    return drawn
+    pictures: dict[str, Picture] = {}
+    for score, sample, rle in scored_answers(scored, layout, predictions):
+        pixels = _with_prediction(draw_sample(layout.pixels(sample.image), sample), rle)
+        instruction = sample.prompt.instruction(sample.width, sample.height)
+        caption = f"{instruction}\nIoU {100 * score.overlap.iou:.1f}, {sample.category}\n{score.id}"
+        pictures[score.id] = Picture(_jpeg(pixels), caption, f"{score.id}.jpg")
+    return pictures
 
 
-def _outline(pixels: np.ndarray, rle: Rle) -> np.ndarray:
-    inner = decode_mask(rle)
-    if inner.shape != pixels.shape[:2]:  # a released square
-        inner = _unboxed(inner, pixels.shape[:2])
-    return draw_contour(pixels, inner, BLUE)
+def _with_prediction(pixels: np.ndarray, rle: Rle) -> np.ndarray:
+    """Pixels (H, W, 3) with the contour of the predicted mask."""
+    mask = decode_mask(rle)
+    if mask.shape != pixels.shape[:2]:  # a mask in the released square
+        mask = _without_letterbox(mask, pixels.shape[:2])
+    return draw_contour(pixels, mask, BLUE)
 
 
-def _unboxed(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _without_letterbox(square: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     from unigeoseg.model.processor import letterbox_place
 
     inner = square[letterbox_place(*shape, RELEASED_SIDE)].astype(np.uint8)
@@ -136,6 +148,6 @@ def _jpeg(pixels: np.ndarray) -> bytes:
     """A picture (H, W, 3) RGB, shrunk where it is large."""
     scale = min(1.0, _LARGEST_PX / max(pixels.shape[:2]))
     small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    done, packed = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    assert done, "OpenCV writes every 8-bit image as JPEG"
+    success, packed = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert success, "OpenCV writes every 8-bit image as JPEG"
     return packed.tobytes()

@@ -1,4 +1,4 @@
-"""The benchmarks, a row each: what is asked of whom, under which protocol."""
+"""The benchmark suites, a row each: files, split, protocol, licence, whom to cite."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ LayoutName = Literal["released", "shards", "catalogue", "samrs", "rsvg"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One benchmark.
+    """A benchmark: its files, and the protocol by which it is scored.
 
     Attributes:
-        name: As the command line takes it.
-        title: As its publisher writes it.
+        name: Its name on the command line.
+        title: Its name as its publisher writes it.
         layout: How its files lie; see `layouts`.
         split: Which of its splits is scored.
-        protocol: What is scored, and what its publisher leaves open.
+        protocol: What is scored, and which choices its publisher leaves open.
         cite: Whom to cite.
         licence: Of images and masks, where its publisher states one.
-        url: Where its files are got.
-        samples: How many its publisher counts; 0 where any number is right.
+        url: Where its files are published.
+        samples: Their number by its publisher; 0 where any number is right.
         boxes: Whether boxes are scored, those of the masks' largest regions, instead of masks.
         source: Row of the data catalogue that reads it, for the layout "catalogue".
-        hub: Data set of the Hugging Face hub that has it, or empty.
+        hub: Data set on the Hugging Face hub with its files, or empty.
     """
 
     name: str
@@ -140,8 +140,8 @@ _DIOR_RSVG = Suite(
 
 SUITES: Mapping[str, Suite] = MappingProxyType(
     {
-        each.name: each
-        for each in (
+        suite.name: suite
+        for suite in (
             _GEOSEG_BENCH,
             _OPEN,
             *_EARTHREASON,

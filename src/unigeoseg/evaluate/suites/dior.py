@@ -1,4 +1,4 @@
-"""Layouts of suites on images of DIOR: SIOR's regions and the boxes of DIOR-RSVG."""
+"""Suites on images of DIOR: regions of SIOR (SAMRS) and boxes of DIOR-RSVG."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from unigeoseg.geo.masks import encode_mask, label_components, tight_box
 from unigeoseg.prompt import Box, Point, Prompt, Task
 from unigeoseg.sample import Sample
 
-_BACKGROUND = 255
+_BACKGROUND = 255  # class id of pixels without a class
 _LEAST_SHARE, _MOST_SHARE = 0.005, 0.7  # of the image, as the paper's rule for targets
 
 _CLASSES = (
@@ -35,20 +35,20 @@ class SamrsLayout(Layout):
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`: one region of each image, a point and a box by turns."""
-        found = 0
-        for path in _drawn(self.folder):
-            if found == self.suite.samples:
+        count = 0
+        for path in _by_digest(self.folder):
+            if count == self.suite.samples:
                 return
             codes = read_mask_codes(path)
-            chance = np.random.default_rng(list(_digest(path)))
-            region = _region(codes, chance)
+            rng = np.random.default_rng(list(_digest(path)))
+            region = _random_region(codes, rng)
             if region is not None:
-                prompt = _box(region) if found % 2 else _point(region, chance)
+                prompt = _box(region) if count % 2 else _random_point(region, rng)
                 yield self._sample(path, codes, region, prompt)
-                found += 1
-        if found < self.suite.samples:
+                count += 1
+        if count < self.suite.samples:
             raise DataError(
-                f"{self.folder} gives {found} regions, the protocol draws {self.suite.samples}: "
+                f"{self.folder} gives {count} regions, the protocol draws {self.suite.samples}: "
                 "images or masks are missing"
             )
 
@@ -70,7 +70,8 @@ class SamrsLayout(Layout):
         )
 
 
-def _drawn(folder: Path) -> Sequence[Path]:
+def _by_digest(folder: Path) -> Sequence[Path]:
+    """Files of masks in a random order that is the same everywhere."""
     return sorted((folder / "gray").glob("*.png"), key=_digest)
 
 
@@ -78,21 +79,21 @@ def _digest(path: Path) -> bytes:
     return hashlib.sha256(path.stem.encode()).digest()
 
 
-def _region(codes: NDArray[np.uint8], chance: np.random.Generator) -> NDArray[np.bool_] | None:
+def _random_region(codes: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bool_] | None:
     """One 8-connected region of one class, of a size that the paper allows."""
-    found = []
+    regions = []
     for code in sorted(set(np.unique(codes).tolist()) - {_BACKGROUND}):
         labels = label_components(codes == code)
         sizes = np.bincount(labels.ravel()) / labels.size
         allowed = np.flatnonzero((sizes >= _LEAST_SHARE) & (sizes <= _MOST_SHARE))
-        found += [labels == label for label in allowed if label]
-    return found[int(chance.integers(len(found)))] if found else None
+        regions += [labels == label for label in allowed if label]
+    return regions[int(rng.integers(len(regions)))] if regions else None
 
 
-def _point(region: NDArray[np.bool_], chance: np.random.Generator) -> Prompt:
+def _random_point(region: NDArray[np.bool_], rng: np.random.Generator) -> Prompt:
     rows, columns = np.nonzero(region)
-    at = int(chance.integers(len(rows)))
-    return Prompt.from_points([Point(float(columns[at]) + 0.5, float(rows[at]) + 0.5)])
+    index = int(rng.integers(len(rows)))
+    return Prompt.from_points([Point(float(columns[index]) + 0.5, float(rows[index]) + 0.5)])
 
 
 def _box(region: NDArray[np.bool_]) -> Prompt:
@@ -109,21 +110,21 @@ class RsvgLayout(Layout):
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`."""
-        listed = self.folder / f"{self.suite.split}.txt"
+        listing = self.folder / f"{self.suite.split}.txt"
         try:
-            wanted = {int(word) for word in read_label_text(listed).split()}
+            selected = {int(word) for word in read_label_text(listing).split()}
         except ValueError as error:
-            raise DataError(f"{listed} holds something else than numbers: {error}") from error
+            raise DataError(f"{listing} holds something else than numbers: {error}") from error
         number = 0
         for path in sorted((self.folder / "Annotations").glob("*.xml")):
             root = _xml(path)
             for entry in root.iter("object"):
-                if number in wanted:
+                if number in selected:
                     yield self._sample(path, root, entry)
                 number += 1
-        if not wanted or max(wanted) >= number:
+        if not selected or max(selected) >= number:
             raise DataError(
-                f"{listed} names object {max(wanted, default=-1)}, Annotations have {number}: "
+                f"{listing} names object {max(selected, default=-1)}, Annotations have {number}: "
                 "files are missing"
             )
 

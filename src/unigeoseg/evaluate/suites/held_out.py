@@ -1,8 +1,8 @@
-"""A split of a dataset as a suite: its triplets, and all of a category, in words seen and unseen.
+"""The held-out suite: a split of a dataset, with whole categories in seen and unseen words.
 
-The paper's triplets mean one region each (`TASKS`). A model is also asked for all of a category by
-name or by question, and for what is not there (`data.kinds`); and for the same targets in words
-that are kept from every generator.
+The paper's triplets mean one region each (`TASKS`). Three kinds of questions are added: all of a
+category, by name or by question; a category that is absent; and the same targets in words that are
+held back from every generator (`data.instructions.whole_category`).
 """
 
 from collections import Counter, defaultdict
@@ -29,25 +29,25 @@ WORDS = ("category", "question")
 """Families of all of a category."""
 
 ABSENT = "absent"
-"""Family of what is not there."""
+"""Family of categories that are absent."""
 
 UNSEEN = ", unseen words"
-"""What the family of the same target in words kept from every generator has behind its name."""
+"""Suffix of the family of the same target in words that are held back from every generator."""
 
 FAMILIES = (*TASKS, *WORDS, ABSENT, *(family + UNSEEN for family in WORDS))
 """All families, in the order of a table."""
 
-_MOST = 2  # samples of each kind that are drawn on an image
+_DRAWS = 2  # samples of each kind on an image, at most
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutSamples:
-    """All that is asked.
+    """The samples of a held-out suite.
 
     Attributes:
         samples: By image, in the order of the dataset.
-        pairs: Ids of samples with the same target: in words that training uses, in words that no
-            generator may use.
+        pairs: Ids of two samples with the same target: in words that training uses, in words that
+            no generator may use.
         left_out: How many images of the split have pixels that nobody knows.
     """
 
@@ -58,7 +58,7 @@ class HeldOutSamples:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutLayout(ShardLayout):
-    """The split of a dataset with what `kinds` asks on its images.
+    """The layout of a held-out suite: the split of a dataset, and more questions on its images.
 
     Masks cannot be scored where nobody knows the truth, so images with such pixels are left out.
 
@@ -69,27 +69,27 @@ class HeldOutLayout(ShardLayout):
     images: int | None = None
 
     @cached_property
-    def asked(self) -> HeldOutSamples:
-        """All that is asked, the same whatever other images there are.
+    def selection(self) -> HeldOutSamples:
+        """All samples; those of an image do not depend on other images.
 
         Raises:
             DataError: If the dataset is damaged, or has no image to ask about.
         """
         images, left_out = self._images()
-        told: defaultdict[str, list[Sample]] = defaultdict(list)
+        triplets: defaultdict[str, list[Sample]] = defaultdict(list)
         for sample in super().samples():
-            told[sample.image].append(sample)
+            triplets[sample.image].append(sample)
         samples: list[Sample] = []
         pairs: list[tuple[str, str]] = []
         for image in images:
-            drawn, alike = _drawn(self._dataset.patch(image))
-            samples += [*told[image], *drawn]
-            pairs += alike
+            questions, image_pairs = _category_samples(self._dataset.patch(image))
+            samples += [*triplets[image], *questions]
+            pairs += image_pairs
         return HeldOutSamples(tuple(samples), tuple(pairs), left_out)
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`."""
-        return iter(self.asked.samples)
+        return iter(self.selection.samples)
 
     @property
     def boxes(self) -> str:
@@ -99,7 +99,7 @@ class HeldOutLayout(ShardLayout):
     def _images(self) -> tuple[list[str], int]:
         """Ids of the images to ask about, and how many were left out for unknown pixels."""
         counts: Counter[str] = Counter()
-        found: list[str] = []
+        images: list[str] = []
         left_out = 0
         for row in self._dataset.image_rows(("id", "source", "split", "unknown")):
             if row["split"] != self.suite.split:
@@ -108,13 +108,13 @@ class HeldOutLayout(ShardLayout):
                 left_out += 1
             elif self.images is None or counts[row["source"]] < self.images:
                 counts[row["source"]] += 1
-                found.append(row["id"])
-        if not found:
+                images.append(row["id"])
+        if not images:
             raise DataError(
                 f"{self.folder} has no image in its split {self.suite.split!r} whose every pixel "
                 f"is known ({left_out} have unknown ones); give another dataset or split"
             )
-        return found, left_out
+        return images, left_out
 
 
 def open_held_out(folder: Path, split: Split = "test", images: int | None = None) -> HeldOutLayout:
@@ -134,42 +134,46 @@ def open_held_out(folder: Path, split: Split = "test", images: int | None = None
         layout="shards",
         split=split,
         protocol="every triplet of the images whose pixels are all known, and on each image up to "
-        f"{_MOST} categories by name, {_MOST} by question and {_MOST} that are not there; masks "
+        f"{_DRAWS} categories by name, {_DRAWS} by question and {_DRAWS} that are not there; masks "
         "at the image's own size",
     )
     return HeldOutLayout(suite, folder, images)
 
 
-def _drawn(patch: Patch) -> tuple[list[Sample], list[tuple[str, str]]]:
-    """What `kinds` asks on one patch, by draws that follow from its id alone, and the pairs."""
+def _category_samples(patch: Patch) -> tuple[list[Sample], list[tuple[str, str]]]:
+    """Samples of whole and absent categories on a patch, and the pairs; seeded by its id alone."""
     rng = np.random.default_rng([*patch.id.encode()])
-    whole = whole_category.whole_categories(patch)
-    both = [
+    categories = whole_category.whole_categories(patch)
+    draft_pairs = [
         (
             whole_category.named(patch, category, rng),
             whole_category.named_unseen(patch, category, rng),
         )
-        for category in rng.permutation(whole).tolist()[:_MOST]
+        for category in rng.permutation(categories).tolist()[:_DRAWS]
     ]
     by_question = [
         (draft, whole_category.asked_unseen(patch, category, rng))
-        for category in rng.permutation(whole).tolist()
+        for category in rng.permutation(categories).tolist()
         if (draft := whole_category.asked(patch, category, rng)) is not None
     ]
-    both += by_question[:_MOST]
-    seen = _samples(patch, [known for known, _ in both])
-    unseen = [
+    draft_pairs += by_question[:_DRAWS]
+    in_trained_words = _samples(patch, [draft for draft, _ in draft_pairs])
+    in_unseen_words = [
         replace(sample, family=sample.family + UNSEEN)
-        for sample in _samples(patch, [kept for _, kept in both])
+        for sample in _samples(patch, [draft for _, draft in draft_pairs])
     ]
-    pairs = [(one.id, other.id) for one, other in zip(seen, unseen, strict=True)]
-    return [*seen, *_samples(patch, list(_absent(patch, rng))), *unseen], pairs
+    pairs = [
+        (trained.id, unseen.id)
+        for trained, unseen in zip(in_trained_words, in_unseen_words, strict=True)
+    ]
+    absent = _samples(patch, list(_absent(patch, rng)))
+    return [*in_trained_words, *absent, *in_unseen_words], pairs
 
 
 def _absent(patch: Patch, rng: np.random.Generator) -> Iterator[Draft]:
-    """What is not there, by turns by name and by question; which comes first is drawn."""
+    """Absent categories, alternately by name and by question; which comes first is random."""
     first = int(rng.integers(2))
-    missing = rng.permutation(whole_category.missing_categories(patch)).tolist()[:_MOST]
+    missing = rng.permutation(whole_category.missing_categories(patch)).tolist()[:_DRAWS]
     for turn, category in enumerate(missing, first):
         draft = whole_category.asked(patch, category, rng) if turn % 2 else None
         yield draft or whole_category.named(patch, category, rng)

@@ -1,4 +1,4 @@
-"""How the files of a suite lie on disk, as samples in order and pixels by name."""
+"""Layouts of suites on disk: samples in order, and pixels by the name of an image."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unigeoseg.data.exchange.benchmark import read_benchmark
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.sources.annotated import AnnotatedImage, LabelledText
-from unigeoseg.data.sources.readers import OpenSource, open_labelled_source
+from unigeoseg.data.sources.readers import open_labelled_source
 from unigeoseg.data.sources.readers.images import read_image
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.taxonomy.categories import taxonomy
@@ -27,10 +27,10 @@ from unigeoseg.sample import Sample
 
 @dataclass(frozen=True, eq=False)
 class Layout(ABC):
-    """A suite with its files. It can be pickled.
+    """A suite with its files; it can be pickled.
 
     Attributes:
-        suite: The row.
+        suite: Its row of the catalogue.
         folder: Where its files are.
     """
 
@@ -55,17 +55,17 @@ class Layout(ABC):
 
 
 class ReleasedLayout(Layout):
-    """GeoSeg-Bench as it is released."""
+    """GeoSeg-Bench as it is released: images, masks and questions that test.json lists."""
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`."""
-        lost: list[DataError] = []
-        for sample, _ in read_benchmark(self.folder, self.suite.licence, lost.append):
+        errors: list[DataError] = []
+        for sample, _ in read_benchmark(self.folder, self.suite.licence, errors.append):
             yield sample
-        if lost:
+        if errors:
             raise DataError(
-                f"{self.suite.name} in {self.folder} is not whole: {len(lost)} entries cannot be "
-                f"read{self._missing()}; the first: {lost[0]}"
+                f"{self.suite.name} in {self.folder} is not whole: {len(errors)} entries cannot be "
+                f"read{self._missing()}; the first: {errors[0]}"
             )
 
     def _missing(self) -> str:
@@ -84,7 +84,7 @@ class ReleasedLayout(Layout):
 
 
 class ShardLayout(Layout):
-    """A dataset of ours."""
+    """A dataset in shards, as `unigeoseg data build` writes it."""
 
     @cached_property
     def _dataset(self) -> Dataset:
@@ -104,21 +104,19 @@ class CatalogueLayout(Layout):
 
     def samples(self) -> Iterator[Sample]:
         """As `Layout.samples`."""
-        lost: list[Rejection] = []
-        source = self._source(lost)
+        rejections: list[Rejection] = []
+        source = open_labelled_source(self.suite.source, self.folder, rejections.append)
         items = [item for item in source.items if item.split == self.suite.split]
         for item in items:
-            image = source.read(item, lost.append)
+            image = source.read(item, rejections.append)
             if image is not None:
-                yield from map(_published(image), image.texts)
-        if not items or lost:
-            raise DataError(_incomplete(self, len(items), lost))
-
-    def _source(self, lost: list[Rejection]) -> OpenSource:
-        return open_labelled_source(self.suite.source, self.folder, lost.append)
+                yield from map(_sample_maker(image), image.texts)
+        if not items or rejections:
+            raise DataError(_incomplete(self, len(items), rejections))
 
 
-def _published(image: AnnotatedImage) -> Callable[[LabelledText], Sample]:
+def _sample_maker(image: AnnotatedImage) -> Callable[[LabelledText], Sample]:
+    """A function that makes samples of the published texts of one image."""
     height, width = image.pixels.shape[:2]
 
     def sample(text: LabelledText) -> Sample:
@@ -146,12 +144,11 @@ def _published(image: AnnotatedImage) -> Callable[[LabelledText], Sample]:
     return sample
 
 
-def _incomplete(layout: Layout, images: int, lost: list[Rejection]) -> str:
-    what = f"{layout.suite.name} in {layout.folder}"
+def _incomplete(layout: Layout, images: int, rejections: list[Rejection]) -> str:
+    suite = f"{layout.suite.name} in {layout.folder}"
     if not images:
-        return f"{what} has no image in its split {layout.suite.split!r}; check the folder"
-    counts: dict[str, int] = {}
-    for each in lost:
-        counts[each.rule] = counts.get(each.rule, 0) + 1
-    said = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
-    return f"{what} is not whole: {said}; the first is {lost[0].key}: {lost[0].detail}"
+        return f"{suite} has no image in its split {layout.suite.split!r}; check the folder"
+    counts = Counter(rejection.rule for rejection in rejections)
+    rules = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
+    first = rejections[0]
+    return f"{suite} is not whole: {rules}; the first is {first.key}: {first.detail}"

@@ -1,4 +1,4 @@
-"""From a suite's name or folder to its files, from the hub where it has them."""
+"""Opening a suite by its name or folder; its files come from the hub where it has them."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ def open_suite(name: str, folder: Path | None = None) -> Layout:
             raise OptionError(f"{name!r} is no suite; give one of {', '.join(SUITES)}")
         return _layout(suite_of_folder(Path(name)), Path(name))
     if folder is None:
-        folder = _fetched(suite)
+        folder = _fetch(suite)
     if not folder.is_dir():
         raise OptionError(f"{folder} is not a directory; give the folder of {suite.title}")
     return _layout(suite, folder)
@@ -51,7 +51,7 @@ def _layout(suite: Suite, folder: Path) -> Layout:
     return _LAYOUTS[suite.layout](suite, folder)
 
 
-def _fetched(suite: Suite) -> Path:
+def _fetch(suite: Suite) -> Path:
     if not suite.hub:
         raise OptionError(
             f"{suite.name} is not on the hub in a layout that is read here; give its folder with "
@@ -60,11 +60,11 @@ def _fetched(suite: Suite) -> Path:
     snapshot = hub.fetch(suite.hub, kind="dataset", patterns=["*"])
     place = hub.home_directory() / "unigeoseg" / "suites" / suite.name / snapshot.name
     if not place.exists():
-        _linked(snapshot, place)
+        _link_snapshot(snapshot, place)
     return place
 
 
-def _linked(snapshot: Path, place: Path) -> None:
+def _link_snapshot(snapshot: Path, place: Path) -> None:
     """The files of the hub's cache, which are links there, as files of one folder."""
     with atomic_directory(place, existing="keep", sole_writer=True) as folder:
         for path in sorted(path for path in snapshot.rglob("*") if path.is_file()):
