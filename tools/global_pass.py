@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from unigeoseg.data.builder.merge import choose
+from unigeoseg.data.builder.merge import select_triplets
 from unigeoseg.data.builder.plan import Options
 from unigeoseg.data.store.parquet import Row, TableWriter
 from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLET_GROUP, TRIPLETS
@@ -47,14 +47,14 @@ def _triplet(number: int) -> Row:
 
 
 def measure(triplets: int) -> int:
-    """Peak memory in MB of this process after `choose` over as many triplets."""
+    """Peak memory in MB of this process after `select_triplets` over as many triplets."""
     with TemporaryDirectory() as folder:
         unit = Path(folder)
         with TableWriter(unit / "images.parquet", IMAGES, group=IMAGE_GROUP) as images:
             images.write(_image(at) for at in range(-(-triplets // _PER_IMAGE)))
         with TableWriter(unit / "triplets.parquet", TRIPLETS, group=TRIPLET_GROUP) as writer:
             writer.write(_triplet(at) for at in range(triplets))
-        assert len(choose([unit], Options()).triplets) == triplets
+        assert len(select_triplets([unit], Options()).triplets) == triplets
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

@@ -32,7 +32,7 @@ def test_build_verify_stats_show_export_import(
     out = tmp_path / "out"
     assert run(monkeypatch, "build", towns, "-o", out, *BUILD) == 0
     said = capsys.readouterr().err
-    assert f"{dataset.summary['triplets']:,} triplets" in said and "rejected by rule" in said
+    assert f"{dataset.summary.triplets:,} triplets" in said and "rejected by rule" in said
     assert "families: " in said and "ledger.parquet" in said
     assert builds.files(out) == builds.files(dataset.path)
 
@@ -50,7 +50,7 @@ def test_build_verify_stats_show_export_import(
     assert run(monkeypatch, "export", out, "--format", "benchmark", "-o", released) == 0
     back = tmp_path / "back"
     assert run(monkeypatch, "import", released, "-o", back, "--licence", "CC0-1.0") == 0
-    tests = dataset.summary["splits"]["test"]
+    tests = dataset.summary.splits["test"]
     assert f"{tests} triplets in" in capsys.readouterr().err
 
 
@@ -208,12 +208,12 @@ def test_nano_is_the_default_and_loaded_with_the_first_box(monkeypatch, towns: P
     assert run(monkeypatch, "build", roofs, *asked, out) == 0
     assert load_system.cache_info().misses == 1
     made = Dataset.open(out)
-    assert made.summary["triplets"] > 0 and made.summary["options"]["boxes"] == "nano"
+    assert made.summary.triplets > 0 and made.summary.options["boxes"] == "nano"
     (out / "dataset.json").unlink()
     assert run(monkeypatch, "build", roofs, *asked, out) == 0  # it goes on with the same options
     none = (*asked, tmp_path / "none", "--boxes", "none")
     assert run(monkeypatch, "build", roofs, *none) == 0
-    assert Dataset.open(tmp_path / "none").summary["triplets"] == 0
+    assert Dataset.open(tmp_path / "none").summary.triplets == 0
 
 
 @pytest.mark.slow
@@ -227,7 +227,7 @@ def test_boxes_become_the_same_masks_with_any_number_of_workers(
         assert run(monkeypatch, "build", folder, *asked) == 0
     files = builds.files(tmp_path / "1")
     assert files == builds.files(tmp_path / "2")
-    assert Dataset.open(tmp_path / "1").summary["triplets"] > 0
+    assert Dataset.open(tmp_path / "1").summary.triplets > 0
 
 
 def test_a_broken_folder_among_others_is_counted(monkeypatch, towns: Path, tmp_path: Path, capsys):

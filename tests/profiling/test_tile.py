@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from places import ROOT
 
-from unigeoseg.data.builder.pipeline import summarise
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.store.schema import image_row, triplet_row
-from unigeoseg.data.store.shard_writer import Shards
+from unigeoseg.data.store.rows import image_row, triplet_row
+from unigeoseg.data.store.shard_writer import DatasetWriter
+from unigeoseg.data.store.summary import write_summary
 from unigeoseg.evaluate.predictions import Prediction
 from unigeoseg.geo.masks import encode_mask
 from unigeoseg.prompt import Prompt, Task
@@ -36,7 +36,7 @@ def write(out: Path, count: int) -> Path:
     rng = np.random.default_rng(0)
     out.mkdir()
     predictions = out.with_suffix(".jsonl")
-    with Shards(out) as shards, predictions.open("w") as lines:
+    with DatasetWriter(out) as shards, predictions.open("w") as lines:
         for index in range(count // 5):
             pixels = np.full((SIDE, SIDE, 3), index % 255, np.uint8)
             regions = np.zeros((SIDE, SIDE), np.uint16)
@@ -50,11 +50,11 @@ def write(out: Path, count: int) -> Path:
                     patch.id, SIDE, SIDE, prompt, encode_mask(mask), "blob", "blobs", "CC0-1.0",
                     key, family="referring", split="test",
                 )  # fmt: skip
-                shards.triplet(triplet_row(sample))
+                shards.write_triplet(triplet_row(sample))
                 found = encode_mask(np.roll(mask, 5, 1))
                 lines.write(Prediction(sample.id, found, 0.5, "", 0.1).line())
-            shards.image(image_row(patch, None))
-    summarise(out, shards.summary(), {})
+            shards.write_image(image_row(patch, None))
+    write_summary(out, shards.counts(), {})
     return predictions
 
 

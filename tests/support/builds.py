@@ -8,15 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unigeoseg.data.builder.pipeline import build, summarise
+from unigeoseg.data.builder.pipeline import build_dataset
 from unigeoseg.data.builder.plan import Options
-from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.tools import ToolsLoader
 from unigeoseg.data.builder.unit import Job
 from unigeoseg.data.sources.readers import declared_source
 from unigeoseg.data.sources.source import Source
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
-from unigeoseg.data.store.shard_writer import Shards
+from unigeoseg.data.store.shard_writer import DatasetWriter
+from unigeoseg.data.store.summary import write_summary
 
 BUILDING, RIVER = 25, 21
 OPTIONS = Options(seed=3, size=96, stride=64, diverse=1.0)
@@ -48,7 +49,7 @@ def write_towns(folder: Path, *, images: int = 10, side: int = 128) -> Path:
 
 
 def job(out: Path, options: Options = OPTIONS, **rest) -> Job:
-    return Job(out, options, Loader(options.seed), **rest)
+    return Job(out, options, ToolsLoader(options.seed), **rest)
 
 
 def sources(folder: Path) -> list[tuple[Source, Path]]:
@@ -56,7 +57,7 @@ def sources(folder: Path) -> list[tuple[Source, Path]]:
 
 
 def built(folder: Path, out: Path, options: Options = OPTIONS, **rest) -> Dataset:
-    return build(job(out, options), sources(folder), **rest)
+    return build_dataset(job(out, options), sources(folder), **rest)
 
 
 def changed(dataset: Dataset, out: Path, change: Callable[[str, Row], Row | None]) -> Dataset:
@@ -68,14 +69,14 @@ def changed(dataset: Dataset, out: Path, change: Callable[[str, Row], Row | None
         change: Takes "image" or "triplet" and a row; gives the row to write, or None.
     """
     out.mkdir()
-    with Shards(out) as shards:
+    with DatasetWriter(out) as shards:
         for image, triplets in dataset.records():
             for row in filter(None, (change("triplet", row) for row in triplets)):
-                shards.triplet(row)
+                shards.write_triplet(row)
             row = change("image", image)
             if row:
-                shards.image(row)
-    summarise(out, shards.summary(), dataset.summary["options"])
+                shards.write_image(row)
+    write_summary(out, shards.counts(), dataset.summary.options)
     return Dataset.open(out)
 
 

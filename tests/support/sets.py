@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from unigeoseg.data.builder.pipeline import build
+from unigeoseg.data.builder.pipeline import build_dataset
 from unigeoseg.data.builder.plan import Options
-from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.tools import ToolsLoader
 from unigeoseg.data.builder.unit import Job
 from unigeoseg.data.sources.readers import declared_source
 
@@ -47,6 +47,6 @@ def write_shards(folder: Path, *, images: int = 6, side: int = 128) -> Path:
     """Build a dataset of such a set with the engine; most of its images train."""
     sources = write_set(folder / "sources" / "roofs", images=images, side=side)
     options = Options()
-    job = Job(folder / "shards", options, Loader(options.seed))
-    build(job, [(declared_source(sources), sources)])
+    job = Job(folder / "shards", options, ToolsLoader(options.seed))
+    build_dataset(job, [(declared_source(sources), sources)])
     return folder / "shards"

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
     from unigeoseg.data.builder.inputs import Place
+    from unigeoseg.data.store.summary import DatasetSummary
 
 app = typer.Typer(
     help="Make image-mask-instruction triplets of labelled imagery, and look at them.",
@@ -99,9 +99,9 @@ def build(
     ] = False,
 ) -> None:
     """Build a dataset, or go on where a build was stopped; the bytes are the same."""
-    from unigeoseg.data.builder.pipeline import build as build_dataset
+    from unigeoseg.data.builder.pipeline import build_dataset
     from unigeoseg.data.builder.plan import Options
-    from unigeoseg.data.builder.tools import Loader
+    from unigeoseg.data.builder.tools import ToolsLoader
     from unigeoseg.data.builder.unit import Job
 
     began = time.perf_counter()
@@ -117,7 +117,7 @@ def build(
     )
     segmenter = None if boxes == NO_BOXES else partial(load_boxes, boxes)
     kept = replies or (models and models.with_name(f"{models.name}.replies"))
-    loader = Loader(seed, models, kept, segmenter)
+    loader = ToolsLoader(seed, models, kept, segmenter)
     job = Job(output, options, loader, strict)
     with progress("units") as bar:
         update = counter(bar)
@@ -128,7 +128,7 @@ def build(
             workers=workers,
             progress=lambda done, total, _: update(done, total),
         )
-    _summary(dataset.summary, output)
+    _say_summary(dataset.summary, output)
     say(f"built in {time.perf_counter() - began:.1f} s")
 
 
@@ -195,12 +195,12 @@ def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]
     return found
 
 
-def _summary(summary: Mapping[str, Any], output: Path) -> None:
-    say(f"{summary['triplets']:,} triplets of {summary['images']:,} images in {output}")
-    for what in ("families", "splits"):
-        counts = ", ".join(f"{name} {count:,}" for name, count in summary[what].items())
-        say(f"{what}: {counts or 'none'}")
-    for stage, rules in summary["rejections"].items():
+def _say_summary(summary: "DatasetSummary", output: Path) -> None:
+    say(f"{summary.triplets:,} triplets of {summary.images:,} images in {output}")
+    for kind, counts in (("families", summary.families), ("splits", summary.splits)):
+        listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        say(f"{kind}: {listed or 'none'}")
+    for stage, rules in summary.rejections.items():
         say(f"rejected by {stage}: " + ", ".join(f"{rule} {n:,}" for rule, n in rules.items()))
     say(f"every rejection is in {output / 'ledger.parquet'}")
 
@@ -262,10 +262,10 @@ def show(
 @app.command("verify")
 def verify(dataset: Built) -> None:
     """Check hashes, ids, licences, splits, masks and programs; exit code 1 if one fails."""
-    from unigeoseg.data.inspect.verify import verify as check
+    from unigeoseg.data.inspect.verify import verify_dataset
     from unigeoseg.data.store.dataset import Dataset
 
-    report = check(Dataset.unchecked(dataset))
+    report = verify_dataset(Dataset.unchecked(dataset))
     for kind, count in sorted(report.checked.items()):
         typer.echo(f"{kind:14}{count:>10,} checked{report.failed[kind]:>10,} failed")
     for line in report.failures:
@@ -306,7 +306,7 @@ def import_(
     from unigeoseg.data.exchange.importing import import_benchmark
 
     imported = import_benchmark(benchmark, output, licence)
-    say(f"{imported.summary['triplets']:,} triplets in {output}")
+    say(f"{imported.summary.triplets:,} triplets in {output}")
 
 
 @app.command("bench")
@@ -321,15 +321,10 @@ def bench(
     """Time one process from decoded patches to files, by stage, with the offline judge."""
     from unigeoseg.data.builder.plan import Options
     from unigeoseg.data.builder.tools import offline_stages
-    from unigeoseg.profiling.engine import measure
+    from unigeoseg.profiling.engine import engine_table, profile_engine
+    from unigeoseg.report.terminal import print_table
 
     options = Options(size=size, stride=stride)
     stages = offline_stages(options.seed)
-    found = measure(_places(folders, source), options, stages, limit=patches)
-    total = sum(found.seconds.values())
-    for stage, seconds in found.seconds.items():
-        typer.echo(f"{stage:40}{seconds:8.2f} s{seconds / total:7.1%}")
-    typer.echo(
-        f"{found.triplets} triplets of {found.patches} patches in {total:.2f} s: "
-        f"{found.rate:.1f} per second; peak memory {found.peak_mb:.0f} MB"
-    )
+    speed = profile_engine(_places(folders, source), options, stages, limit=patches)
+    print_table(engine_table(speed))

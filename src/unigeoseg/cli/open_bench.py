@@ -55,7 +55,7 @@ def rebuild(
 
     with progress("images") as bar:
         dataset = build(read_index(index), data, output, counter(bar))
-    say(f"{dataset.summary['triplets']:,} samples in {output}")
+    say(f"{dataset.summary.triplets:,} samples in {output}")
     say(f"use it with: --data {output}")
 
 

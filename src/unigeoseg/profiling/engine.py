@@ -1,4 +1,4 @@
-"""How fast triplets come from decoded patches, and where the time goes."""
+"""Speed of the data engine: triplets per second from decoded patches, and seconds per stage."""
 
 import resource
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 from unigeoseg.data.builder.inputs import Place
 from unigeoseg.data.builder.plan import Options, make_plan
 from unigeoseg.data.builder.stages import Stages
-from unigeoseg.data.builder.unit import patches, read, write_patch
+from unigeoseg.data.builder.unit import prepare_patches, read_unit, write_patch
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.instructions.protocols import Judge, Scorer, Verdict, Writer
@@ -23,13 +23,17 @@ from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.parquet import TableWriter
 from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLET_GROUP, TRIPLETS
 from unigeoseg.errors import DataError
+from unigeoseg.report.document import Table
 from unigeoseg.runtime.stage_clock import StageClock
 
-REST = "candidates, rules, points and boxes"
+UNTIMED = "candidates, rules, points and boxes"
+"""The stages that have no timer of their own: what the others leave of the whole time."""
+
+_MAXRSS_PER_MB = 1e6 if sys.platform == "darwin" else 1e3  # bytes on macOS, kilobytes on Linux
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class EngineSpeed:
     """What was measured.
 
     Attributes:
@@ -45,16 +49,36 @@ class Speed:
     peak_mb: float
 
     @property
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+    @property
     def rate(self) -> float:
         """Triplets per second of one process, from decoded patches to files."""
-        return self.triplets / sum(self.seconds.values())
+        return self.triplets / self.total
 
 
-def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit: int) -> Speed:
-    """Decode patches, then write their triplets to a temporary directory, on the clock.
+def engine_table(speed: EngineSpeed) -> Table:
+    """Seconds of each stage and their share."""
+    rows = [
+        (stage, f"{seconds:.2f}", f"{seconds / speed.total:.1%}")
+        for stage, seconds in speed.seconds.items()
+    ]
+    note = (
+        f"{speed.triplets} triplets of {speed.patches} patches in {speed.total:.2f} s: "
+        f"{speed.rate:.1f} per second; peak memory {speed.peak_mb:.0f} MB"
+    )
+    return Table(("stage", "seconds", "share"), rows, note)
+
+
+def profile_engine(
+    places: Sequence[Place], options: Options, stages: Stages, *, limit: int
+) -> EngineSpeed:
+    """Decode patches, then write their triplets to a temporary directory and time the stages.
 
     Args:
-        places: Row and directory of each source; they take turns.
+        places: Row and directory of each source; their units are interleaved.
         options: Size and stride of patches.
         stages: Who judges, writes and scores.
         limit: Most patches; they are all held in memory.
@@ -62,7 +86,7 @@ def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit:
     Raises:
         DataError: If there is no patch, or a source cannot be read.
     """
-    decoded = list(islice(_decoded(places, options), limit))
+    decoded = list(islice(_decoded_patches(places, options), limit))
     if not decoded:
         raise DataError("no patch could be cut; give directories of labelled imagery")
     clock = StageClock()
@@ -73,33 +97,30 @@ def measure(places: Sequence[Place], options: Options, stages: Stages, *, limit:
         scorers=[_TimedScorer(scorer, clock) for scorer in stages.scorers],
     )
     began = time.perf_counter()
-    triplets = _write(decoded, timed, clock)
-    spent = time.perf_counter() - began
-    rest = spent - sum(clock.seconds.values())
-    # kilobytes on Linux, bytes on macOS
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return Speed(len(decoded), triplets, {REST: rest, **clock.seconds}, peak)
+    triplets = _write_triplets(decoded, timed, clock)
+    untimed = time.perf_counter() - began - sum(clock.seconds.values())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MAXRSS_PER_MB
+    return EngineSpeed(len(decoded), triplets, {UNTIMED: untimed, **clock.seconds}, peak)
 
 
-def _decoded(places: Sequence[Place], options: Options) -> Iterator[Patch]:
+def _decoded_patches(places: Sequence[Place], options: Options) -> Iterator[Patch]:
     plan = make_plan(places, options, strict=True)
-    turns = sorted(plan.units, key=lambda unit: (unit.number % len(plan.inputs), unit.number))
-    for unit in turns:
-        for image in read(unit, _ignore):
-            yield from patches(image, options, None, _ignore)
+    interleaved = sorted(plan.units, key=lambda unit: (unit.number % len(plan.inputs), unit.number))
+    for unit in interleaved:
+        for image in read_unit(unit, _ignore):
+            yield from prepare_patches(image, options, None, _ignore)
 
 
-def _write(decoded: Sequence[Patch], stages: Stages, clock: StageClock) -> int:
+def _write_triplets(decoded: Sequence[Patch], stages: Stages, clock: StageClock) -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         TableWriter(Path(folder, "images.parquet"), IMAGES, group=IMAGE_GROUP) as images,
         TableWriter(Path(folder, "triplets.parquet"), TRIPLETS, group=TRIPLET_GROUP) as triplets,
     ):
         for patch in decoded:
-            scored = list(stages(patch, _ignore))
+            drafts = list(stages(patch, _ignore))
             with clock("store"):
-                write_patch(patch, scored, images, triplets)
+                write_patch(patch, drafts, images, triplets)
         return triplets.rows
 
 

@@ -24,7 +24,7 @@ import torch
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
-from unigeoseg.data.store.schema import patch_of
+from unigeoseg.data.store.rows import patch_from_row
 from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
@@ -256,7 +256,7 @@ class _Decoding(PatchCache):
     rows: Sequence[Row]
 
     def __getitem__(self, number: int) -> Patch:
-        return patch_of(self.rows[number])
+        return patch_from_row(self.rows[number])
 
 
 def _decoding(training_set: TrainingSet, data: Sequence[Path]) -> TrainingSet:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import builds
 
-from unigeoseg.data.builder.merge import choose, write_shards
+from unigeoseg.data.builder.merge import select_triplets, write_shards
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.parquet import TableWriter, read_rows, schema_of
+from unigeoseg.data.store.parquet import TableWriter, read_rows, read_schema
 
 
 def write(path: Path, like: Path, rows) -> None:
-    with TableWriter(path, schema_of(like), group=8) as writer:
+    with TableWriter(path, read_schema(like), group=8) as writer:
         writer.write(rows)
 
 
@@ -42,7 +42,7 @@ def test_reasoning_stays_with_the_most_diverse_patches(dataset: Dataset, tmp_pat
     rows.append({**rows[0], "id": "theirs", "writer": PUBLISHED})
     write(folder / "images.parquet", dataset.images[0], images)
     write(folder / "triplets.parquet", dataset.triplets[0], rows)
-    chosen = choose([folder], replace(builds.OPTIONS, diverse=0.5))
+    chosen = select_triplets([folder], replace(builds.OPTIONS, diverse=0.5))
     assert chosen.triplets == {
         *(f"point-{at}" for at in range(4)),
         *(f"{family}-{at}" for family in ("attribute", "context") for at in (1, 3)),
@@ -54,9 +54,9 @@ def test_reasoning_stays_with_the_most_diverse_patches(dataset: Dataset, tmp_pat
         (images[0]["key"], 4, 2),
     }
     assert "with 2 categories" in chosen.rejections[-1].detail
-    one = choose([folder], replace(builds.OPTIONS, diverse=0.25)).triplets
+    one = select_triplets([folder], replace(builds.OPTIONS, diverse=0.25)).triplets
     assert sum(name.startswith("attribute") for name in one) == 1
-    assert len(choose([folder], builds.OPTIONS).triplets) == len(rows)
+    assert len(select_triplets([folder], builds.OPTIONS).triplets) == len(rows)
 
 
 def test_caps_copies_and_images_without_a_triplet_are_noted_with_their_image(
@@ -75,12 +75,12 @@ def test_caps_copies_and_images_without_a_triplet_are_noted_with_their_image(
         write(folder / "ledger.parquet", dataset.path / "ledger.parquet", [])
     write(folders[0] / "triplets.parquet", dataset.triplets[0], [*rows, rows[1]])
     write(folders[1] / "triplets.parquet", dataset.triplets[0], [])
-    chosen = choose(folders, replace(builds.OPTIONS, cap=2))
+    chosen = select_triplets(folders, replace(builds.OPTIONS, cap=2))
     told = [(each.rule, each.key, each.value, each.limit) for each in chosen.rejections]
     assert told == [("same_triplet", one["key"], 2, 1), ("category", one["key"], 3, 2)]
     (tmp_path / "out").mkdir()
     counts = write_shards(tmp_path / "out", folders, chosen)
-    assert (counts["images"], counts["rejections"]["merge"]) == (1, {"no_triplet": 1})
+    assert (counts.images, counts.rejections["merge"]) == (1, {"no_triplet": 1})
     (line,) = [
         row for row in read_rows(tmp_path / "out" / "ledger.parquet") if row["rule"] == "no_triplet"
     ]

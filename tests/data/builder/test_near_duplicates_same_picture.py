@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import sources
-from unigeoseg.data.builder.pipeline import build
+from unigeoseg.data.builder.pipeline import build_dataset
 from unigeoseg.data.builder.plan import Options
-from unigeoseg.data.builder.tools import Loader
+from unigeoseg.data.builder.tools import ToolsLoader
 from unigeoseg.data.builder.unit import Job
-from unigeoseg.data.inspect.verify import verify
+from unigeoseg.data.inspect.verify import verify_dataset
 from unigeoseg.data.sources.catalog import catalog_source
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import read_rows
+from unigeoseg.data.store.summary import NearDuplicateCount
 from unigeoseg.evaluate.systems.baselines import fill_box
 from unigeoseg.prompt import Box, Prompt
 
@@ -61,7 +62,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         path.write_bytes(content.replace(b"X\x04\x00\x00\x00test", b"X\x05\x00\x00\x00train"))
     places = [(catalog_source("dior"), dior), (catalog_source("rrsis-d"), rrsis)]
     options = Options(boxes="fill-box")
-    return build(Job(root / "out", options, Loader(options.seed, segmenter=loaded)), places)
+    return build_dataset(
+        Job(root / "out", options, ToolsLoader(options.seed, segmenter=loaded)), places
+    )
 
 
 def test_the_test_image_stays_and_the_other_goes(both: Dataset):
@@ -69,14 +72,14 @@ def test_the_test_image_stays_and_the_other_goes(both: Dataset):
         ("dior", "test")
     }
     found = {"stage": "leak", "dropped": "rrsis-d", "kept": "dior", "images": 1}
-    assert both.summary["twins"] == [found]
+    assert both.summary.near_duplicates == [NearDuplicateCount(**found)]
     (line,) = [row for row in read_rows(both.path / "ledger.parquet") if row["stage"] == "leak"]
     assert (line["source"], line["rule"]) == ("rrsis-d", "near_duplicate")
     assert (line["value"], line["limit"]) == (0, 4)
 
 
 def test_verify_finds_a_picture_in_two_splits(both: Dataset, dataset: Dataset, tmp_path: Path):
-    assert verify(both).passed
+    assert verify_dataset(both).passed
     rows = list(dataset.image_rows(["key", "split", "image_phash"]))
     held, train = (
         next(row for row in rows if row["split"] == split) for split in ("test", "train")
@@ -86,6 +89,6 @@ def test_verify_finds_a_picture_in_two_splits(both: Dataset, dataset: Dataset, t
         copied = what == "image" and row["key"] == train["key"]
         return row | {"image_phash": held["image_phash"]} if copied else row
 
-    report = verify(builds.changed(dataset, tmp_path / "out", same))
+    report = verify_dataset(builds.changed(dataset, tmp_path / "out", same))
     assert report.failed == {"split leak": sum(row["key"] == train["key"] for row in rows)}
     assert "in train shows what" in report.failures[0]

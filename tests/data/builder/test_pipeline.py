@@ -19,10 +19,11 @@ from places import SUPPORT, TESTS
 
 import sources
 from unigeoseg.data.builder.plan import PLAN, make_plan
-from unigeoseg.data.builder.unit import WORK, Job, read
+from unigeoseg.data.builder.unit import WORK, Job, read_unit
 from unigeoseg.data.ledger import StrictError, raise_rejection
-from unigeoseg.data.store.dataset import SUMMARY, Dataset
+from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import read_rows
+from unigeoseg.data.store.summary import SUMMARY, SourceCounts
 from unigeoseg.errors import DataError, OptionError, OutputExistsError, OutputUnwritableError
 from unigeoseg.runtime import workers
 
@@ -31,11 +32,11 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(SUPPORT)}
 
 def test_a_build_has_every_family_and_says_what_it_dropped(dataset: Dataset):
     summary = dataset.summary
-    assert set(summary["families"]) >= {"point", "box", "referring"}
-    assert summary["triplets"] == sum(summary["families"].values()) > 50
-    assert summary["sources"] == {"towns": {"images": summary["images"], "licences": ["CC0-1.0"]}}
+    assert set(summary.families) >= {"point", "box", "referring"}
+    assert summary.triplets == sum(summary.families.values()) > 50
+    assert summary.sources == {"towns": SourceCounts(images=summary.images, licences=["CC0-1.0"])}
     ledger = list(read_rows(dataset.path / "ledger.parquet"))
-    counted = sum(sum(rules.values()) for rules in summary["rejections"].values())
+    counted = sum(sum(rules.values()) for rules in summary.rejections.values())
     assert len(ledger) == counted > 0
     assert {row["source"] for row in ledger} == {"towns"}
     assert not (dataset.path / WORK).exists()
@@ -64,7 +65,7 @@ def test_a_ledger_of_broken_files_is_the_same_bytes_wherever_they_lie(tmp_path: 
     (first / "images" / "006.tif").write_bytes(packed[: len(packed) // 2])
     second = Path(shutil.copytree(first, tmp_path / "it's another place" / "towns"))
     built = [builds.built(folder, folder.parent / "out") for folder in (first, second)]
-    assert built[0].summary["rejections"]["read"]["unreadable_image"] >= 5
+    assert built[0].summary.rejections["read"]["unreadable_image"] >= 5
     one, other = (builds.files(each.path) for each in built)
     assert one == other
     ledger = list(read_rows(built[0].path / "ledger.parquet"))
@@ -107,7 +108,7 @@ def test_an_error_of_ours_comes_through_ray_as_it_is(tmp_path: Path, monkeypatch
     (folder / "images" / "001.png").write_bytes(b"no picture")
     strict = builds.job(tmp_path / "out", strict=True)
     with pytest.raises(DataError, match="repair it, or build without --strict"):
-        builds.build(strict, builds.sources(folder), engine="ray", workers=2)
+        builds.build_dataset(strict, builds.sources(folder), engine="ray", workers=2)
 
 
 def start(towns: Path, out: Path, workers: int) -> subprocess.Popen:
@@ -264,7 +265,7 @@ def test_a_build_of_another_version_or_row_is_refused(
     with pytest.raises(OptionError, match=f"holds a build with .* {name} "):
         builds.built(towns, copy)
     (copy / PLAN).write_text(json.dumps(plan | {part: [1]}))
-    with pytest.raises(OptionError, match=f"lacks '{part}'"):
+    with pytest.raises(OptionError, match=f"plan.json: {part}: expected an object"):
         builds.built(towns, copy)
 
 
@@ -292,7 +293,7 @@ class Unusable:
 def test_what_cannot_be_used_leaves_no_build_behind(towns: Path, tmp_path: Path):
     out = tmp_path / "out"
     with pytest.raises(OptionError, match="no such model"):
-        builds.build(Job(out, builds.OPTIONS, Unusable()), builds.sources(towns))
+        builds.build_dataset(Job(out, builds.OPTIONS, Unusable()), builds.sources(towns))
     for wrong in ({"stride": 97}, {"stride": 0}, {"size": 0}, {"cap": 0}, {"diverse": 1.5}):
         with pytest.raises(OptionError):
             replace(builds.OPTIONS, **wrong)
@@ -331,16 +332,16 @@ def test_a_broken_source_is_noted_and_the_others_go_on(harm, tmp_path: Path):
     bad = builds.write_towns(tmp_path / "bad", images=1)
     BROKEN[harm](bad)
     places = [(None, bad), (None, good)]
-    built = builds.build(builds.job(tmp_path / "out"), places)
-    assert set(built.summary["sources"]) == {"good"}
-    assert built.summary["rejections"]["read"] == {"unreadable_source": 1}
+    built = builds.build_dataset(builds.job(tmp_path / "out"), places)
+    assert set(built.summary.sources) == {"good"}
+    assert built.summary.rejections["read"] == {"unreadable_source": 1}
     (noted,) = [row for row in read_rows(built.path / "ledger.parquet") if row["stage"] == "read"]
     assert noted["source"] == "bad" and noted["detail"].startswith("bad")
     assert str(tmp_path) not in noted["detail"]
     with pytest.raises(DataError, match=r"bad: unreadable_source: .*build without --strict"):
-        builds.build(builds.job(tmp_path / "strict", strict=True), places)
+        builds.build_dataset(builds.job(tmp_path / "strict", strict=True), places)
     with pytest.raises(DataError, match=f"nothing can be read: {bad}"):
-        builds.build(builds.job(tmp_path / "none"), [(None, bad)])
+        builds.build_dataset(builds.job(tmp_path / "none"), [(None, bad)])
     assert not (tmp_path / "strict").exists() and not (tmp_path / "none").exists()
 
 
@@ -349,19 +350,19 @@ def test_an_index_that_breaks_meanwhile_takes_its_images_along(tmp_path: Path):
     plan = make_plan([(None, folder)], builds.OPTIONS)
     (folder / "masks" / "instances.json").write_text('{"images": [{"id": 1}]}')
     noted = []
-    assert list(read(plan.units[0], noted.append)) == []
+    assert list(read_unit(plan.units[0], noted.append)) == []
     assert [(each.rule, each.key) for each in noted] == [
         ("unreadable_source", "images/000.png"),
         ("unreadable_source", "images/001.png"),
     ]
     with pytest.raises(StrictError, match=r"^towns: images/000\.png: unreadable_source: "):
-        list(read(plan.units[0], raise_rejection))
+        list(read_unit(plan.units[0], raise_rejection))
 
 
 def test_a_name_of_the_catalogue_comes_with_its_licence(tmp_path: Path):
     folder = builds.write_towns(tmp_path / "loveda", images=1)
     with pytest.raises(OptionError, match=r"'CC0-1\.0', the catalogue's loveda 'CC BY-NC-SA 4\.0'"):
-        builds.build(builds.job(tmp_path / "out"), [(None, folder)])
+        builds.build_dataset(builds.job(tmp_path / "out"), [(None, folder)])
 
 
 def test_bad_images_are_noted_and_the_rest_goes_on(tmp_path: Path):
@@ -376,7 +377,7 @@ def test_bad_images_are_noted_and_the_rest_goes_on(tmp_path: Path):
     ]
     assert {row["key"] for row in noted} == {"images/001.png", "images/002.png"}
     with pytest.raises(DataError, match=r"towns: images/001.png: .*build without --strict"):
-        builds.build(builds.job(tmp_path / "strict", strict=True), builds.sources(folder))
+        builds.build_dataset(builds.job(tmp_path / "strict", strict=True), builds.sources(folder))
     assert not (tmp_path / "strict" / SUMMARY).exists()
 
 
@@ -386,8 +387,8 @@ def test_a_cap_keeps_the_same_triplets_in_any_order(dataset: Dataset, towns: Pat
     counts = {name: list(names.values()).count(name) for name in set(names.values())}
     assert counts == {"Building": 20, "River": 20}
     assert names.keys() < {sample.id for sample in dataset.samples()}
-    dropped = dataset.summary["triplets"] - 40
-    assert built.summary["rejections"]["cap"] == {"category": dropped}
+    dropped = dataset.summary.triplets - 40
+    assert built.summary.rejections["cap"] == {"category": dropped}
 
 
 def test_copies_in_another_source_go(towns: Path, tmp_path: Path):
@@ -396,8 +397,8 @@ def test_copies_in_another_source_go(towns: Path, tmp_path: Path):
         image = cv2.imread(str(path))
         cv2.imwrite(str(path), cv2.GaussianBlur(image, (3, 3), 0))
     both = [*builds.sources(towns), *builds.sources(folder)]
-    built = builds.build(builds.job(tmp_path / "out"), both)
-    found = built.summary["rejections"]
+    built = builds.build_dataset(builds.job(tmp_path / "out"), both)
+    found = built.summary.rejections
     copies = found["duplicate"]["near_duplicate"] + found["leak"]["near_duplicate"]
     assert copies >= 0.9 * 40
     tests = {row["group"] for row in built.image_rows() if row["split"] == "test"}
@@ -406,10 +407,10 @@ def test_copies_in_another_source_go(towns: Path, tmp_path: Path):
 
 def test_nothing_to_build_from(tmp_path: Path):
     with pytest.raises(DataError, match="no image was found"):
-        builds.build(builds.job(tmp_path / "out"), [])
+        builds.build_dataset(builds.job(tmp_path / "out"), [])
     folder = builds.write_towns(tmp_path / "towns", images=1)
     with pytest.raises(OptionError, match="two sources are called 'towns'"):
-        builds.build(builds.job(tmp_path / "out"), builds.sources(folder) * 2)
+        builds.build_dataset(builds.job(tmp_path / "out"), builds.sources(folder) * 2)
     with pytest.raises(OptionError, match="workers must be >= 1"):
         builds.built(folder, tmp_path / "out", workers=0)
     with pytest.raises(OptionError, match="the engine is 'spark'"):

@@ -9,7 +9,7 @@ import pytest
 
 from unigeoseg.data.exchange.benchmark import export_benchmark, read_benchmark
 from unigeoseg.data.exchange.importing import import_benchmark
-from unigeoseg.data.inspect.verify import verify
+from unigeoseg.data.inspect.verify import verify_dataset
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.errors import DataError, OutputExistsError
 from unigeoseg.prompt import Task
@@ -62,8 +62,8 @@ def test_an_export_comes_back_through_the_import(exported: Path, dataset: Datase
     before = sorted(said(sample) for sample in dataset.samples(split="train"))
     assert sorted(said(sample) for sample in imported.samples(split="test")) == before
     assert {row["licence"] for row in imported.rows()} == {"Apache-2.0"}
-    assert imported.summary["options"] == {"imported": "benchmark", "licence": "Apache-2.0"}
-    assert verify(imported).passed
+    assert imported.summary.options == {"imported": "benchmark", "licence": "Apache-2.0"}
+    assert verify_dataset(imported).passed
     names = sorted(sample.id for sample in imported.samples())
     again = import_benchmark(exported, tmp_path / "again", "Apache-2.0")
     assert sorted(sample.id for sample in again.samples()) == names

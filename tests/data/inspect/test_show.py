@@ -23,7 +23,7 @@ def test_the_seed_decides(dataset: Dataset):
     ]
     assert names[0] == names[1] != names[2]
     assert len(set(names[0])) == 5
-    assert len(random_samples(dataset, count=10**6, seed=0)) == dataset.summary["triplets"]
+    assert len(random_samples(dataset, count=10**6, seed=0)) == dataset.summary.triplets
 
 
 def test_the_outline_lies_on_the_edge_of_the_target(dataset: Dataset):
@@ -75,7 +75,7 @@ def test_a_sheet_has_all_words_of_instruction_and_answer(dataset: Dataset):
 def test_families_can_be_chosen(dataset: Dataset, tmp_path: Path):
     found = random_samples(dataset, count=10**6, seed=0, families=("point", "referring"))
     assert {each.family for each in found} == {"point", "referring"}
-    families = dataset.summary["families"]
+    families = dataset.summary.families
     assert len(found) == families["point"] + families["referring"]
     points = builds.changed(
         dataset, tmp_path / "out", lambda what, row: None if row.get("family") == "box" else row

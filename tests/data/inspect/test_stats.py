@@ -22,8 +22,8 @@ def test_the_table_is_that_of_the_samples(dataset: Dataset):
     assert everything.mask_px == pytest.approx(np.mean([s.mask().sum() for s in samples]))
     assert everything.categories == 2
     assert rows["interactive"].triplets == rows["- point"].triplets + rows["- box"].triplets
-    assert rows["- point"].triplets == dataset.summary["families"]["point"]
-    assert rows["- context"].triplets == dataset.summary["families"].get("context", 0)
+    assert rows["- point"].triplets == dataset.summary.families["point"]
+    assert rows["- context"].triplets == dataset.summary.families.get("context", 0)
 
 
 def test_published_triplets_are_not_generated(dataset: Dataset, tmp_path: Path):
@@ -33,7 +33,7 @@ def test_published_triplets_are_not_generated(dataset: Dataset, tmp_path: Path):
         lambda what, row: row | {"writer": "published"} if what == "triplet" else row,
     )
     everything = table(told)[-1]
-    assert (everything.generated, everything.triplets) == (0, dataset.summary["triplets"])
+    assert (everything.generated, everything.triplets) == (0, dataset.summary.triplets)
 
 
 def test_an_empty_subset_has_no_means(dataset: Dataset, tmp_path: Path):
@@ -48,7 +48,7 @@ def test_an_empty_subset_has_no_means(dataset: Dataset, tmp_path: Path):
 
 
 def test_centres_and_picture(dataset: Dataset, tmp_path: Path):
-    assert centres(dataset).sum() == dataset.summary["triplets"]
+    assert centres(dataset).sum() == dataset.summary.triplets
     draw(dataset, tmp_path / "stats.png")
     assert cv2.imread(str(tmp_path / "stats.png")).shape[2] == 3
     first = (tmp_path / "stats.png").read_bytes()

@@ -7,23 +7,23 @@ import builds
 import numpy as np
 import pytest
 
-from unigeoseg.data.inspect.verify import verify
+from unigeoseg.data.inspect.verify import verify_dataset
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.schema import sample_of
+from unigeoseg.data.store.rows import sample_from_row
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import encode_mask
 from unigeoseg.geo.png import encode_png
 
 
 def test_a_sound_dataset_passes(dataset: Dataset):
-    report = verify(dataset)
+    report = verify_dataset(dataset)
     assert report.passed and report.failures == []
-    told = dataset.summary["families"]
+    told = dataset.summary.families
     assert report.checked["program"] == sum(
         told.get(family, 0) for family in ("referring", "attribute", "context")
     )
-    assert report.checked["triplet id"] == dataset.summary["triplets"]
-    assert report.checked["image id"] == dataset.summary["images"]
+    assert report.checked["triplet id"] == dataset.summary.triplets
+    assert report.checked["image id"] == dataset.summary.images
 
 
 def test_another_byte_in_a_file_is_found(dataset: Dataset, tmp_path: Path):
@@ -32,16 +32,16 @@ def test_another_byte_in_a_file_is_found(dataset: Dataset, tmp_path: Path):
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    report = verify(Dataset.open(copy))
+    report = verify_dataset(Dataset.open(copy))
     assert report.failed == {"file": 1}
     (copy / "ledger.parquet").unlink()
-    failures = verify(Dataset.open(copy)).failures
+    failures = verify_dataset(Dataset.open(copy)).failures
     assert failures[-1].startswith("file: ledger.parquet is missing, expected")
 
 
 def with_id(row: dict) -> dict:
     """A triplet with the id that its content has."""
-    return row | {"id": sample_of(row).id}
+    return row | {"id": sample_from_row(row).id}
 
 
 def test_changed_images_are_found(dataset: Dataset, tmp_path: Path):
@@ -58,7 +58,7 @@ def test_changed_images_are_found(dataset: Dataset, tmp_path: Path):
         def changed(what, row, change=change):
             return row | change if what == "image" and row["id"] == first else row
 
-        report = verify(builds.changed(dataset, tmp_path / kind, changed))
+        report = verify_dataset(builds.changed(dataset, tmp_path / kind, changed))
         assert report.failed[kind] >= 1, kind
         assert any(first in line for line in report.failures)
 
@@ -84,7 +84,7 @@ def test_changed_triplets_are_found(kind, dataset: Dataset, tmp_path: Path):
     def changed(what, row):
         return row | WRONG[kind] if what == "triplet" and row["id"] == chosen else row
 
-    report = verify(builds.changed(dataset, tmp_path / "out", changed))
+    report = verify_dataset(builds.changed(dataset, tmp_path / "out", changed))
     kind = kind.removesuffix(" of a box")
     assert report.failed[kind] == 1
     assert any(line.startswith(kind) for line in report.failures)
@@ -99,7 +99,7 @@ def test_empty_masks_missing_programs_and_doubles_are_found(dataset: Dataset, tm
             return row
         return with_id(row | {"rle": nothing, "area_px": 0, "program": ""})
 
-    report = verify(builds.changed(dataset, tmp_path / "empty", changed))
+    report = verify_dataset(builds.changed(dataset, tmp_path / "empty", changed))
     assert report.failed == {"mask": 2, "program": 1}
     double = {row["id"]: row for row in dataset.rows(family="box")}
 
@@ -111,7 +111,10 @@ def test_empty_masks_missing_programs_and_doubles_are_found(dataset: Dataset, tm
     def within(what, row):
         return repeated(what, row) if what == "triplet" and row["image"] == first else row
 
-    assert verify(builds.changed(dataset, tmp_path / "double", within)).failed["unique id"] >= 1
+    assert (
+        verify_dataset(builds.changed(dataset, tmp_path / "double", within)).failed["unique id"]
+        >= 1
+    )
 
 
 def test_a_region_too_small_and_a_question_that_names_its_answer(dataset: Dataset, tmp_path: Path):
@@ -123,7 +126,7 @@ def test_a_region_too_small_and_a_question_that_names_its_answer(dataset: Datase
         question = f"where is the {row['category']}?"
         return with_id(row | {"task": "reasoning", "family": "attribute", "text": question})
 
-    report = verify(builds.changed(dataset, tmp_path / "out", asked))
+    report = verify_dataset(builds.changed(dataset, tmp_path / "out", asked))
     assert report.failed == {"leak": 1}
 
     def shrunk(what, row):
@@ -132,8 +135,8 @@ def test_a_region_too_small_and_a_question_that_names_its_answer(dataset: Datase
         regions = [each | {"rle": pixel(at)} for at, each in enumerate(row["regions"])]
         return row | {"regions": regions}
 
-    report = verify(builds.changed(dataset, tmp_path / "small", shrunk))
-    assert report.failed["area"] == dataset.summary["triplets"]
+    report = verify_dataset(builds.changed(dataset, tmp_path / "small", shrunk))
+    assert report.failed["area"] == dataset.summary.triplets
 
 
 def alone(dataset: Dataset, out: Path, image: str, change) -> Dataset:
@@ -169,7 +172,7 @@ def test_a_text_without_regions_or_program_has_no_proof(
     def change(row):
         return row | asked | {name: empty[name] for name in lost}
 
-    report = verify(forged(dataset, tmp_path / "out", "referring", change))
+    report = verify_dataset(forged(dataset, tmp_path / "out", "referring", change))
     found = {"program": 1} | ({"regions": 1, "mask": 1} if "regions" in lost else {})
     assert report.failed == found
 
@@ -179,15 +182,17 @@ def test_no_writer_takes_a_text_out_of_the_checks(writer, dataset: Dataset, tmp_
     def change(row):
         return row | {"writer": writer, "regions": [], "program": "", "text": "all of this"}
 
-    assert verify(forged(dataset, tmp_path / "out", "referring", change)).failed["writer"] == 1
+    assert (
+        verify_dataset(forged(dataset, tmp_path / "out", "referring", change)).failed["writer"] == 1
+    )
 
 
 def test_a_category_is_that_of_the_regions(dataset: Dataset, tmp_path: Path):
     airport = {"category": "Airport", "category_id": 80}
-    report = verify(forged(dataset, tmp_path / "other", "box", lambda row: row | airport))
+    report = verify_dataset(forged(dataset, tmp_path / "other", "box", lambda row: row | airport))
     assert report.failed == {"regions": 1}
     odd = {"category": "", "category_id": 60000}
-    report = verify(forged(dataset, tmp_path / "odd", "box", lambda row: row | odd))
+    report = verify_dataset(forged(dataset, tmp_path / "odd", "box", lambda row: row | odd))
     assert report.failed == {"category": 1, "regions": 1}
 
     def renamed(what, row):
@@ -196,29 +201,31 @@ def test_a_category_is_that_of_the_regions(dataset: Dataset, tmp_path: Path):
         return row | {"regions": [each | {"category": 60000} for each in row["regions"]]}
 
     first = next(dataset.image_rows(["id"]))["id"]
-    report = verify(alone(dataset, tmp_path / "regions", first, renamed))
+    report = verify_dataset(alone(dataset, tmp_path / "regions", first, renamed))
     assert report.failed == {"category": 1}
 
 
 def test_a_box_or_a_point_elsewhere_is_found(dataset: Dataset, tmp_path: Path):
     def moved(row):
         edges = [0.0, 0.0, 5.0, 5.0]
-        prompt = sample_of(row | {"box": edges}).prompt
+        prompt = sample_from_row(row | {"box": edges}).prompt
         return row | {"box": edges, "text": prompt.instruction(96, 96)}
 
-    assert verify(forged(dataset, tmp_path / "box", "box", moved)).failed == {"prompt": 1}
+    assert verify_dataset(forged(dataset, tmp_path / "box", "box", moved)).failed == {"prompt": 1}
 
     def said(row):
         return row | {"text": "click anywhere"}
 
-    assert verify(forged(dataset, tmp_path / "text", "box", said)).failed == {"text": 1}
+    assert verify_dataset(forged(dataset, tmp_path / "text", "box", said)).failed == {"text": 1}
 
     def outside(row):
         points = [{"x": 1e9, "y": -3.0, "positive": True}]
-        prompt = sample_of(row | {"points": points}).prompt
+        prompt = sample_from_row(row | {"points": points}).prompt
         return row | {"points": points, "text": prompt.instruction(96, 96)}
 
-    assert verify(forged(dataset, tmp_path / "point", "point", outside)).failed == {"prompt": 1}
+    assert verify_dataset(forged(dataset, tmp_path / "point", "point", outside)).failed == {
+        "prompt": 1
+    }
 
 
 def test_a_source_of_the_catalogue_has_the_licence_of_the_catalogue(
@@ -226,7 +233,7 @@ def test_a_source_of_the_catalogue_has_the_licence_of_the_catalogue(
 ):
     first = next(dataset.image_rows(["id"]))["id"]
     copy = alone(dataset, tmp_path / "out", first, lambda _, row: row | {"source": "loveda"})
-    report = verify(copy)
+    report = verify_dataset(copy)
     assert report.failed["licence"] == 1
     assert "has 'CC0-1.0', its source has ['CC BY-NC-SA 4.0']" in " ".join(report.failures)
 
@@ -249,7 +256,7 @@ def test_an_image_whose_row_makes_no_sense_is_found(kind, dataset: Dataset, tmp_
         return row | ROWS[kind] if what == "image" else row
 
     copy = alone(dataset, tmp_path / "out", first, changed)
-    assert verify(copy).failed["image id"] == 1
+    assert verify_dataset(copy).failed["image id"] == 1
     with pytest.raises(DataError, match=first):
         copy.patch(first)
 
@@ -265,7 +272,7 @@ def test_regions_that_overlap_or_are_misnumbered_are_found(number, dataset: Data
         again = one | {"region": 600 if number is None else number}
         return row | {"regions": [one, *rest, again]}
 
-    report = verify(alone(dataset, tmp_path / "out", first, changed))
+    report = verify_dataset(alone(dataset, tmp_path / "out", first, changed))
     assert report.failed["image id"] == 1
 
 

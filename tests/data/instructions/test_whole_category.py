@@ -60,7 +60,7 @@ def test_what_a_source_never_shows_is_a_target_that_can_be_asked_for():
 
 def test_a_name_means_all_of_it():
     rng = np.random.default_rng(0)
-    drafts = [whole_category.named(patch_of(), BUILDING, rng) for _ in range(30)]
+    drafts = [whole_category.name_draft(patch_of(), BUILDING, rng) for _ in range(30)]
     assert all(draft.regions == (1, 2) and draft.mask.sum() == 256 + 400 for draft in drafts)
     assert len({draft.prompt.text for draft in drafts}) > 8
     words = {*taxonomy()[BUILDING].plural, taxonomy()[BUILDING].label}
@@ -71,7 +71,7 @@ def test_a_name_means_all_of_it():
 def test_a_question_does_not_name_it(category):
     rng, entry = np.random.default_rng(0), taxonomy()[category]
     for _ in range(20):
-        question = whole_category.asked(patch_of(), category, rng)
+        question = whole_category.question_draft(patch_of(), category, rng)
         assert leaked_word(question.prompt.text, entry) is None
         assert question.prompt.task is Task.REASONING
         found = category != AIRPLANE
@@ -82,7 +82,7 @@ def test_a_question_does_not_name_it(category):
 
 def test_a_description_reads_as_a_reference():
     rng = np.random.default_rng(0)
-    drafts = [whole_category.described(patch_of(), BUILDING, rng) for _ in range(20)]
+    drafts = [whole_category.description_draft(patch_of(), BUILDING, rng) for _ in range(20)]
     assert all(Prompt.from_text(each.prompt.text).task is Task.REFERRING for each in drafts)
     assert {each.family for each in drafts} == {"described"}
 
@@ -95,8 +95,8 @@ def test_no_generator_uses_words_that_are_held_out():
                 draft.prompt.text
                 for _ in range(10)
                 for draft in (
-                    whole_category.named(patch_of(), category, rng),
-                    whole_category.asked(patch_of(), category, rng),
+                    whole_category.name_draft(patch_of(), category, rng),
+                    whole_category.question_draft(patch_of(), category, rng),
                 )
                 if draft is not None
             ]

@@ -12,7 +12,8 @@ from rasterio.crs import CRS
 
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
 from unigeoseg.data.store.parquet import ShardedWriter, TableWriter, read_rows
-from unigeoseg.data.store.schema import IMAGES, LEDGER, image_row, patch_of
+from unigeoseg.data.store.rows import image_row, patch_from_row
+from unigeoseg.data.store.schema import IMAGES, LEDGER
 from unigeoseg.errors import DataError, OutputUnwritableError
 from unigeoseg.geo.grid import Grid
 
@@ -51,7 +52,7 @@ def test_a_patch_comes_back(grid, phash, tmp_path):
     with TableWriter(tmp_path / "images.parquet", IMAGES, group=2) as file:
         file.write([image_row(before, phash)])
     (row,) = read_rows(tmp_path / "images.parquet")
-    after = patch_of(row)
+    after = patch_from_row(row)
     assert row["phash"] == phash and after.id == before.id == row["id"]
     assert (after.regions == before.regions).all() and (after.pixels == before.pixels).all()
     for name in ("source", "key", "x", "y", "group", "licence", "gsd_m", "categories", "split"):
@@ -66,7 +67,7 @@ def test_a_damaged_picture_is_a_data_error():
     row = image_row(patch(None), None)
     for content in (b"", b"no picture"):
         with pytest.raises(DataError, match=r"the picture of image .* is damaged"):
-            patch_of(row | {"bytes": content})
+            patch_from_row(row | {"bytes": content})
 
 
 def rejection(number: int) -> dict:

@@ -12,9 +12,9 @@ import builds
 import pytest
 from talker import Asked, Say, completion, talking
 
-from unigeoseg.data.builder.pipeline import build
-from unigeoseg.data.builder.tools import Loader
-from unigeoseg.data.builder.unit import Job, Tools
+from unigeoseg.data.builder.pipeline import build_dataset
+from unigeoseg.data.builder.tools import Tools, ToolsLoader
+from unigeoseg.data.builder.unit import Job
 from unigeoseg.errors import CostCapError, OnlineRequestError
 
 MODELS = ("judge", "writer", "first", "second")
@@ -45,9 +45,9 @@ def models(folder: Path, url: str, **changes) -> Path:
     return path
 
 
-def built(folder: Path, out: Path, models: Path, load: Callable = Loader) -> dict[str, bytes]:
+def built(folder: Path, out: Path, models: Path, load: Callable = ToolsLoader) -> dict[str, bytes]:
     loader = load(builds.OPTIONS.seed, models, out.with_name(f"{out.name}.replies"))
-    build(Job(out, builds.OPTIONS, loader), builds.sources(folder))
+    build_dataset(Job(out, builds.OPTIONS, loader), builds.sources(folder))
     return builds.files(out)
 
 
@@ -60,7 +60,7 @@ class OneByOne:
     replies: Path
 
     def __call__(self) -> Tools:
-        return replace(Loader(self.seed, self.models, self.replies)(), at_once=1)
+        return replace(ToolsLoader(self.seed, self.models, self.replies)(), concurrency=1)
 
 
 @dataclass

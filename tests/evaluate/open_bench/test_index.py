@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from unigeoseg.data.builder.near_duplicates import SEEN, Seen
-from unigeoseg.data.builder.splits import assign, settled
+from unigeoseg.data.builder.near_duplicates import HASHED_PATCH_COLUMNS, HashedPatch
+from unigeoseg.data.builder.splits import assign_splits, recorded_splits
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
 from unigeoseg.errors import DataError, OutputExistsError
@@ -70,8 +70,8 @@ def test_samples_are_balanced_and_from_many_scenes():
 
 
 def test_what_training_saw_is_found_by_scene_file_and_looks():
-    def seen(name: str, group: str, split: str, phash: int) -> Seen:
-        return Seen(name, "s", f"images/{name}.png", group, split, phash, None)
+    def seen(name: str, group: str, split: str, phash: int) -> HashedPatch:
+        return HashedPatch(name, "s", f"images/{name}.png", group, split, phash, None)
 
     test = [
         seen("same_scene", "g", "test", 0xFFFF),
@@ -88,8 +88,8 @@ def test_what_training_saw_is_found_by_scene_file_and_looks():
 
 
 def test_two_test_images_that_show_what_training_saw_are_both_refused():
-    def seen(name: str, split: str, phash: int | None) -> Seen:
-        return Seen(name, "s", f"{name}.png", name, split, phash, 0xF0F0)
+    def seen(name: str, split: str, phash: int | None) -> HashedPatch:
+        return HashedPatch(name, "s", f"{name}.png", name, split, phash, 0xF0F0)
 
     test = [seen("a", "test", 1), seen("b", "test", None)]
     assert leaked_images(test, [seen("c", "train", 0xFFFF << 16)]) == {"a", "b"}
@@ -97,7 +97,7 @@ def test_two_test_images_that_show_what_training_saw_are_both_refused():
 
 def held(dataset: Dataset) -> set[str]:
     rows = list(dataset.image_rows(("id", "group")))
-    splits = assign({row["group"] for row in rows})
+    splits = assign_splits({row["group"] for row in rows})
     return {row["id"] for row in rows if splits[row["group"]] == "test"}
 
 
@@ -134,7 +134,7 @@ def test_boxes_alone_are_trained_on_too(tmp_path):
 
 def test_a_settled_group_is_where_the_file_has_it(dataset, towns, tmp_path):
     """A dataset of another split gives no image of a group that Nano trained on."""
-    where = {split: group for group, split in settled().items()}
+    where = {split: group for group, split in recorded_splits().items()}
     groups = sorted({row["group"] for row in dataset.image_rows(("group",))})
     renamed = dict.fromkeys(groups, where["train"])
     renamed |= {groups[0]: where["val"], groups[1]: where["test"]}
@@ -151,10 +151,10 @@ def test_a_settled_group_is_where_the_file_has_it(dataset, towns, tmp_path):
 
 
 def test_leaks_are_left_out(dataset):
-    images = {row["id"]: row for row in dataset.image_rows(SEEN)}
+    images = {row["id"]: row for row in dataset.image_rows(HASHED_PATCH_COLUMNS)}
     tests = held(dataset)
     name = min(tests)
-    first = Seen(**images[name] | {"split": "train"})
+    first = HashedPatch(**images[name] | {"split": "train"})
     chosen = select_samples(dataset, [first], total=2)
     assert chosen.leaks == {name} and chosen.trained == images.keys() - tests
     assert {each.image for each in chosen.samples} <= tests - {name}
@@ -215,7 +215,7 @@ def test_the_published_index_is_whole():
     families = Counter(each.sample.family for each in rows)
     assert set(families) == {"box", "point", "referring", "attribute", "context"}
     assert all(each.sample.split == "test" and each.sample.mask().any() for each in rows)
-    assert {settled()[each.sample.group] for each in rows} == {"test"}
+    assert {recorded_splits()[each.sample.group] for each in rows} == {"test"}
 
 
 def test_an_index_that_is_none(tmp_path):

@@ -143,7 +143,9 @@ def test_some_questions_come_with_words_left_out(patch, drafts_by_family):
     rng = np.random.default_rng(0)
     kinds_here = set(patch.categories.values())
     questions = [
-        whole_category.asked(patch, kind, rng, made=0.4) for kind in kinds_here for _ in range(500)
+        whole_category.question_draft(patch, kind, rng, template_share=0.4)
+        for kind in kinds_here
+        for _ in range(500)
     ]
     whole = {draft.prompt.text for draft in questions if draft}
     said = [draft.prompt.text in whole for _, draft in drafts_by_family["question"]]

@@ -11,8 +11,9 @@ from mixes import only
 from networks import save_tiny, tiny_config
 
 from unigeoseg.cli import main
-from unigeoseg.data.store.dataset import SUMMARY, Dataset
+from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import pa, pq
+from unigeoseg.data.store.summary import SUMMARY
 from unigeoseg.errors import DataError
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchConfig

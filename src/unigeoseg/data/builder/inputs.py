@@ -58,53 +58,52 @@ def open_inputs(places: Iterable[Place], reject: RejectionHandler) -> list[Input
         DataError: If none can be read.
         OptionError: If two have one name, or one has a name of the catalogue and another licence.
     """
-    found, reasons = [], []
-    for source, given in places:
-        directory = Path(os.path.abspath(given))  # links keep the names that they were given by
+    inputs, reasons = [], []
+    for source, path in places:
+        directory = Path(os.path.abspath(path))  # not resolved: links keep their names
         try:
-            found.append(_opened(source, directory))
+            inputs.append(_open_input(source, directory))
         except DataError as error:
-            reasons.append(_named(error, directory))
+            reasons.append(_message_with_directory(error, directory))
             reject(unreadable(source.name if source else directory.name, "", error, directory))
-    if not found:
+    if not inputs:
         raise DataError(
             f"nothing can be read: {reasons[0]}"
             if reasons
             else "no image was found; give directories of labelled imagery"
         )
-    _check_names([each.source for each in found])
-    return sorted(found, key=lambda each: each.source.name)
+    _check_names([entry.source for entry in inputs])
+    return sorted(inputs, key=lambda entry: entry.source.name)
 
 
 def unreadable(name: str, key: str, error: Exception, directory: Path) -> Rejection:
-    """A source, or an image of it, that its labels' index makes unreadable.
+    """The rejection of a source, or of an image of it, that cannot be read.
 
     The directory is named by its last part, so that the ledger is the same on every machine.
     """
-    detail = replace_directory(_named(error, directory), directory, directory.name)
+    detail = replace_directory(_message_with_directory(error, directory), directory, directory.name)
     return Rejection("read", "unreadable_source", name, key, detail)
 
 
-def _named(error: Exception, directory: Path) -> str:
-    """What an error says, with the directory in it."""
-    said = str(error)
-    return said if str(directory) in said else f"{directory}: {said}"
+def _message_with_directory(error: Exception, directory: Path) -> str:
+    message = str(error)
+    return message if str(directory) in message else f"{directory}: {message}"
 
 
-def _opened(source: Source | None, directory: Path) -> Input:
+def _open_input(source: Source | None, directory: Path) -> Input:
     try:
         if not directory.is_dir():
             raise DataError(f"{directory} is not a directory; give the folder of a source")
         row = source or declared_source(directory)
         return Input(
-            row, directory, tuple(open_labelled_source(row, directory, _noted_later).items)
+            row, directory, tuple(open_labelled_source(row, directory, _ignore_rejection).items)
         )
     except OSError as error:
         raise DataError(f"{directory} cannot be read: {error}") from error
 
 
-def _noted_later(_: Rejection) -> None:
-    """Classes that nobody knows are noted by the first unit of a source."""
+def _ignore_rejection(_: Rejection) -> None:
+    """Unknown classes are noted by the first unit of a source."""
 
 
 def _check_names(sources: Sequence[Source]) -> None:
@@ -112,11 +111,12 @@ def _check_names(sources: Sequence[Source]) -> None:
     for source in sources:
         if names.count(source.name) > 1:
             raise OptionError(f"two sources are called {source.name!r}; rename one of them")
-        known = CATALOG.get(source.name, source)
-        if source.licence != known.licence:
+        catalogued = CATALOG.get(source.name, source)
+        if source.licence != catalogued.licence:
             raise OptionError(
                 f"{source.name} states the licence {source.licence!r}, the catalogue's "
-                f"{source.name} {known.licence!r}; give it another name, or the catalogue's licence"
+                f"{source.name} {catalogued.licence!r}; give it another name, or the catalogue's "
+                "licence"
             )
 
 

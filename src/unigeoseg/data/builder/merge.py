@@ -10,47 +10,65 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from unigeoseg.data.builder.near_duplicates import NEAR_BITS, SEEN, Seen, Twin, split_leaks, twins
+from unigeoseg.data.builder.near_duplicates import (
+    HASHED_PATCH_COLUMNS,
+    NEAR_BITS,
+    HashedPatch,
+    NearDuplicate,
+    find_near_duplicates,
+    keeping_splits,
+)
 from unigeoseg.data.builder.plan import Options
-from unigeoseg.data.builder.splits import assign
-from unigeoseg.data.builder.unit import no_triplet
+from unigeoseg.data.builder.splits import assign_splits
+from unigeoseg.data.builder.unit import (
+    IMAGES_FILE,
+    LEDGER_FILE,
+    TRIPLETS_FILE,
+    no_triplet_rejection,
+)
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.store.parquet import read_rows
-from unigeoseg.data.store.schema import IMAGE_GROUP, ledger_rows
-from unigeoseg.data.store.shard_writer import Shards
+from unigeoseg.data.store.rows import ledger_rows
+from unigeoseg.data.store.schema import IMAGE_GROUP
+from unigeoseg.data.store.shard_writer import DatasetWriter
+from unigeoseg.data.store.summary import DatasetCounts, NearDuplicateCount
 
 Folders = Sequence[Path]
-_TRIPLET = ("id", "image", "category_id", "source", "family", "writer")
+SourcePair = tuple[str, str, str]
+"""Stage, source of the dropped images, source of those that stay."""
+
+_TRIPLET_COLUMNS = ("id", "image", "category_id", "source", "family", "writer")
+_REASONING_FAMILIES = ("attribute", "context")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What of all units goes on.
+class Selection:
+    """What of all units enters the dataset.
 
     Attributes:
         splits: The split of each image that stays, by its id.
         triplets: Ids of the triplets that stay.
-        rejections: What went, in order.
-        twins: How many images went because one of another group shows the same, by stage
-            ("leak" between splits, "duplicate" within one), their source and that of the others.
+        rejections: What was dropped, in order.
+        near_duplicates: How many images were dropped because one of another group shows the same,
+            by stage ("leak" between splits, "duplicate" within one), their source and that of the
+            images that stay.
     """
 
     splits: dict[str, str]
     triplets: frozenset[str]
     rejections: tuple[Rejection, ...]
-    twins: Mapping[tuple[str, str, str], int]
+    near_duplicates: Mapping[SourcePair, int]
 
 
-def choose(folders: Folders, options: Options) -> Choice:
-    """Decide what goes on.
+def select_triplets(folders: Folders, options: Options) -> Selection:
+    """Decide what enters the dataset.
 
-    1. Splits: a published split stays; the other groups of a source go where `split.assign` puts
+    1. Splits: a published split stays; the other groups of a source go where `assign_splits` puts
        them. Of a group that was published in several splits only the images of one
        stay: of test, else of val.
-    2. Near-duplicates between groups: one stays (`audit.twins`).
+    2. Near-duplicates between groups: one stays (`find_near_duplicates`).
     3. Reasoning questions that were written here stay where a patch is among the `diverse` share
        of its source with the most categories (paper section 2, stage 6).
     4. A triplet that is there twice stays once. Of a category with more than `cap` triplets those
@@ -60,94 +78,103 @@ def choose(folders: Folders, options: Options) -> Choice:
         folders: Of all units, in order.
         options: Of the build.
     """
-    noted: list[Rejection] = []
-    seen = _split(list(_seen(folders)), noted.append)
-    alike = {twin.dropped.id: twin for twin in twins(seen)}
-    for twin in alike.values():
-        noted.append(_of_twin(twin))
-    images = {image.id: image for image in seen if image.id not in alike}
-    kept = _triplets(folders, images, noted.append)
-    _keep_diverse(kept, _by_diversity(folders, images, options), noted.append)
-    chosen = _capped(kept, noted.append, seed=options.seed, cap=options.cap)
-    splits = {image.id: image.split for image in images.values()}
-    return Choice(splits, frozenset(chosen), tuple(noted), _by_pair(alike.values()))
+    rejections: list[Rejection] = []
+    patches = _split(list(_hashed_patches(folders)), rejections.append)
+    duplicates = {duplicate.dropped.id: duplicate for duplicate in find_near_duplicates(patches)}
+    rejections += map(_duplicate_rejection, duplicates.values())
+    images = {patch.id: patch for patch in patches if patch.id not in duplicates}
+    triplets = _unique_triplets(folders, images, rejections.append)
+    _drop_undiverse(triplets, _diversity(folders, images, options), rejections.append)
+    ids = _capped_ids(triplets, rejections.append, seed=options.seed, cap=options.cap)
+    splits = {patch.id: patch.split for patch in images.values()}
+    pairs = _count_by_sources(duplicates.values())
+    return Selection(splits, frozenset(ids), tuple(rejections), pairs)
 
 
-def _seen(folders: Folders) -> Iterator[Seen]:
+def _hashed_patches(folders: Folders) -> Iterator[HashedPatch]:
     for folder in folders:
-        for row in read_rows(folder / "images.parquet", SEEN):
-            yield Seen(**row)
+        for row in read_rows(folder / IMAGES_FILE, HASHED_PATCH_COLUMNS):
+            yield HashedPatch(**row)
 
 
-def _split(images: Sequence[Seen], note: RejectionHandler) -> list[Seen]:
+def _split(patches: Sequence[HashedPatch], reject: RejectionHandler) -> list[HashedPatch]:
+    """Patches with their splits; of a group that was published in several those of one stay."""
     published: defaultdict[str, set[str]] = defaultdict(set)
     open_groups: defaultdict[str, set[str]] = defaultdict(set)
-    for image in images:
-        if image.split:
-            published[image.group].add(image.split)
+    for patch in patches:
+        if patch.split:
+            published[patch.group].add(patch.split)
         else:
-            open_groups[image.source].add(image.group)
-    drawn = {
+            open_groups[patch.source].add(patch.group)
+    assigned = {
         group: split
         for groups in open_groups.values()
-        for group, split in assign(groups - published.keys()).items()
+        for group, split in assign_splits(groups - published.keys()).items()
     }
-    settled = split_leaks(published)
-    ours = drawn | {group: min(splits) for group, splits in published.items()} | settled
-    kept = []
-    for image in images:
-        split = ours[image.group]
-        if image.split and image.split != split:
-            note(_of_image("leak", "group", image, f"group {image.group} is in {split} too"))
+    from_source = {group: min(splits) for group, splits in published.items()}
+    split_by_group = assigned | from_source | keeping_splits(published)
+    with_splits = []
+    for patch in patches:
+        split = split_by_group[patch.group]
+        if patch.split and patch.split != split:
+            reject(_rejection("leak", "group", patch, f"group {patch.group} is in {split} too"))
         else:
-            kept.append(replace(image, split=split))
-    return kept
+            with_splits.append(replace(patch, split=split))
+    return with_splits
 
 
-def _stage(twin: Twin) -> str:
-    return "leak" if twin.leak else "duplicate"
+def _stage(duplicate: NearDuplicate) -> str:
+    return "leak" if duplicate.leak else "duplicate"
 
 
-def _of_twin(twin: Twin) -> Rejection:
-    detail = f"image {twin.dropped.id} shows what {twin.kept.id} of {twin.kept.key} shows"
-    bits, limit = float(twin.bits), float(NEAR_BITS)
-    return _of_image(_stage(twin), "near_duplicate", twin.dropped, detail, value=bits, limit=limit)
+def _duplicate_rejection(duplicate: NearDuplicate) -> Rejection:
+    dropped, reference = duplicate.dropped, duplicate.kept
+    detail = f"image {dropped.id} shows what {reference.id} of {reference.key} shows"
+    bits, limit = float(duplicate.bits), float(NEAR_BITS)
+    stage = _stage(duplicate)
+    return _rejection(stage, "near_duplicate", dropped, detail, value=bits, limit=limit)
 
 
-def _by_pair(found: Iterable[Twin]) -> Counter[tuple[str, str, str]]:
-    """Images, not patches, by stage, their source and that of the images that stay."""
-    pairs = {
-        (_stage(twin), twin.dropped.source, twin.kept.source, twin.dropped.key) for twin in found
+def _count_by_sources(duplicates: Iterable[NearDuplicate]) -> Counter[SourcePair]:
+    """Number of dropped images, not patches, of each pair of sources."""
+    images = {
+        (_stage(duplicate), duplicate.dropped.source, duplicate.kept.source, duplicate.dropped.key)
+        for duplicate in duplicates
     }
-    return Counter(pair[:3] for pair in sorted(pairs))
+    return Counter((stage, dropped, reference) for stage, dropped, reference, _ in sorted(images))
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Triplet:
+    """What the selection needs of a triplet; `reasoning` is a question that was written here."""
+
     id: str
-    image: Seen
+    image: HashedPatch
     category: int
-    reasoning: bool  # a question that was written here
+    reasoning: bool
 
 
-def _triplets(
-    folders: Folders, images: Mapping[str, Seen], note: RejectionHandler
-) -> dict[str, _Kept]:
-    kept: dict[str, _Kept] = {}
+def _unique_triplets(
+    folders: Folders, images: Mapping[str, HashedPatch], reject: RejectionHandler
+) -> dict[str, _Triplet]:
+    """The triplets of images that stay, by id; of equal ones the first."""
+    triplets: dict[str, _Triplet] = {}
     copies: Counter[str] = Counter()
     for folder in folders:
-        for row in read_rows(folder / "triplets.parquet", _TRIPLET):
+        for row in read_rows(folder / TRIPLETS_FILE, _TRIPLET_COLUMNS):
             image = images.get(row["image"])
             if image is None:
                 continue
-            if row["id"] in kept:
+            if row["id"] in triplets:
                 copies[row["id"]] += 1
                 detail, count = f"triplet {row['id']}", float(copies[row["id"]] + 1)
-                note(_of_image("duplicate", "same_triplet", image, detail, value=count, limit=1.0))
-            reasoning = row["family"] in ("attribute", "context") and row["writer"] != PUBLISHED
-            one = _Kept(row["id"], image, row["category_id"], reasoning)
-            kept.setdefault(row["id"], one)
-    return kept
+                reject(
+                    _rejection("duplicate", "same_triplet", image, detail, value=count, limit=1.0)
+                )
+            reasoning = row["family"] in _REASONING_FAMILIES and row["writer"] != PUBLISHED
+            triplet = _Triplet(row["id"], image, row["category_id"], reasoning)
+            triplets.setdefault(row["id"], triplet)
+    return triplets
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,100 +186,100 @@ class _Diversity:
     limit: int
 
 
-def _by_diversity(
-    folders: Folders, images: Mapping[str, Seen], options: Options
+def _diversity(
+    folders: Folders, images: Mapping[str, HashedPatch], options: Options
 ) -> dict[str, _Diversity]:
-    """Where each image is among those of its source, the ones with the most categories first.
+    """The rank of each image among those of its source, the ones with the most categories first.
 
     Of equally many the lowest hashes of seed and id come first.
     """
     by_source: defaultdict[str, list[tuple[int, bytes, str]]] = defaultdict(list)
     for folder in folders:
-        for row in read_rows(folder / "images.parquet", ("id", "source", "regions")):
+        for row in read_rows(folder / IMAGES_FILE, ("id", "source", "regions")):
             if row["id"] in images:
                 categories = {region["category"] for region in row["regions"]}
-                lot = (-len(categories), _lot(options.seed, row["id"]), row["id"])
-                by_source[row["source"]].append(lot)
+                sort_key = (-len(categories), _seeded_hash(options.seed, row["id"]), row["id"])
+                by_source[row["source"]].append(sort_key)
     return {
-        image: _Diversity(-less, rank, math.ceil(options.diverse * len(lots)))
-        for lots in by_source.values()
-        for rank, (less, _, image) in enumerate(sorted(lots), start=1)
+        image: _Diversity(-negated_count, rank, math.ceil(options.diverse * len(sort_keys)))
+        for sort_keys in by_source.values()
+        for rank, (negated_count, _, image) in enumerate(sorted(sort_keys), start=1)
     }
 
 
-def _keep_diverse(
-    kept: dict[str, _Kept], diversity: Mapping[str, _Diversity], note: RejectionHandler
+def _drop_undiverse(
+    triplets: dict[str, _Triplet], diversity: Mapping[str, _Diversity], reject: RejectionHandler
 ) -> None:
     """Drop reasoning questions about images that are not diverse; in place."""
-    for each in list(kept.values()):
-        place = diversity[each.image.id]
-        if each.reasoning and place.rank > place.limit:
-            said = f"triplet {each.id} of image {each.image.id} with {place.categories} categories"
-            rank, limit = float(place.rank), float(place.limit)
-            note(_of_image("cap", "diversity", each.image, said, value=rank, limit=limit))
-            del kept[each.id]
+    for triplet in list(triplets.values()):
+        image = diversity[triplet.image.id]
+        if triplet.reasoning and image.rank > image.limit:
+            detail = (
+                f"triplet {triplet.id} of image {triplet.image.id} with {image.categories} "
+                "categories"
+            )
+            rank, limit = float(image.rank), float(image.limit)
+            reject(_rejection("cap", "diversity", triplet.image, detail, value=rank, limit=limit))
+            del triplets[triplet.id]
 
 
-def _capped(
-    kept: dict[str, _Kept], note: RejectionHandler, *, seed: int, cap: int | None
+def _capped_ids(
+    triplets: Mapping[str, _Triplet], reject: RejectionHandler, *, seed: int, cap: int | None
 ) -> Iterable[str]:
+    """Ids of at most so many triplets of each category."""
     if cap is None:
-        return kept
-    by_category: defaultdict[int, list[_Kept]] = defaultdict(list)
-    for each in kept.values():
-        by_category[each.category].append(each)
-    chosen = {each.id for each in by_category.pop(0, ())}
+        return triplets
+    by_category: defaultdict[int, list[_Triplet]] = defaultdict(list)
+    for triplet in triplets.values():
+        by_category[triplet.category].append(triplet)
+    ids = {triplet.id for triplet in by_category.pop(0, ())}  # 0: without a category
     for _, members in sorted(by_category.items()):
-        members.sort(key=lambda each: _lot(seed, each.id))
-        chosen |= {each.id for each in members[:cap]}
-        for each in members[cap:]:
-            detail = f"triplet {each.id} of category {each.category}"
+        members.sort(key=lambda triplet: _seeded_hash(seed, triplet.id))
+        ids |= {triplet.id for triplet in members[:cap]}
+        for triplet in members[cap:]:
+            detail = f"triplet {triplet.id} of category {triplet.category}"
             count, limit = float(len(members)), float(cap)
-            note(_of_image("cap", "category", each.image, detail, value=count, limit=limit))
-    return chosen
+            reject(_rejection("cap", "category", triplet.image, detail, value=count, limit=limit))
+    return ids
 
 
-def _lot(seed: int, name: str) -> bytes:
+def _seeded_hash(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()
 
 
-def write_shards(out: Path, folders: Folders, choice: Choice) -> dict[str, Any]:
-    """Write the shards and the ledger of what was chosen, in the order of the units.
+def write_shards(out: Path, folders: Folders, selection: Selection) -> DatasetCounts:
+    """Write the shards and the ledger of what was selected, in the order of the units.
 
     Images without a triplet are left out and noted.
-
-    Returns:
-        Counts, licences and rejections, see `Shards.summary`; and the choice's `twins`.
     """
-    written: set[str] = set()
-    with Shards(out) as shards:
+    written_ids: set[str] = set()
+    with DatasetWriter(out) as shards:
         for folder in folders:
-            used: set[str] = set()
-            for row in read_rows(folder / "triplets.parquet"):
-                if row["id"] in choice.triplets and row["id"] not in written:
-                    written.add(row["id"])
-                    used.add(row["image"])
-                    shards.triplet(row | {"split": choice.splits[row["image"]]})
-            for row in read_rows(folder / "images.parquet", batch=IMAGE_GROUP):
-                if row["id"] in used:
-                    shards.image(row | {"split": choice.splits[row["id"]]})
-                elif row["id"] in choice.splits:
+            images_with_triplets: set[str] = set()
+            for row in read_rows(folder / TRIPLETS_FILE):
+                if row["id"] in selection.triplets and row["id"] not in written_ids:
+                    written_ids.add(row["id"])
+                    images_with_triplets.add(row["image"])
+                    shards.write_triplet(row | {"split": selection.splits[row["image"]]})
+            for row in read_rows(folder / IMAGES_FILE, batch_rows=IMAGE_GROUP):
+                if row["id"] in images_with_triplets:
+                    shards.write_image(row | {"split": selection.splits[row["id"]]})
+                elif row["id"] in selection.splits:
                     place = row["source"], row["key"], row["x"], row["y"]
-                    shards.ledger(ledger_rows([no_triplet(*place)]))
-            shards.ledger(read_rows(folder / "ledger.parquet"))
-        shards.ledger(ledger_rows(choice.rejections))
-    names = ("stage", "dropped", "kept")
+                    shards.write_rejections(ledger_rows([no_triplet_rejection(*place)]))
+            shards.write_rejections(read_rows(folder / LEDGER_FILE))
+        shards.write_rejections(ledger_rows(selection.rejections))
     pairs = [
-        dict(zip(names, pair, strict=True)) | {"images": count}
-        for pair, count in choice.twins.items()
+        NearDuplicateCount(stage=stage, dropped=dropped, kept=reference, images=count)
+        for (stage, dropped, reference), count in selection.near_duplicates.items()
     ]
-    return shards.summary() | {"twins": pairs}
+    return replace(shards.counts(), near_duplicates=pairs)
 
 
-def _of_image(
+def _rejection(
     stage: str,
     rule: str,
-    image: Seen,
+    image: HashedPatch,
     detail: str,
     *,
     value: float | None = None,

@@ -1,4 +1,7 @@
-"""Pictures that show the same: near-duplicates, and leaks between splits."""
+"""Near-duplicates: images of different groups that show the same, and leaks between splits.
+
+Two pictures are near-duplicates if few bits of their perceptual hashes differ.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -7,12 +10,13 @@ from itertools import groupby
 NEAR_BITS = 4
 """Most bits in which the hashes of near-duplicates differ."""
 
-_RANK = {"test": 0, "val": 1, "train": 2}
+_HASH_BITS = 64
+_HELD_OUT_RANK = {"test": 0, "val": 1, "train": 2}  # the split that is held out most comes first
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the audit needs of a patch; its fields are columns of `rows.IMAGES`.
+class HashedPatch:
+    """What the search for near-duplicates needs of a patch; its fields are columns of `IMAGES`.
 
     Attributes:
         id: Of the patch.
@@ -33,22 +37,22 @@ class Seen:
     image_phash: int | None
 
 
-SEEN = tuple(each.name for each in fields(Seen))
-"""The columns of `rows.IMAGES` that the audit reads."""
+HASHED_PATCH_COLUMNS = tuple(field.name for field in fields(HashedPatch))
+"""The columns of `schema.IMAGES` that a hashed patch is made of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
-    """A patch that goes because its image shows what another shows.
+class NearDuplicate:
+    """A patch that is dropped because its image shows what another shows.
 
     Attributes:
-        dropped: The patch that goes.
+        dropped: The patch that is dropped.
         kept: A patch of the image that stays.
         bits: In how many bits the nearest hashes of the two images differ.
     """
 
-    dropped: Seen
-    kept: Seen
+    dropped: HashedPatch
+    kept: HashedPatch
     bits: int
 
     @property
@@ -57,7 +61,7 @@ class Twin:
         return self.dropped.split != self.kept.split
 
 
-def twins(patches: Iterable[Seen]) -> Iterator[Twin]:
+def find_near_duplicates(patches: Iterable[HashedPatch]) -> Iterator[NearDuplicate]:
     """Patches to drop so that no two groups show the same.
 
     Two images are near-duplicates if their whole pictures are, however each was cut, or a patch
@@ -66,126 +70,133 @@ def twins(patches: Iterable[Seen]) -> Iterator[Twin]:
     first by source and path. So a test set never changes because of a training set. Images of one
     group may look alike: their split keeps them together anyway.
     """
-    shown = _Shown()
+    index = _ImageIndex()
     for image in _images(patches):
-        near = shown.near(image)
-        if near is None:
-            shown.add(image)
+        match = index.nearest(image)
+        if match is None:
+            index.add(image)
         else:
-            yield from (Twin(patch, *near) for patch in image)
+            yield from (NearDuplicate(patch, *match) for patch in image)
 
 
-def leaks(patches: Iterable[Seen]) -> Iterator[Twin]:
+def find_split_leaks(patches: Iterable[HashedPatch]) -> Iterator[NearDuplicate]:
     """Patches whose image shows what an image of another group in a split held out more shows.
 
-    What `twins` leaves has none.
+    There are none in what `find_near_duplicates` leaves.
     """
-    shown = _Shown()
+    index = _ImageIndex()
     for _, images in groupby(_images(patches), key=lambda image: image[0].split):
-        of_split = list(images)
-        yield from _alike(of_split, shown)
-        for image in of_split:
-            shown.add(image)
+        images_of_split = list(images)
+        yield from _matches(images_of_split, index)
+        for image in images_of_split:
+            index.add(image)
 
 
-def shown_by(held: Iterable[Seen], others: Iterable[Seen]) -> frozenset[str]:
-    """Ids of patches of `held` whose image shows what one of another group of `others` shows."""
-    shown = _Shown()
-    for image in _images(others):
-        shown.add(image)
-    return frozenset(twin.dropped.id for twin in _alike(_images(held), shown))
+def find_copies(
+    patches: Iterable[HashedPatch], references: Iterable[HashedPatch]
+) -> frozenset[str]:
+    """Ids of patches whose image shows what a reference of another group shows."""
+    index = _ImageIndex()
+    for image in _images(references):
+        index.add(image)
+    return frozenset(match.dropped.id for match in _matches(_images(patches), index))
 
 
-_Image = list[Seen]  # the patches of one image
+_Image = list[HashedPatch]  # the patches of one image
 
 
-def _images(patches: Iterable[Seen]) -> Iterator[_Image]:
+def _images(patches: Iterable[HashedPatch]) -> Iterator[_Image]:
     """Patches by image, those of the splits that are held out more first."""
 
-    def place(patch: Seen) -> tuple[int, str, str, str]:
-        return _RANK[patch.split], patch.source, patch.key, patch.group
+    def image_of(patch: HashedPatch) -> tuple[int, str, str, str]:
+        return _HELD_OUT_RANK[patch.split], patch.source, patch.key, patch.group
 
-    for _, members in groupby(sorted(patches, key=place), key=place):
+    for _, members in groupby(sorted(patches, key=image_of), key=image_of):
         yield list(members)
 
 
-def _alike(images: Iterable[_Image], shown: "_Shown") -> Iterator[Twin]:
+def _matches(images: Iterable[_Image], index: "_ImageIndex") -> Iterator[NearDuplicate]:
     for image in images:
-        near = shown.near(image)
-        if near is not None:
-            yield from (Twin(patch, *near) for patch in image)
+        match = index.nearest(image)
+        if match is not None:
+            yield from (NearDuplicate(patch, *match) for patch in image)
 
 
-class _Shown:
-    """What images show, as a whole and patch by patch."""
+class _ImageIndex:
+    """Images by the hashes of their whole picture and of their patches."""
 
     def __init__(self) -> None:
-        self._whole, self._patches = _Index(), _Index()
+        self._images, self._patches = _HashIndex(), _HashIndex()
 
-    def near(self, image: _Image) -> tuple[Seen, int] | None:
+    def nearest(self, image: _Image) -> tuple[HashedPatch, int] | None:
         """The nearest image of another group and how many bits differ, if near enough."""
         first = image[0]
-        found = [self._whole.near(first.image_phash, first.group)]
-        found += [self._patches.near(patch.phash, patch.group) for patch in image]
-        return min(filter(None, found), key=lambda pair: pair[1], default=None)
+        matches = [self._images.nearest(first.image_phash, first.group)]
+        matches += [self._patches.nearest(patch.phash, patch.group) for patch in image]
+        return min(filter(None, matches), key=lambda match: match[1], default=None)
 
     def add(self, image: _Image) -> None:
-        """Take an image in."""
-        self._whole.add(image[0].image_phash, image[0])
+        """Add an image and its patches."""
+        self._images.add(image[0].image_phash, image[0])
         for patch in image:
             self._patches.add(patch.phash, patch)
 
 
-class _Index:
-    """Pictures by hash: hashes that differ in few bits share one of five parts of 13 bits."""
+class _HashIndex:
+    """Hashes within a Hamming distance, by parts.
+
+    A hash is cut into one part more than the bits that may differ (five parts of 13 bits): two
+    hashes within that distance have at least one part in common, so only hashes that share a part
+    are compared.
+    """
 
     _PARTS = NEAR_BITS + 1
-    _WIDTH = -(-64 // _PARTS)
+    _PART_BITS = -(-_HASH_BITS // _PARTS)
 
     def __init__(self) -> None:
-        self._kept: dict[int, dict[str, Seen]] = {}
-        self._parts: list[dict[int, list[int]]] = [{} for _ in range(self._PARTS)]
+        self._by_hash: dict[int, dict[str, HashedPatch]] = {}  # hash -> group -> its first patch
+        self._by_part: list[dict[int, list[int]]] = [{} for _ in range(self._PARTS)]
 
-    def near(self, phash: int | None, group: str) -> tuple[Seen, int] | None:
+    def nearest(self, phash: int | None, group: str) -> tuple[HashedPatch, int] | None:
         """The nearest picture of another group and how many bits differ, if near enough."""
         if phash is None:
             return None
         candidates = {
-            other
-            for part, key in enumerate(self._keys(phash))
-            for other in self._parts[part].get(key, ())
+            candidate
+            for part, value in enumerate(self._parts(phash))
+            for candidate in self._by_part[part].get(value, ())
         }
-        close = sorted(
-            ((phash ^ other).bit_count(), other)
-            for other in candidates
-            if (phash ^ other).bit_count() <= NEAR_BITS
+        within_distance = sorted(
+            ((phash ^ candidate).bit_count(), candidate)
+            for candidate in candidates
+            if (phash ^ candidate).bit_count() <= NEAR_BITS
         )
-        found = (
-            (seen, bits)
-            for bits, other in close
-            for name, seen in self._kept[other].items()
-            if name != group
+        of_other_groups = (
+            (patch, bits)
+            for bits, candidate in within_distance
+            for candidate_group, patch in self._by_hash[candidate].items()
+            if candidate_group != group
         )
-        return next(found, None)
+        return next(of_other_groups, None)
 
-    def add(self, phash: int | None, patch: Seen) -> None:
-        """Take a picture in, if it has a hash."""
+    def add(self, phash: int | None, patch: HashedPatch) -> None:
+        """Add a picture, if it has a hash."""
         if phash is None:
             return
-        if phash not in self._kept:
-            for part, key in enumerate(self._keys(phash)):
-                self._parts[part].setdefault(key, []).append(phash)
-        self._kept.setdefault(phash, {}).setdefault(patch.group, patch)
+        if phash not in self._by_hash:
+            for part, value in enumerate(self._parts(phash)):
+                self._by_part[part].setdefault(value, []).append(phash)
+        self._by_hash.setdefault(phash, {}).setdefault(patch.group, patch)
 
-    def _keys(self, phash: int) -> list[int]:
-        mask = (1 << self._WIDTH) - 1
-        return [(phash >> (self._WIDTH * part)) & mask for part in range(self._PARTS)]
+    def _parts(self, phash: int) -> list[int]:
+        mask = (1 << self._PART_BITS) - 1
+        return [(phash >> (self._PART_BITS * part)) & mask for part in range(self._PARTS)]
 
 
-def split_leaks(groups: Mapping[str, set[str]]) -> dict[str, str]:
-    """Groups that lie in several splits, and the split that keeps them (test, val, train)."""
+def keeping_splits(groups: Mapping[str, set[str]]) -> dict[str, str]:
+    """The split that keeps each group that lies in several: test, else val."""
     return {
-        group: min(splits, key=_RANK.__getitem__)
+        group: min(splits, key=_HELD_OUT_RANK.__getitem__)
         for group, splits in groups.items()
         if len(splits) > 1
     }

@@ -1,34 +1,33 @@
 """Labelled imagery in, a dataset out (paper section 2): the whole way, in order.
 
 read -> patches -> boxes -> candidates -> rules -> judge -> instructions -> cross-scores, unit by
-unit (`unit`, `stages`), by one process, several, or a cluster (`engine`); then, over all units,
-splits, near-duplicates and leaks, caps, shards (`merge`).
+unit (`unit`, `stages`), by one process, several, or a cluster (`runtime.workers`); then, over all
+units, splits, near-duplicates and leaked_word, caps, shards (`merge`).
 
 A build may be killed at any time and started again: whole units stay, everything else is done
 anew, and the files are the same bytes in the end.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-import unigeoseg
 from unigeoseg.data.builder.inputs import Place
-from unigeoseg.data.builder.merge import choose, write_shards
+from unigeoseg.data.builder.merge import select_triplets, write_shards
 from unigeoseg.data.builder.plan import BuildPlan, make_plan
-from unigeoseg.data.builder.unit import WORK, Job, release
-from unigeoseg.data.store.dataset import SUMMARY, Dataset
-from unigeoseg.data.store.schema import VERSION
-from unigeoseg.runtime.atomic import exclusive_directory, file_sha256, remove_leftovers, write_json
+from unigeoseg.data.builder.tools import release_tools
+from unigeoseg.data.builder.unit import WORK, Job
+from unigeoseg.data.store.dataset import Dataset
+from unigeoseg.data.store.summary import SUMMARY, write_summary
+from unigeoseg.runtime.atomic import exclusive_directory, remove_leftovers
 from unigeoseg.runtime.workers import Engine, check_workers, run_units
 
 Progress = Callable[[int, int, int], None]
 """Called with the units done, all units, and the triplets written since the start."""
 
 
-def build(
+def build_dataset(
     job: Job,
     places: Iterable[Place],
     *,
@@ -41,7 +40,7 @@ def build(
     Args:
         job: Where to, with what options, and by which tools.
         places: Row and directory of each source.
-        engine: Who does the units; see `engine.run`.
+        engine: Which processes do the units; see `runtime.workers`.
         workers: How many at a time.
         progress: Called when a unit is done.
 
@@ -68,15 +67,15 @@ def _do_units(
 ) -> None:
     work = job.out / WORK
     remove_leftovers(work)
-    todo = [unit for unit in plan.units if not (work / unit.name).exists()]
-    done, triplets = len(plan.units) - len(todo), 0
+    pending = [unit for unit in plan.units if not (work / unit.name).exists()]
+    finished, triplets = len(plan.units) - len(pending), 0
     try:
-        for count in run_units(job, todo, engine=engine, workers=workers):
-            done, triplets = done + 1, triplets + count
+        for count in run_units(job, pending, engine=engine, workers=workers):
+            finished, triplets = finished + 1, triplets + count
             if progress:
-                progress(done, len(plan.units), triplets)
+                progress(finished, len(plan.units), triplets)
     finally:
-        release()
+        release_tools()
 
 
 def _finish(out: Path, plan: BuildPlan) -> None:
@@ -84,21 +83,6 @@ def _finish(out: Path, plan: BuildPlan) -> None:
     for shard in out.glob("*.parquet"):  # of a run that was killed
         shard.unlink()
     folders = [out / WORK / unit.name for unit in plan.units]
-    choice = choose(folders, plan.options)
-    choice = replace(choice, rejections=plan.rejections + choice.rejections)
-    summarise(out, write_shards(out, folders, choice), asdict(plan.options))
-
-
-def summarise(out: Path, counts: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """Write the summary of a dataset whose shards are there; it makes the dataset whole."""
-    files = {path.name: file_sha256(path) for path in sorted(out.glob("*.parquet"))}
-    write_json(
-        out / SUMMARY,
-        {
-            "schema": VERSION,
-            "unigeoseg": unigeoseg.__version__,
-            "options": options,
-            "files": files,
-            **counts,
-        },
-    )
+    selection = select_triplets(folders, plan.options)
+    selection = replace(selection, rejections=plan.rejections + selection.rejections)
+    write_summary(out, write_shards(out, folders, selection), asdict(plan.options))

@@ -4,7 +4,7 @@ It is written before the work and compared when the work goes on, so that the un
 belong to the run that uses them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,9 @@ from unigeoseg.data.patches.cutting import PATCH_SIZE, PATCH_STRIDE
 from unigeoseg.data.sources.readers import ImageItem
 from unigeoseg.data.sources.source import Source
 from unigeoseg.data.store.schema import VERSION
-from unigeoseg.errors import OptionError, OutputExistsError
+from unigeoseg.errors import DataError, OptionError, OutputExistsError
 from unigeoseg.runtime.atomic import read_json, write_json
+from unigeoseg.runtime.records import record_from, record_values
 
 PLAN = "plan.json"
 UNIT_IMAGES = 8
@@ -90,6 +91,21 @@ class Unit:
         return f"{self.number:06}"
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """What has to be the same when a build goes on; it is stored as `plan.json`.
+
+    Attributes:
+        versions: Of the package and of what decides how units are cut and stored.
+        options: Values of `Options`.
+        sources: `Input.digests` by name of the source.
+    """
+
+    versions: dict[str, Any]
+    options: dict[str, Any]
+    sources: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class BuildPlan:
     """Options, inputs and units of a build.
@@ -107,35 +123,34 @@ class BuildPlan:
     rejections: tuple[Rejection, ...] = ()
 
     @cached_property
-    def content(self) -> Mapping[str, Mapping[str, Any]]:
-        """What has to be the same when a build goes on."""
-        return {
-            "versions": {
-                "unigeoseg": unigeoseg.__version__,
-                "schema": VERSION,
-                "unit_images": UNIT_IMAGES,
-            },
-            "options": asdict(self.options),
-            "sources": {each.source.name: each.digests for each in self.inputs},
+    def stored(self) -> StoredPlan:
+        """What is stored of the plan."""
+        versions = {
+            "unigeoseg": unigeoseg.__version__,
+            "schema": VERSION,
+            "unit_images": UNIT_IMAGES,
         }
+        sources = {entry.source.name: entry.digests for entry in self.inputs}
+        return StoredPlan(versions, asdict(self.options), sources)
 
     def is_in(self, out: Path) -> bool:
         """Whether a directory holds this build; False if it may be begun there.
 
         Raises:
+            DataError: If the stored plan is damaged.
             OptionError: If the directory holds a build with other options or inputs, or something
                 else, or a source is in it or round it.
             OutputExistsError: If it is a file.
         """
         if out.exists() and not out.is_dir():
             raise OutputExistsError(f"{out} is a file; give a directory, new or of a build")
-        for each in self.inputs:
-            _check_apart(out.resolve(), each.directory.resolve())
+        for entry in self.inputs:
+            _check_apart(out.resolve(), entry.directory.resolve())
         path = out / PLAN
         if path.exists():
-            _check_same(path, self.content)
+            _check_same(path, self.stored)
             return True
-        if out.exists() and any(each for each in out.iterdir() if not each.name.startswith(".")):
+        if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
             raise OptionError(f"{out} is not empty and holds no {PLAN}; give another directory")
         return False
 
@@ -146,7 +161,7 @@ class BuildPlan:
             OutputUnwritableError: If it cannot be written.
         """
         if not self.is_in(out):
-            write_json(out / PLAN, self.content)
+            write_json(out / PLAN, record_values(self.stored))
 
 
 def make_plan(places: Iterable[Place], options: Options, *, strict: bool = False) -> BuildPlan:
@@ -161,15 +176,15 @@ def make_plan(places: Iterable[Place], options: Options, *, strict: bool = False
         DataError: If there is no source that can be read, or, with `strict`, one that cannot.
         OptionError: If two sources have one name; see `open_inputs`.
     """
-    noted: list[Rejection] = []
-    inputs = open_inputs(places, raise_rejection if strict else noted.append)
+    rejections: list[Rejection] = []
+    inputs = open_inputs(places, raise_rejection if strict else rejections.append)
     units: list[Unit] = []
-    for each in inputs:
-        for first in range(0, len(each.items), UNIT_IMAGES):
-            part = each.items[first : first + UNIT_IMAGES]
-            units.append(Unit(len(units), each.source, each.directory, part, leads=first == 0))
-    noted.sort(key=lambda one: (one.source, one.detail))
-    return BuildPlan(options, tuple(inputs), tuple(units), tuple(noted))
+    for entry in inputs:
+        for first in range(0, len(entry.items), UNIT_IMAGES):
+            items = entry.items[first : first + UNIT_IMAGES]
+            units.append(Unit(len(units), entry.source, entry.directory, items, leads=first == 0))
+    rejections.sort(key=lambda rejection: (rejection.source, rejection.detail))
+    return BuildPlan(options, tuple(inputs), tuple(units), tuple(rejections))
 
 
 def _check_apart(out: Path, source: Path) -> None:
@@ -180,22 +195,22 @@ def _check_apart(out: Path, source: Path) -> None:
         )
 
 
-_SAID = {"versions": "version of", "options": "option", "sources": "source"}
+_PART_NAMES = {"versions": "version of", "options": "option", "sources": "source"}
 
 
-def _check_same(path: Path, content: Mapping[str, Mapping[str, Any]]) -> None:
-    before = read_json(path)
-    for part, said in _SAID.items():
-        held, asked = before.get(part), content[part]
-        if not isinstance(held, dict):
-            raise OptionError(
-                f"{path} lacks {part!r}: it is of another version, or damaged; give "
-                "another directory"
-            )
-        for name in sorted({*held, *asked}):
-            if held.get(name) != asked.get(name):
+def _check_same(path: Path, plan: StoredPlan) -> None:
+    try:
+        stored = record_from(StoredPlan, read_json(path), str(path))
+    except DataError as error:
+        raise OptionError(
+            f"{error}: it is of another version, or damaged; give another directory"
+        ) from error
+    for part, name in _PART_NAMES.items():
+        previous, current = getattr(stored, part), getattr(plan, part)
+        for key in sorted({*previous, *current}):
+            if previous.get(key) != current.get(key):
                 raise OptionError(
-                    f"{path.parent} holds a build with {said} {name} {held.get(name)!r}, "
-                    f"asked for is {asked.get(name)!r}; repeat it as it was, or give another "
+                    f"{path.parent} holds a build with {name} {key} {previous.get(key)!r}, "
+                    f"asked for is {current.get(key)!r}; repeat it as it was, or give another "
                     "directory"
                 )

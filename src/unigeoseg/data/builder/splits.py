@@ -11,20 +11,21 @@ from unigeoseg.sample import Split
 TEST_SHARE, VAL_SHARE = 0.15, 0.05
 
 
-def assign(groups: Iterable[str]) -> dict[str, Split]:
+def assign_splits(groups: Iterable[str]) -> dict[str, Split]:
     """The split of each group of one source.
 
     Groups of the sources that Nano is trained and tested on are where `splits.json` has them,
-    whatever became of the others; those of any other source are drawn (`draw`).
+    whatever became of the others; groups of any other source are drawn (`draw_splits`).
 
     Args:
         groups: Names of its groups, with the source's name in front, as images carry them.
     """
-    drawn = draw(groups)
-    return {group: settled().get(group, split) for group, split in drawn.items()}
+    return {
+        group: recorded_splits().get(group, split) for group, split in draw_splits(groups).items()
+    }
 
 
-def draw(groups: Iterable[str]) -> dict[str, Split]:
+def draw_splits(groups: Iterable[str]) -> dict[str, Split]:
     """Draw splits for the groups of one source: a fixed share to test and val, the rest to train.
 
     Groups are ranked by a hash of their name, so the answer is the same on every machine and
@@ -40,7 +41,7 @@ def draw(groups: Iterable[str]) -> dict[str, Split]:
 
 
 @cache
-def settled() -> Mapping[str, Split]:
+def recorded_splits() -> Mapping[str, Split]:
     """Splits that were drawn once for the sources of Nano, by group; read from the package."""
     text = (files("unigeoseg.data.builder") / "splits.json").read_text("utf-8")
     return {

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigeoseg.data.builder.unit import Scored
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.candidates.filters import filter_candidates
 from unigeoseg.data.candidates.measuring import measure_candidates
 from unigeoseg.data.instructions.clicks_boxes import box_draft, point_draft
-from unigeoseg.data.instructions.draft import PUBLISHED, Draft
+from unigeoseg.data.instructions.draft import PUBLISHED, Draft, ScoredDraft
 from unigeoseg.data.instructions.protocols import Judge, Scorer, Verdict, Writer
 from unigeoseg.data.ledger import Rejection, RejectionHandler
 from unigeoseg.data.patches.patch import Patch, patch_rejection
 from unigeoseg.data.sources.annotated import LabelledText
 from unigeoseg.prompt import Prompt, Task
+
+_POINT_SHARE = 0.5  # of interactive instructions; the others are boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,64 +39,65 @@ class Stages:
     writer: Callable[[RejectionHandler], Writer]
     scorers: Sequence[Scorer]
 
-    def __call__(self, patch: Patch, reject: RejectionHandler) -> Iterator[Scored]:
-        """The instructions of one patch that every check accepted, and those of its source."""
-        kept = filter_candidates(
-            patch, measure_candidates(patch, reject), self.chance(patch, "rules"), reject
+    def __call__(self, patch: Patch, reject: RejectionHandler) -> Iterator[ScoredDraft]:
+        """The instructions of one patch that every scorer accepted, and those of its source."""
+        filtered = filter_candidates(
+            patch, measure_candidates(patch, reject), self.rng(patch, "rules"), reject
         )
-        accepted = judged(patch, kept, self.judge, reject)
-        told = [each for each in accepted if each.describable]
+        accepted = accepted_candidates(patch, filtered, self.judge, reject)
+        describable = [candidate for candidate in accepted if candidate.describable]
         drafts = [
-            *interactive(accepted, self.chance(patch, "interactive")),
-            *self.writer(reject).write(patch, told, self.chance(patch, "writer")),
+            *interactive_drafts(accepted, self.rng(patch, "interactive")),
+            *self.writer(reject).write(patch, describable, self.rng(patch, "writer")),
         ]
-        yield from cross_scored(patch, drafts, self.scorers, reject)
-        yield from (Scored(published(patch, text)) for text in patch.texts)
+        yield from cross_score(patch, drafts, self.scorers, reject)
+        yield from (ScoredDraft(published_draft(patch, text)) for text in patch.texts)
 
-    def chance(self, patch: Patch, stage: str) -> np.random.Generator:
-        """Chances of one stage on one patch: the same in every run of the same seed."""
+    def rng(self, patch: Patch, stage: str) -> np.random.Generator:
+        """Random numbers of one stage on one patch: the same in every run of the same seed."""
         digest = hashlib.sha256(f"{self.seed}/{stage}/{patch.id}".encode()).digest()
         return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def judged(
-    patch: Patch, kept: Sequence[Candidate], judge: Judge, reject: RejectionHandler
+def accepted_candidates(
+    patch: Patch, filtered: Sequence[Candidate], judge: Judge, reject: RejectionHandler
 ) -> list[Candidate]:
-    """Stage "judge": candidates that are whole and distinct; no other goes on."""
+    """Stage "judge": candidates that are whole and distinct; the others are rejected."""
     accepted = []
-    for each, verdict in zip(kept, judge.judge(patch, kept), strict=True):
+    for candidate, verdict in zip(filtered, judge.judge(patch, filtered), strict=True):
         if verdict.accepted:
-            accepted.append(each)
+            accepted.append(candidate)
         else:
-            reject(_rejection("judge", patch, verdict, f"region {each.region}"))
+            reject(_rejection("judge", patch, verdict, f"region {candidate.region}"))
     return accepted
 
 
-def interactive(accepted: Sequence[Candidate], rng: np.random.Generator) -> Iterator[Draft]:
-    """Points or a box for each accepted candidate, as often the one as the other."""
-    for each in accepted:
-        yield point_draft(each, rng) if rng.random() < 0.5 else box_draft(each)
+def interactive_drafts(accepted: Sequence[Candidate], rng: np.random.Generator) -> Iterator[Draft]:
+    """Points or a box for each accepted candidate, one as often as the other."""
+    for candidate in accepted:
+        by_points = rng.random() < _POINT_SHARE
+        yield point_draft(candidate, rng) if by_points else box_draft(candidate)
 
 
-def cross_scored(
+def cross_score(
     patch: Patch, drafts: Sequence[Draft], scorers: Sequence[Scorer], reject: RejectionHandler
-) -> Iterator[Scored]:
+) -> Iterator[ScoredDraft]:
     """Stage "score": drafts that every scorer accepts, with the scores of all."""
-    verdicts = [scorer.score(patch, drafts) for scorer in scorers]
-    for at, draft in enumerate(drafts):
+    verdicts_by_scorer = [scorer.score(patch, drafts) for scorer in scorers]
+    for number, draft in enumerate(drafts):
         scores: dict[str, float] = {}
-        for scorer, given in zip(scorers, verdicts, strict=True):
-            verdict = given[at]
+        for scorer, verdicts in zip(scorers, verdicts_by_scorer, strict=True):
+            verdict = verdicts[number]
             if not verdict.accepted:
-                said = draft.prompt.instruction(*patch.regions.shape[::-1])
-                reject(_rejection("score", patch, verdict, f"{scorer.name}: {said}"))
+                instruction = draft.prompt.instruction(*patch.regions.shape[::-1])
+                reject(_rejection("score", patch, verdict, f"{scorer.name}: {instruction}"))
                 break
             scores |= {f"{scorer.name}/{name}": score for name, score in verdict.scores.items()}
         else:
-            yield Scored(draft, scores)
+            yield ScoredDraft(draft, scores)
 
 
-def published(patch: Patch, text: LabelledText) -> Draft:
+def published_draft(patch: Patch, text: LabelledText) -> Draft:
     """An instruction of the source, as it was published."""
     mask = np.zeros(patch.regions.shape, np.bool_)
     if text.target is not None:

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.exchange.export import about_image, about_triplet
 from unigeoseg.data.instructions.draft import PUBLISHED
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
+from unigeoseg.data.store.rows import image_record, triplet_record
 from unigeoseg.errors import DataError
 from unigeoseg.geo.masks import Rle, decode_mask, encode_mask
 from unigeoseg.geo.png import encode_png
@@ -30,6 +30,7 @@ from unigeoseg.sample import Sample
 FOLDERS = {Task.REFERRING: "ref", Task.INTERACTIVE: "intera", Task.REASONING: "reason"}
 """Folder of each task; a path with neither /ref/ nor /intera/ is reasoning."""
 
+_MASK_THRESHOLD = 127  # masks are 0 and 255
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _BOX = re.compile(
     rf"x0,\s*y0\s*=\s*\[{_NUMBER},\s*{_NUMBER}\],\s*x1,\s*y1\s*=\s*\[{_NUMBER},\s*{_NUMBER}\]"
@@ -48,13 +49,13 @@ def export_benchmark(dataset: Dataset, out: Path, *, split: str = "test") -> Non
         DataError: If the dataset is damaged.
         OutputError: If `out` exists or cannot be written.
     """
-    listed: dict[str, list[dict[str, str]]] = {folder: [] for folder in FOLDERS.values()}
+    entries_by_folder: dict[str, list[dict[str, str]]] = {folder: [] for folder in FOLDERS.values()}
     with atomic_directory(out) as root:
         for image, triplets in dataset.records(split=split):
             for row in triplets:
                 folder = FOLDERS[Task(row["task"])]
-                listed[folder].append(_write_sample(root, folder, image, row))
-        for folder, entries in listed.items():
+                entries_by_folder[folder].append(_write_sample(root, folder, image, row))
+        for folder, entries in entries_by_folder.items():
             write_json(root / folder / "test.json", entries)
 
 
@@ -69,9 +70,9 @@ def _write_sample(root: Path, folder: str, image: Row, row: Row) -> dict[str, st
         write_bytes(root / entry["img"], image["bytes"])
     mask = decode_mask(Rle(size=[image["height"], image["width"]], counts=row["rle"]))
     write_bytes(root / entry["mask"], encode_png(mask.astype(np.uint8) * np.uint8(255)))
-    about = {"image": about_image(image), "triplet": about_triplet(row)}
-    said = {"question": [row["text"]], "reason": [row["answer"]], "unigeoseg": about}
-    write_json(root / entry["json"], said)
+    record = {"image": image_record(image), "triplet": triplet_record(row)}
+    content = {"question": [row["text"]], "reason": [row["answer"]], "unigeoseg": record}
+    write_json(root / entry["json"], content)
     return entry
 
 
@@ -80,7 +81,7 @@ def read_benchmark(
 ) -> Iterator[tuple[Sample, Path]]:
     """Samples of a benchmark in the released layout, each with the path of its image.
 
-    A json with several questions gives a sample for each.
+    A json file with several questions gives a sample for each.
 
     Args:
         root: The folder that holds the folders of the tasks.
@@ -118,28 +119,28 @@ def _entries(listing: Path) -> Iterable[Mapping[str, Any]]:
 
 
 def _samples(root: Path, entry: Mapping[str, Any], licence: str) -> Iterator[tuple[Sample, Path]]:
-    image, mask, text = (_inside(root, entry[name]) for name in ("img", "mask", "json"))
-    drawn = _read_mask(mask)
-    said = read_json(text)
-    questions, reasons = said.get("question", []), said.get("reason", [])
-    height, width = drawn.shape
+    image, mask_path, text = (_inside(root, entry[name]) for name in ("img", "mask", "json"))
+    mask = _read_mask(mask_path)
+    content = read_json(text)
+    questions, reasons = content.get("question", []), content.get("reason", [])
+    height, width = mask.shape
     key = image.relative_to(root.resolve()).as_posix()
     task = next(
         (task for task, folder in FOLDERS.items() if f"/{folder}/" in f"/{key}"), Task.REASONING
     )
-    for at, question in enumerate(questions):
+    for number, question in enumerate(questions):
         prompt = _prompt(str(question), task, (width, height), text)
         sample = Sample(
             image=key,
             width=width,
             height=height,
             prompt=prompt,
-            rle=encode_mask(drawn),
+            rle=encode_mask(mask),
             category="",
             source="geoseg_bench",
             licence=licence,
             group=f"geoseg_bench/{Path(key).stem}",
-            answer=str(reasons[at]) if at < len(reasons) else "",
+            answer=str(reasons[number]) if number < len(reasons) else "",
             family=_family(prompt),
             split="test",
             writer=PUBLISHED,
@@ -158,10 +159,10 @@ def _inside(root: Path, below: object) -> Path:
 
 
 def _read_mask(path: Path) -> NDArray[np.bool_]:
-    shown = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if shown is None:
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
         raise DataError(f"{path} cannot be decoded; copy it again")
-    return np.asarray(shown > 127)
+    return np.asarray(grey > _MASK_THRESHOLD)
 
 
 def _prompt(question: str, task: Task, size: tuple[int, int], path: Path) -> Prompt:

@@ -11,24 +11,18 @@ from typing import Any, get_args
 
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row, pa, write_table
-from unigeoseg.data.store.schema import IMAGES, TRIPLETS
+from unigeoseg.data.store.rows import image_record, triplet_record
+from unigeoseg.data.store.schema import (
+    IMAGES,
+    RECORD_IMAGE_COLUMNS,
+    RECORD_TRIPLET_COLUMNS,
+    TRIPLETS,
+)
 from unigeoseg.errors import MissingExtraError
 from unigeoseg.runtime.atomic import atomic_directory, write_bytes
 from unigeoseg.sample import Split
 
 _SHARD = 256  # images of a file, some 100 MB
-_OF_IMAGE = [name for name in IMAGES.names if name != "bytes"]
-_OF_TRIPLET = [name for name in TRIPLETS.names if name not in ("image", "width", "height")]
-
-
-def about_image(row: Row) -> dict[str, Any]:
-    """What is stored of an image (`rows.IMAGES`), apart from its pixels."""
-    return {name: row[name] for name in _OF_IMAGE}
-
-
-def about_triplet(row: Row) -> dict[str, Any]:
-    """What is stored of a triplet (`rows.TRIPLETS`), apart from what its image says."""
-    return {name: row[name] for name in _OF_TRIPLET}
 
 
 def to_huggingface(dataset: Dataset, out: Path) -> None:
@@ -89,17 +83,17 @@ def _shards(dataset: Dataset) -> Iterator[tuple[str, int, Sequence[tuple[Row, li
 
 
 def _tar_record(image: Row, triplets: Sequence[Row]) -> dict[str, Any]:
-    about = json.dumps(_about(image, triplets)).encode()
-    return {"__key__": image["id"], "png": image["bytes"], "json": about}
+    content = json.dumps(_record(image, triplets)).encode()
+    return {"__key__": image["id"], "png": image["bytes"], "json": content}
 
 
 def _hugging_row(image: Row, triplets: Sequence[Row]) -> Row:
-    shown = {"bytes": image["bytes"], "path": f"{image['id']}.png"}
-    return {"image": shown} | _about(image, triplets)
+    picture = {"bytes": image["bytes"], "path": f"{image['id']}.png"}
+    return {"image": picture} | _record(image, triplets)
 
 
-def _about(image: Row, triplets: Sequence[Row]) -> dict[str, Any]:
-    return about_image(image) | {"triplets": [about_triplet(row) for row in triplets]}
+def _record(image: Row, triplets: Sequence[Row]) -> dict[str, Any]:
+    return image_record(image) | {"triplets": [triplet_record(row) for row in triplets]}
 
 
 def _features() -> Any:  # noqa: ANN401 - of an optional library
@@ -107,21 +101,22 @@ def _features() -> Any:  # noqa: ANN401 - of an optional library
         from datasets import Features, Image
     except ImportError as error:
         raise MissingExtraError("the export to Hugging Face datasets", "data") from error
-    triplet = pa.struct([TRIPLETS.field(name) for name in _OF_TRIPLET])
-    told = [*(IMAGES.field(name) for name in _OF_IMAGE), pa.field("triplets", pa.list_(triplet))]
-    return Features(image=Image(), **Features.from_arrow_schema(pa.schema(told)))
+    triplet = pa.struct([TRIPLETS.field(name) for name in RECORD_TRIPLET_COLUMNS])
+    columns = [IMAGES.field(name) for name in RECORD_IMAGE_COLUMNS]
+    schema = pa.schema([*columns, pa.field("triplets", pa.list_(triplet))])
+    return Features(image=Image(), **Features.from_arrow_schema(schema))
 
 
 def _card(dataset: Dataset) -> str:
     """The card of a data set: the splits' files, and every source with its licence."""
     sources = "".join(
-        f"| {name} | {about['images']} | {', '.join(about['licences'])} |\n"
-        for name, about in sorted(dataset.summary["sources"].items())
+        f"| {name} | {counts.images} | {', '.join(counts.licences)} |\n"
+        for name, counts in sorted(dataset.summary.sources.items())
     )
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n"
         for split in get_args(Split)
-        if dataset.summary["splits"].get(split)
+        if dataset.summary.splits.get(split)
     )
     return (
         "---\nlicense: other\ntask_categories:\n- image-segmentation\n"

@@ -75,7 +75,7 @@ def random_samples(
     samples = heapq.nsmallest(count, candidates, key=rank)
     if not samples:
         condition = f" of {' or '.join(families)}" if families else ""
-        available = ", ".join(dataset.summary["families"]) or "none at all"
+        available = ", ".join(dataset.summary.families) or "none at all"
         raise DataError(f"{dataset.path} has no triplets{condition} to show; it has {available}")
     return samples
 

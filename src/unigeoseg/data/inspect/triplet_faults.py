@@ -1,4 +1,4 @@
-"""What can be wrong with a triplet, seen beside the regions of its image."""
+"""Faults of a triplet: what its own values and the regions of its image say against it."""
 
 from collections.abc import Iterator
 
@@ -28,10 +28,12 @@ _TASKS = {
     "attribute": Task.REASONING,
     "context": Task.REASONING,
 }
-"""The families of a dataset, and how each asks."""
+"""The families of a dataset, and the task of each."""
 
 
-def faults(sample: Sample, mask: Mask, patch: Patch | None, *, offline: bool) -> Iterator[Fault]:
+def triplet_faults(
+    sample: Sample, mask: Mask, patch: Patch | None, *, offline: bool
+) -> Iterator[Fault]:
     """Each kind of check that applies to a triplet, with its outcome.
 
     Args:
@@ -48,13 +50,13 @@ def faults(sample: Sample, mask: Mask, patch: Patch | None, *, offline: bool) ->
     yield "mask", "" if mask.any() else "the mask is empty"
     yield "prompt", _wrong_place(sample, mask)
     if patch is not None:
-        yield from _beside(sample, mask, patch)
+        yield from _faults_against_regions(sample, mask, patch)
     if sample.prompt.task is Task.REASONING and sample.category_id in taxonomy():
         word = leaked_word(sample.prompt.text, taxonomy()[sample.category_id])
         yield "leak", f"{sample.prompt.text!r} says {word!r}" if word else ""
 
 
-def _beside(sample: Sample, mask: Mask, patch: Patch) -> Iterator[Fault]:
+def _faults_against_regions(sample: Sample, mask: Mask, patch: Patch) -> Iterator[Fault]:
     yield "regions", _wrong_regions(sample, patch)
     yield "mask", _other_mask(sample, mask, patch)
     yield "area", _wrong_area(sample, patch)
@@ -66,14 +68,14 @@ def _wrong_family(sample: Sample) -> str:
     task = _TASKS.get(sample.family)
     if task is None:
         return f"the family is {sample.family!r}, expected one of {', '.join(_TASKS)}"
-    asked = sample.prompt.task
-    return "" if asked is task else f"{sample.family} is {task.value}, it asks as {asked.value}"
+    actual = sample.prompt.task
+    return "" if actual is task else f"{sample.family} is {task.value}, it asks as {actual.value}"
 
 
 def _unknown_category(sample: Sample) -> str:
-    known = taxonomy().get(sample.category_id)
-    name = known.name if known else ""
-    if sample.category_id and known is None:
+    entry = taxonomy().get(sample.category_id)
+    name = entry.name if entry else ""
+    if sample.category_id and entry is None:
         return f"there is no category {sample.category_id}"
     if sample.category == name:
         return ""
@@ -85,8 +87,8 @@ def _wrong_writer(sample: Sample, patch: Patch | None, *, offline: bool) -> str:
     name = sample.writer
     if name == PUBLISHED:
         # a source has instructions of its own or labels, and a published one no proof
-        own = bool(sample.regions or sample.program or (patch is not None and patch.categories))
-        return "it is said to be published, but has regions or a program" if own else ""
+        generated = sample.regions or sample.program or (patch is not None and patch.categories)
+        return "it is said to be published, but has regions or a program" if generated else ""
     if (sample.prompt.task is Task.INTERACTIVE) != (name == INTERACTIVE):
         return f"{name!r} writes no {sample.family}"
     if offline and name not in (INTERACTIVE, OfflineWriter.name):
@@ -109,10 +111,12 @@ def _wrong_place(sample: Sample, mask: Mask) -> str:
 def _wrong_regions(sample: Sample, patch: Patch) -> str:
     if not sample.regions:
         return "it selects no region of its image"
-    found = [patch.categories.get(region, 0) for region in sample.regions]
-    if set(found) == {sample.category_id}:
+    categories = [patch.categories.get(region, 0) for region in sample.regions]
+    if set(categories) == {sample.category_id}:
         return ""
-    return f"regions {list(sample.regions)} are of {found}, not of category {sample.category_id}"
+    return (
+        f"regions {list(sample.regions)} are of {categories}, not of category {sample.category_id}"
+    )
 
 
 def _needs_program(sample: Sample) -> bool:
@@ -120,9 +124,9 @@ def _needs_program(sample: Sample) -> bool:
 
 
 def _other_mask(sample: Sample, mask: Mask, patch: Patch) -> str:
-    drawn = np.isin(patch.regions, sample.regions)
-    same = bool((drawn == mask).all())
-    return "" if same else f"the mask is not that of regions {list(sample.regions)}"
+    of_regions = np.isin(patch.regions, sample.regions)
+    equal = np.array_equal(of_regions, mask)
+    return "" if equal else f"the mask is not that of regions {list(sample.regions)}"
 
 
 def _wrong_area(sample: Sample, patch: Patch) -> str:
@@ -141,8 +145,9 @@ def _wrong_selection(sample: Sample, patch: Patch) -> str:
     if not sample.program:
         return "it has no program that proves its target"
     try:
-        chosen = reference_selection(sample.program, patch)
+        selected = reference_selection(sample.program, patch)
     except NoSelection as error:
         return f"{sample.program!r} selects nothing: {error}"
-    same = chosen == set(sample.regions)
-    return "" if same else f"{sample.program!r} selects {sorted(chosen)}, not {sample.regions}"
+    if selected == set(sample.regions):
+        return ""
+    return f"{sample.program!r} selects {sorted(selected)}, not {sample.regions}"

@@ -1,7 +1,7 @@
-"""Check a dataset as somebody would who does not trust its maker.
+"""Verification of a dataset, as somebody would check it who does not trust its maker.
 
 Hashes, ids, licences, splits and masks are computed again; programs are run by the second
-implementation (`semantics`) on the stored regions.
+implementation (`programs.reference`) on the stored regions.
 """
 
 from collections import Counter
@@ -9,19 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from unigeoseg.data.builder.near_duplicates import SEEN, Seen, leaks
-from unigeoseg.data.inspect.triplet_faults import faults
+from unigeoseg.data.builder.near_duplicates import (
+    HASHED_PATCH_COLUMNS,
+    HashedPatch,
+    find_split_leaks,
+)
+from unigeoseg.data.inspect.triplet_faults import triplet_faults
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.catalog import CATALOG
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.schema import patch_of, sample_of
+from unigeoseg.data.store.rows import patch_from_row, sample_from_row
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError, PromptError
 from unigeoseg.runtime.atomic import file_sha256
 from unigeoseg.sample import Split
 
-SHOWN = 20
+MESSAGES_KEPT = 20
 """Failures that are kept in words; all are counted."""
 
 _MAY_BE_NULL = frozenset(("gsd_m", "crs", "transform", "phash", "image_phash", "unknown", "box"))
@@ -51,11 +55,11 @@ class Verification:
         self.checked[kind] += 1
         if not holds:
             self.failed[kind] += 1
-            if len(self.failures) < SHOWN:
+            if len(self.failures) < MESSAGES_KEPT:
                 self.failures.append(f"{kind}: {message}")
 
 
-def verify(dataset: Dataset) -> Verification:
+def verify_dataset(dataset: Dataset) -> Verification:
     """Check every file, image and triplet of a dataset.
 
     If a file is missing or its hash is wrong, no row is read.
@@ -67,9 +71,9 @@ def verify(dataset: Dataset) -> Verification:
         DataError: If a shard with the right hash cannot be read.
     """
     report = Verification()
-    for name, digest in dataset.summary["files"].items():
-        found = _hash(dataset, name)
-        report.check("file", found == digest, f"{name} is {found}, expected {digest}")
+    for name, digest in dataset.summary.files.items():
+        actual = _file_hash(dataset, name)
+        report.check("file", actual == digest, f"{name} is {actual}, expected {digest}")
     if report.passed:
         dataset.check_columns()
         _check_rows(dataset, report)
@@ -77,7 +81,7 @@ def verify(dataset: Dataset) -> Verification:
     return report
 
 
-def _hash(dataset: Dataset, name: str) -> str:
+def _file_hash(dataset: Dataset, name: str) -> str:
     try:
         return file_sha256(dataset.path / name)
     except DataError:
@@ -85,13 +89,13 @@ def _hash(dataset: Dataset, name: str) -> str:
 
 
 def _check_rows(dataset: Dataset, report: Verification) -> None:
-    seen: Counter[str] = Counter()
+    images_read = triplets_read = 0
     splits: dict[str, str] = {}
     ids: set[str] = set()
-    offline = dataset.summary["options"].get("judge") == "offline"
+    offline = dataset.summary.options.get("judge") == "offline"
     for image, triplets in dataset.records():
-        seen["images"] += 1
-        seen["triplets"] += len(triplets)
+        images_read += 1
+        triplets_read += len(triplets)
         patch = _check_image(image, dataset, splits, report)
         _check_unique(image["id"], ids, report)
         for row in triplets:
@@ -99,20 +103,27 @@ def _check_rows(dataset: Dataset, report: Verification) -> None:
             if _check_whole(f"triplet {row['id']}", row, report):
                 _check_triplet(row, image, report)
                 _check_content(row, patch, report, offline=offline)
-    for what in ("images", "triplets"):
-        said, found = dataset.summary[what], seen[what]
-        report.check("count", said == found, f"{found} {what}, expected {said}")
+    for name, actual, expected in (
+        ("images", images_read, dataset.summary.images),
+        ("triplets", triplets_read, dataset.summary.triplets),
+    ):
+        report.check("count", actual == expected, f"{actual} {name}, expected {expected}")
 
 
 def _check_leaks(dataset: Dataset, report: Verification) -> None:
     """Audit what the images of different splits show, by the hashes that are stored."""
-    rows = (row for row in dataset.image_rows(SEEN) if row["split"] in get_args(Split))
-    seen = [Seen(**row) for row in rows if None not in (row["source"], row["key"], row["group"])]
-    found = {twin.dropped.id: twin.kept for twin in leaks(seen)}
-    for each in seen:
-        kept = found.get(each.id, each)
-        message = f"image {each.id} in {each.split} shows what {kept.id} in {kept.split} shows"
-        report.check("split leak", each.id not in found, message)
+    patches = [
+        HashedPatch(**row)
+        for row in dataset.image_rows(HASHED_PATCH_COLUMNS)
+        if row["split"] in get_args(Split) and None not in (row["source"], row["key"], row["group"])
+    ]
+    leaks = {leak.dropped.id: leak.kept for leak in find_split_leaks(patches)}
+    for patch in patches:
+        original = leaks.get(patch.id, patch)
+        message = (
+            f"image {patch.id} in {patch.split} shows what {original.id} in {original.split} shows"
+        )
+        report.check("split leak", patch.id not in leaks, message)
 
 
 def _check_unique(name: str, ids: set[str], report: Verification) -> None:
@@ -141,11 +152,11 @@ def _check_image(
     if not _check_whole(f"image {name}", row, report):
         return None
     licence, source = row["licence"], row["source"]
-    known = _licences(dataset, source)
+    permitted = _licences(dataset, source)
     report.check(
         "licence",
-        bool(licence) and licence in known,
-        f"image {name} of {source} has {licence!r}, its source has {known}",
+        bool(licence) and licence in permitted,
+        f"image {name} of {source} has {licence!r}, its source has {permitted}",
     )
     split = splits.setdefault(row["group"], row["split"])
     report.check(
@@ -153,36 +164,36 @@ def _check_image(
         row["split"] in get_args(Split) and split == row["split"],
         f"image {name} is in {row['split']!r}, its group {row['group']} in {split!r}",
     )
-    foreign = {each["category"] for each in row["regions"]} - taxonomy().keys()
+    unknown = {region["category"] for region in row["regions"]} - taxonomy().keys()
     report.check(
-        "category", not foreign, f"image {name} has categories {sorted(foreign)}, which nobody has"
+        "category", not unknown, f"image {name} has categories {sorted(unknown)}, which nobody has"
     )
     try:
-        patch = patch_of(row)
+        patch = patch_from_row(row)
     except DataError as error:
         report.check("image id", False, f"image {name}: {error}")
         return None
     report.check("image id", patch.id == name, f"{name} should be {patch.id}")
     phash = perceptual_hash(patch.pixels)
     report.check("phash", row["phash"] == phash, f"image {name}: {row['phash']}, not {phash}")
-    return None if foreign else patch
+    return None if unknown else patch
 
 
 def _licences(dataset: Dataset, source: str) -> list[str]:
     """What a source's images may state: the catalogue's word, else that of the summary."""
     if source in CATALOG:
         return [CATALOG[source].licence]
-    known: list[str] = dataset.summary["sources"].get(source, {}).get("licences", [])
-    return known
+    counts = dataset.summary.sources.get(source)
+    return counts.licences if counts else []
 
 
 def _check_triplet(row: Mapping[str, Any], image: Mapping[str, Any], report: Verification) -> None:
     """Check what a triplet repeats of its image."""
-    for what in ("source", "licence", "group", "split", "width", "height"):
+    for column in ("source", "licence", "group", "split", "width", "height"):
         report.check(
-            what,
-            row[what] == image[what],
-            f"triplet {row['id']} has {row[what]!r}, its image {image[what]!r}",
+            column,
+            row[column] == image[column],
+            f"triplet {row['id']} has {row[column]!r}, its image {image[column]!r}",
         )
 
 
@@ -191,9 +202,9 @@ def _check_content(
 ) -> None:
     name = row["id"]
     try:
-        sample = sample_of(row)
+        sample = sample_from_row(row)
         if patch is not None and patch.regions.shape != (sample.height, sample.width):
-            return  # noted already; what is said of another size means nothing here
+            return  # noted already; no check of another size means anything
         mask = sample.mask()
     except (DataError, PromptError, ValueError) as error:
         report.check("triplet id", False, f"{name}: {error}")
@@ -202,5 +213,5 @@ def _check_content(
     area, text = int(mask.sum()), sample.prompt.instruction(sample.width, sample.height)
     report.check("area", row["area_px"] == area, f"triplet {name}: {row['area_px']} px, not {area}")
     report.check("text", row["text"] == text, f"triplet {name}: {row['text']!r}, not {text!r}")
-    for kind, fault in faults(sample, mask, patch, offline=offline):
+    for kind, fault in triplet_faults(sample, mask, patch, offline=offline):
         report.check(kind, not fault, f"triplet {name}: {fault}")

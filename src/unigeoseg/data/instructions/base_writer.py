@@ -1,4 +1,4 @@
-"""What the writers of one patch have in common."""
+"""Base of the writers that select regions of one patch by programs."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from unigeoseg.data.programs.search import SceneFacts, selection_fault
 
 
 class PatchWriter:
-    """Writes about one patch by programs.
+    """Writes instructions for one patch by programs over its scene graph.
 
     Args:
         patch: The patch.
         executor: Runs programs on its graph.
-        facts: What can be said of its regions.
+        facts: What is true of its regions.
         rng: Draws programs and words.
-        reject: Takes note of what was tried and dropped.
+        reject: Takes note of programs and texts that were dropped.
     """
 
     def __init__(
@@ -37,8 +37,8 @@ class PatchWriter:
         self._facts = facts
         self._say = Verbalizer(executor, rng)
 
-    def _clear(self, selection: Expression, node: Node) -> bool:
-        """Whether a program selects a region alone; it is noted if not."""
+    def _selects_alone(self, selection: Expression, node: Node) -> bool:
+        """Whether a program selects a region and no other; a rejection is noted if not."""
         fault = selection_fault(self._run, selection, node)
         if fault:
             self._note(fault.rule, node, str(selection), fault.counted)
@@ -47,13 +47,13 @@ class PatchWriter:
     def _note(
         self, rule: str, node: Node, detail: str, measured: Measurement = (None, None)
     ) -> None:
-        what = f"region {node.region}: {detail}"
-        self._reject(patch_rejection(self._patch, "write", rule, what, measured))
+        located = f"region {node.region}: {detail}"
+        self._reject(patch_rejection(self._patch, "write", rule, located, measured))
 
 
 def off_length(text: str, words: tuple[int, int]) -> tuple[int, int] | None:
-    """Number of words and the bound that it misses, of the fewest and most; None if it fits."""
-    count, (fewest, most) = len(text.split()), words
-    if fewest <= count <= most:
+    """Number of words of a text and the bound, lower or upper, that it breaks; None if it fits."""
+    count, (lower, upper) = len(text.split()), words
+    if lower <= count <= upper:
         return None
-    return count, fewest if count < fewest else most
+    return count, lower if count < lower else upper

@@ -14,15 +14,15 @@ WRITER = "points and boxes/1"
 """Name that the drafts carry."""
 
 _SMALL_PX = 200
-_SHARES = (0.6, 0.2, 0.2)  # of one, two and three points
+_COUNT_SHARES = (0.6, 0.2, 0.2)  # of one, two and three points
 
 
 def point_draft(target: Candidate, rng: np.random.Generator) -> Draft:
     """Pixel centres drawn inside the region, no two the same."""
-    count = 1 if target.area_px < _SMALL_PX else 1 + int(rng.choice(3, p=_SHARES))
+    count = 1 if target.area_px < _SMALL_PX else 1 + int(rng.choice(3, p=_COUNT_SHARES))
     rows, columns = np.nonzero(target.mask)
-    chosen = rng.choice(len(rows), size=count, replace=False)
-    points = [Point(float(columns[at]) + 0.5, float(rows[at]) + 0.5) for at in chosen]
+    indices = rng.choice(len(rows), size=count, replace=False)
+    points = [Point(float(columns[at]) + 0.5, float(rows[at]) + 0.5) for at in indices]
     return _draft("point", Prompt.from_points(points), target)
 
 

@@ -1,6 +1,7 @@
-"""An instruction that was written for regions of a patch, before it is scored and stored."""
+"""Drafts: instructions that were written for regions of a patch, and those that were accepted."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ Family = Literal[
     "absent",
 ]
 """The paper's four instruction families, interactive being points or a box and reasoning attribute
-or context; and those of `kinds`, which mean all of a category or nothing."""
+or context; and those of `whole_category`, which mean all of a category or nothing."""
 
 ONE_REGION: frozenset[Family] = frozenset({"point", "box", "referring", "attribute", "context"})
 """Families whose instructions mean a single region."""
@@ -52,3 +53,16 @@ class Draft:
     writer: str
     program: str = ""
     answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredDraft:
+    """A draft that every scorer accepted.
+
+    Attributes:
+        draft: The draft.
+        scores: Score per dimension, named "scorer/dimension".
+    """
+
+    draft: Draft
+    scores: Mapping[str, float] = field(default_factory=dict)

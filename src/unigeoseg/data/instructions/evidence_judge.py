@@ -1,7 +1,7 @@
 """A judge that measures: whether a region stands out in the pixels and is in one piece.
 
-It stands in for the vision-language model of paper section 2, stage 5, where none is at hand. It
-sees no meaning; what it can measure is distinctness and wholeness.
+It replaces the vision-language model of paper section 2, stage 5, where there is none. It knows
+nothing of meaning; what it can measure is distinctness and wholeness.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,15 @@ from unigeoseg.geo.masks import label_components
 
 _RING_PX = 9  # width of the surroundings that a region is compared with
 _BINS = 8  # per channel of the colour histogram
+_LEVELS = 256  # of lightness, whose whole range is used
+_LOWEST_CHROMA, _CHROMA_LEVELS = 96, 64  # a and b of 8-bit Lab are within 32 of 128 on the ground
+_NO_EVIDENCE = 0.5  # of an edge that cannot be compared with its surroundings
+_BAND_PX, _BAND_GAP_PX = 3, 5  # sides of the squares that the outline and its gap are dilated by
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is measured of a region, each from 0 to 1; as limits, the least of each.
+    """What is measured of a region, each from 0 to 1; as limits, the lowest that is accepted.
 
     The default limits drop what a person could hardly outline: an edge that is no edge, colours
     that are those of the surroundings, thin shreds, an object mostly hidden.
@@ -47,7 +51,7 @@ class EvidenceJudge:
     """Accepts candidates that meet every limit.
 
     Args:
-        limits: The least of each measure.
+        limits: The lowest of each measure that is accepted.
     """
 
     name = "evidence/1"
@@ -63,13 +67,14 @@ class EvidenceJudge:
         light = lab[..., 0].astype(np.float32)
         gradient = np.hypot(cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1))
         return [
-            verdict(measure(lab, gradient, candidate), self._limits) for candidate in candidates
+            evidence_verdict(measure_evidence(lab, gradient, candidate), self._limits)
+            for candidate in candidates
         ]
 
 
-def verdict(found: Evidence, limits: Evidence) -> Verdict:
+def evidence_verdict(evidence: Evidence, limits: Evidence) -> Verdict:
     """Accepted if no measure is below its limit; else the first that is."""
-    scores = {field.name: float(getattr(found, field.name)) for field in fields(Evidence)}
+    scores = {field.name: float(getattr(evidence, field.name)) for field in fields(Evidence)}
     for rule, value in scores.items():
         limit = getattr(limits, rule)
         if value < limit:
@@ -77,10 +82,10 @@ def verdict(found: Evidence, limits: Evidence) -> Verdict:
     return Verdict(True, scores=scores)
 
 
-def measure(
+def measure_evidence(
     lab: NDArray[np.uint8], gradient: NDArray[np.float32], candidate: Candidate
 ) -> Evidence:
-    """Measure a candidate.
+    """Measure how a candidate stands out from its surroundings.
 
     Args:
         lab: (H, W, 3) uint8, the patch in OpenCV's 8-bit Lab.
@@ -100,7 +105,7 @@ def measure(
         edge=_edge(gradient[window], inside, around),
         colour=_colour(lab[window], inside, around),
         compact=_compact(inside, candidate.area_px),
-        whole=_whole(inside, candidate.area_px),
+        whole=_largest_piece_share(inside, candidate.area_px),
         framed=sides / 4,
     )
 
@@ -108,11 +113,11 @@ def measure(
 def _edge(
     gradient: NDArray[np.float32], inside: NDArray[np.bool_], around: NDArray[np.bool_]
 ) -> float:
-    band = _dilated(inside, 3) & _dilated(~inside, 3)
-    beyond = (inside | around) & ~_dilated(band, 5)
-    if not band.any() or not beyond.any():
-        return 0.5
-    on, off = float(gradient[band].mean()), float(gradient[beyond].mean())
+    outline = _dilated(inside, _BAND_PX) & _dilated(~inside, _BAND_PX)
+    both_sides = (inside | around) & ~_dilated(outline, _BAND_GAP_PX)
+    if not outline.any() or not both_sides.any():
+        return _NO_EVIDENCE
+    on, off = float(gradient[outline].mean()), float(gradient[both_sides].mean())
     return on / (on + off) if on + off > 0 else 0.0
 
 
@@ -125,10 +130,10 @@ def _colour(lab: NDArray[np.uint8], inside: NDArray[np.bool_], around: NDArray[n
 
 def _histogram(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Shares of (N, 3) uint8 colours in _BINS ** 3 bins of the range that aerial images use."""
-    # a and b of 8-bit Lab stay within 32 of 128 on the ground, lightness uses its whole range
     bins = np.empty(colours.shape, np.int64)
-    bins[:, 0] = colours[:, 0] // (256 // _BINS)
-    bins[:, 1:] = np.clip((colours[:, 1:].astype(np.int64) - 96) // (64 // _BINS), 0, _BINS - 1)
+    bins[:, 0] = colours[:, 0] // (_LEVELS // _BINS)
+    chroma = colours[:, 1:].astype(np.int64) - _LOWEST_CHROMA
+    bins[:, 1:] = np.clip(chroma // (_CHROMA_LEVELS // _BINS), 0, _BINS - 1)
     flat = (bins[:, 0] * _BINS + bins[:, 1]) * _BINS + bins[:, 2]
     return np.bincount(flat, minlength=_BINS**3) / len(colours)
 
@@ -136,12 +141,12 @@ def _histogram(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _compact(inside: NDArray[np.bool_], area_px: int) -> float:
     rows, columns = np.nonzero(inside)
     hull = cv2.convexHull(np.column_stack([columns, rows]).astype(np.int32))
-    # pixels are squares: a hull of centres is half a pixel short all round
-    whole = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
-    return min(1.0, area_px / whole)
+    # pixels are squares: a hull of their centres is half a pixel short all round
+    hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
+    return min(1.0, area_px / hull_area)
 
 
-def _whole(inside: NDArray[np.bool_], area_px: int) -> float:
+def _largest_piece_share(inside: NDArray[np.bool_], area_px: int) -> float:
     return float(np.bincount(label_components(inside).ravel())[1:].max() / area_px)
 
 

@@ -41,11 +41,11 @@ class ReferringWriter(PatchWriter):
     def write(self, target: Candidate) -> Iterator[Draft]:
         """Up to three expressions for a region, each by another program."""
         node = self._run.graph.nodes[target.region]
-        said: set[str] = set()
+        texts: set[str] = set()
         for selection in islice(self._programs(node), _PER_TARGET):
             text = self._text(selection, node)
-            if text and text not in said:
-                said.add(text)
+            if text and text not in texts:
+                texts.add(text)
                 yield Draft(
                     family="referring",
                     prompt=Prompt.from_text(text, Task.REFERRING),
@@ -57,15 +57,15 @@ class ReferringWriter(PatchWriter):
                 )
 
     def _programs(self, node: Node) -> Iterator[Expression]:
-        """Programs that select the region alone, no two by the same means."""
-        used: set[frozenset[str]] = set()
-        for selection in islice(self._drawn(node), _TRIES):
-            means = frozenset(part.operator for part in selection.walk())
-            if means not in used and self._clear(selection, node):
-                used.add(means)
+        """Programs that select the region alone, no two by the same operators."""
+        operators_used: set[frozenset[str]] = set()
+        for selection in islice(self._random_programs(node), _TRIES):
+            operators = frozenset(part.operator for part in selection.walk())
+            if operators not in operators_used and self._selects_alone(selection, node):
+                operators_used.add(operators)
                 yield selection
 
-    def _drawn(self, node: Node) -> Iterator[Expression]:
+    def _random_programs(self, node: Node) -> Iterator[Expression]:
         """Programs that may select the region, in random order, relations sooner."""
         source = expression("category", node.category)
         relations, places = self._facts.relations(node), self._facts.places(node)
@@ -75,28 +75,28 @@ class ReferringWriter(PatchWriter):
             compared += self._facts.compared(node, expression("filter", source, place))
         options += [(option.operator, (option,)) for option in compared]
         counts = Counter(kind for kind, _ in options)
-        weights = np.array([_SHARES[kind] / counts[kind] for kind, _ in options])
+        weights = np.array([_KIND_WEIGHTS[kind] / counts[kind] for kind, _ in options])
         # exponential races draw without replacement in proportion to the weights
-        for at in np.argsort(self._rng.exponential(size=len(options)) / weights):
-            _, parts = options[at]
+        for index in np.argsort(self._rng.exponential(size=len(options)) / weights):
+            _, parts = options[index]
             yield parts[0] if parts[0].type == "one" else _only(source, *parts)
 
     def _text(self, selection: Expression, node: Node) -> str:
-        """A wording within the bounds of length; if none is, the last is noted."""
+        """A wording within the bounds of length; if there is none, the last is rejected."""
         text, tries = self._say.phrase(selection), 1
         while off_length(text, self._words) and tries < _WORDINGS:
             text, tries = self._say.phrase(selection), tries + 1
-        missed = off_length(text, self._words)
-        if missed:
-            self._note("words", node, text, missed)
-        return "" if missed else text
+        length_fault = off_length(text, self._words)
+        if length_fault:
+            self._note("words", node, text, length_fault)
+        return "" if length_fault else text
 
 
 Option = tuple[str, tuple[Expression, ...]]
 """A kind of program, and its tests or itself."""
 
 # how often each kind of program is tried first; a kind has many programs or few
-_SHARES = {
+_KIND_WEIGHTS = {
     "one relation": 3.0,
     "two conditions": 2.5,
     "no relation": 0.5,
@@ -109,16 +109,16 @@ _SHARES = {
 }
 
 
-def _conjunctions(relations: list[Expression], others: list[Expression]) -> Iterator[Option]:
+def _conjunctions(relations: list[Expression], properties: list[Expression]) -> Iterator[Option]:
     """One condition, or two that speak of different things."""
     for test in relations:
         yield "one relation", (test,)
-    for test in others:
+    for test in properties:
         yield "no relation", (test,)
-    topics = {test: topics_of(test) for test in (*relations, *others)}
-    for one, other in combinations(topics, 2):
-        if topics[one].isdisjoint(topics[other]):
-            yield "two conditions" if one in relations else "no relation", (one, other)
+    topics = {test: topics_of(test) for test in (*relations, *properties)}
+    for first, second in combinations(topics, 2):
+        if topics[first].isdisjoint(topics[second]):
+            yield "two conditions" if first in relations else "no relation", (first, second)
 
 
 def _only(source: Expression, *tests: Expression) -> Expression:

@@ -1,7 +1,7 @@
-"""Scorers that measure: one reads the words, the other looks at the scene again.
+"""Scorers that measure: one the words of a draft, the other its target in the scene.
 
-They stand in for the two models of paper section 2, stage 7; a draft stays if it passes both. What
-only a reader could tell, such as whether a text sounds natural, they do not measure.
+They replace the two models of paper section 2, stage 7; a draft stays if it passes both. What only
+a reader can judge, such as whether a text sounds natural, they do not measure.
 """
 
 import re
@@ -23,8 +23,10 @@ from unigeoseg.errors import AmbiguousError, ProgramError
 from unigeoseg.geo.masks import label_components
 from unigeoseg.prompt import Task
 
-_WORDS = {Task.REFERRING: (4, 12, 30), Task.REASONING: (6, 22, 50)}
-"""Fewest words, as many as say it well, and most."""
+_WORD_COUNTS = {Task.REFERRING: (4, 12, 30), Task.REASONING: (6, 22, 50)}
+"""Fewest words, a good number of them, and most."""
+
+_VISIBLE_DIVISOR = 200  # a mask of one in so many pixels of a patch has full visibility
 
 
 class TextScorer:
@@ -41,7 +43,9 @@ class TextScorer:
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, in order; points and boxes have no words and pass."""
         return [
-            Verdict(True) if draft.prompt.task not in _WORDS else _passed(_read(draft), self.limits)
+            Verdict(True)
+            if draft.prompt.task not in _WORD_COUNTS
+            else _verdict(_text_scores(draft), self.limits)
             for draft in drafts
         ]
 
@@ -60,54 +64,62 @@ class SceneScorer:
 
     def score(self, patch: Patch, drafts: Sequence[Draft]) -> list[Verdict]:
         """One verdict per draft, in order."""
-        looks = [ProgramExecutor(scene_graph(patch)), ProgramExecutor(SceneGraph(_halved(patch)))]
-        masks = {id(draft.mask): _measured(draft.mask) for draft in drafts}
+        full, half = (
+            ProgramExecutor(scene_graph(patch)),
+            ProgramExecutor(SceneGraph(_halved(patch))),
+        )
+        # several drafts share the mask of one region
+        by_mask = {id(draft.mask): _mask_scores(draft.mask) for draft in drafts}
         return [
-            _passed({**_looked(draft, *looks), **masks[id(draft.mask)]}, self.limits)
+            _verdict(
+                {**_selection_scores(draft, full, half), **by_mask[id(draft.mask)]}, self.limits
+            )
             for draft in drafts
         ]
 
 
-def _passed(scores: dict[str, float], limits: Mapping[str, float]) -> Verdict:
+def _verdict(scores: dict[str, float], limits: Mapping[str, float]) -> Verdict:
     for rule, limit in limits.items():
         if scores[rule] < limit:
             return Verdict(False, rule, scores[rule], limit, scores)
     return Verdict(True, scores=scores)
 
 
-def _read(draft: Draft) -> dict[str, float]:
+def _text_scores(draft: Draft) -> dict[str, float]:
     text, task = draft.prompt.text, draft.prompt.task
-    fewest, good, most = _WORDS[task]
+    fewest, good, upper = _WORD_COUNTS[task]
     words = re.findall(r"[\w'-]+", text.lower())
     count = len(words)
     entry = taxonomy().get(draft.category)
-    named = task is Task.REASONING and entry is not None and leaked_word(text, entry) is not None
-    doubled = any(one == other for one, other in pairwise(words))
+    explicit = task is Task.REASONING and entry is not None and leaked_word(text, entry) is not None
+    doubled = any(first == second for first, second in pairwise(words))
     return {
-        "implicit": 0.0 if named else 1.0,
+        "implicit": 0.0 if explicit else 1.0,
         "complex": 0.0 if count < fewest else min(1.0, count / good),
-        "concise": float(np.clip((most - count) / (most - good), 0.0, 1.0)),
+        "concise": float(np.clip((upper - count) / (upper - good), 0.0, 1.0)),
         "clear": 0.0 if doubled or not words else len(set(words)) / count,
     }
 
 
-def _measured(mask: NDArray[np.bool_]) -> dict[str, float]:
-    """How large a mask is, and how much of it is in one piece."""
+def _mask_scores(mask: NDArray[np.bool_]) -> dict[str, float]:
+    """Visibility of a mask by its area, and the share of its largest 8-connected piece."""
     area = int(np.count_nonzero(mask))
     pieces = np.bincount(label_components(mask).ravel())[1:]
     return {
-        "visible": min(1.0, 200 * area / mask.size),
+        "visible": min(1.0, _VISIBLE_DIVISOR * area / mask.size),
         "whole": float(pieces.max() / area) if area else 0.0,
     }
 
 
-def _looked(draft: Draft, close: ProgramExecutor, far: ProgramExecutor) -> dict[str, float]:
+def _selection_scores(
+    draft: Draft, full: ProgramExecutor, half: ProgramExecutor
+) -> dict[str, float]:
     selection = _selection(draft)
-    regions = close.graph.patch.regions
-    held = not draft.regions or np.array_equal(np.isin(regions, draft.regions), draft.mask)
+    regions = full.graph.patch.regions
+    mask_fits = not draft.regions or np.array_equal(np.isin(regions, draft.regions), draft.mask)
     return {
-        "consistent": _agrees(selection, close, draft, 0.0) if held else 0.0,
-        "unique": _agrees(selection, far, draft, 0.5),
+        "consistent": _agreement(selection, full, draft, 0.0) if mask_fits else 0.0,
+        "unique": _agreement(selection, half, draft, 0.5),
     }
 
 
@@ -119,7 +131,7 @@ def _selection(draft: Draft) -> Expression | str | None:
         return None
 
 
-def _agrees(
+def _agreement(
     selection: Expression | str | None, run: ProgramExecutor, draft: Draft, unclear: float
 ) -> float:
     """1 if a program selects the draft's regions, 0 if others, `unclear` if it is ambiguous."""
@@ -134,7 +146,7 @@ def _agrees(
 
 
 def _halved(patch: Patch) -> Patch:
-    """The patch as seen from twice as far."""
+    """The patch at half its resolution."""
     regions = np.ascontiguousarray(patch.regions[::2, ::2])
     pixels = np.ascontiguousarray(patch.pixels[::2, ::2])
     gsd_m = None if patch.gsd_m is None else 2 * patch.gsd_m

@@ -1,7 +1,7 @@
-"""Instructions for all of a category at once: by its name, by a question, or with nothing to find.
+"""Instructions for all regions of a category: by its name, by a question, or with nothing to find.
 
-The paper's triplets mean one region each. Who asks for "the buildings" means every one of them, and
-who asks for what is not there has to be told so; a model learns both from these.
+The paper's triplets mean one region each. "The buildings" means every one of them, and the answer
+to an instruction for something that is not there is an empty mask; a model learns both from these.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,11 +30,11 @@ NEVER_SHOWN: Mapping[str, tuple[str, ...]] = {
     "neon_tree_boxes": ("airplane", "ship", "harbor", "storage tank", "oil spill"),
     "aerial_cars_boxes": ("airplane", "ship", "oil spill", "landslide", "baseball diamond"),
 }
-"""By source, names of categories that it does not label and that nothing in it is: whoever chose
-its places knows. Some of Nano's sources; of others nothing is known."""
+"""By source, names of categories that it does not label and that its images certainly do not show,
+as the choice of its places tells. Some of Nano's sources; of others nothing is certain."""
 
-_LEAST_PX = 40  # fewer pixels of a category are not asked for
-_BY_FUNCTION = (
+_MIN_AREA_PX = 40  # a category with fewer pixels is not asked for
+_BY_FUNCTION = (  # templates that ask for what has a function
     "What {}?",
     "What here {}?",
     "Which part of the picture {}?",
@@ -53,18 +53,18 @@ def whole_categories(patch: Patch) -> list[int]:
     A category that the source labels nowhere else, or that could be taken for another one in the
     patch (a broader one, a near-duplicate), has no certain whole.
     """
-    sizes = np.bincount(patch.regions.ravel(), minlength=1)
-    found: dict[int, int] = {}
+    region_areas = np.bincount(patch.regions.ravel(), minlength=1)
+    areas: dict[int, int] = {}
     for region, category in patch.categories.items():
-        if region < len(sizes):
-            found[category] = found.get(category, 0) + int(sizes[region])
+        if region < len(region_areas):
+            areas[category] = areas.get(category, 0) + int(region_areas[region])
     return [
         category
-        for category, area in sorted(found.items())
-        if area >= _LEAST_PX
+        for category, area in sorted(areas.items())
+        if area >= _MIN_AREA_PX
         and taxonomy()[category].target
         and category in patch.labelled
-        and not any(other != category and _alike(category, other) for other in found)
+        and not any(_may_be_confused(category, present) for present in areas if present != category)
     ]
 
 
@@ -77,40 +77,41 @@ def missing_categories(patch: Patch, never: Iterable[int] = ()) -> list[int]:
     """
     if (patch.regions == UNKNOWN_REGION).any():
         return []
-    shown = set(patch.categories.values())
+    present_categories = set(patch.categories.values())
     return [
         category
         for category in sorted({*patch.labelled, *never})
-        if taxonomy()[category].target and not any(_alike(category, other) for other in shown)
+        if taxonomy()[category].target
+        and not any(_may_be_confused(category, present) for present in present_categories)
     ]
 
 
 def never_shown(source: str) -> tuple[int, ...]:
-    """Ids of `NEVER_SHOWN`: to ask a source for one has a certain answer, nothing."""
+    """Ids of `NEVER_SHOWN`: the mask of an instruction for one of them is certainly empty."""
     names = NEVER_SHOWN.get(source, ())
     return tuple(category.id for name in names if (category := category_by_name(name)))
 
 
-def _alike(asked: int, found: int) -> bool:
+def _may_be_confused(category: int, present: int) -> bool:
     """Whether a region of one category might answer to the name of another."""
-    return confusable(asked, found) is not False
+    return confusable(category, present) is not False
 
 
-def named(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
-    """All of a category by one of its names; nothing if the patch has none."""
+def name_draft(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
+    """All of a category by one of its names; an empty mask if the patch has none."""
     entry = taxonomy()[category]
     text = _request((*entry.plural, entry.label), rng)
     return _draft("category", patch, category, text, Task.REFERRING)
 
 
-def named_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
-    """The same by a name that is kept from every generator, to test with."""
+def held_out_name_draft(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
+    """All of a category by a name that is held out from every generator, to test with."""
     text = _request(taxonomy()[category].held_out.names, rng)
     return _draft("category", patch, category, text, Task.REFERRING)
 
 
-def asked(
-    patch: Patch, category: int, rng: np.random.Generator, *, made: float = 0.0
+def question_draft(
+    patch: Patch, category: int, rng: np.random.Generator, *, template_share: float = 0.0
 ) -> Draft | None:
     """All of a category by a question that does not name it; None if its questions do.
 
@@ -118,23 +119,26 @@ def asked(
         patch: The patch.
         category: Id in the taxonomy.
         rng: Draws.
-        made: Share of questions that ask for what the category does in a set form, so that a
-            learner hears more than the few that are written out.
+        template_share: Share of questions that ask for what the category does by a template, so
+            that a learner hears more than the few questions that are written out.
     """
-    return _unnamed("question", patch, category, rng, Task.REASONING, made)
+    return _unnamed("question", patch, category, rng, Task.REASONING, template_share)
 
 
-def asked_unseen(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
-    """The same by a question that is kept from every generator, to test with."""
+def held_out_question_draft(patch: Patch, category: int, rng: np.random.Generator) -> Draft:
+    """All of a category by a question that is held out from every generator, to test with."""
     text = _any(taxonomy()[category].held_out.questions, rng)
     return _draft("question", patch, category, text, Task.REASONING)
 
 
-def described(
-    patch: Patch, category: int, rng: np.random.Generator, *, made: float = 0.0
+def description_draft(
+    patch: Patch, category: int, rng: np.random.Generator, *, template_share: float = 0.0
 ) -> Draft | None:
-    """The same by a phrase that reads as a reference; None if there is none."""
-    return _unnamed("described", patch, category, rng, Task.REFERRING, made)
+    """All of a category by a phrase that reads as a reference; None if there is none.
+
+    Arguments are those of `question_draft`.
+    """
+    return _unnamed("described", patch, category, rng, Task.REFERRING, template_share)
 
 
 def _unnamed(  # noqa: PLR0917
@@ -143,21 +147,23 @@ def _unnamed(  # noqa: PLR0917
     category: int,
     rng: np.random.Generator,
     task: Task,
-    made: float,
+    template_share: float,
 ) -> Draft | None:
     entry = taxonomy()[category]
     texts: Sequence[str] = entry.questions
-    if made and entry.functions and rng.random() < made:
-        texts = [by.format(does) for does in entry.functions for by in _BY_FUNCTION]
-    plain = [
+    if template_share and entry.functions and rng.random() < template_share:
+        texts = [
+            template.format(function) for function in entry.functions for template in _BY_FUNCTION
+        ]
+    candidates = [
         text
         for text in texts
         if leaked_word(text, entry) is None
         and (task is Task.REASONING or Prompt.from_text(text).task is task)
     ]
-    if not plain:
+    if not candidates:
         return None
-    return _draft(family, patch, category, _any(plain, rng), task)
+    return _draft(family, patch, category, _any(candidates, rng), task)
 
 
 def _request(names: Sequence[str], rng: np.random.Generator) -> str:
@@ -171,7 +177,13 @@ def _any(texts: Sequence[str], rng: np.random.Generator) -> str:
 
 def _draft(family: Family, patch: Patch, category: int, text: str, task: Task) -> Draft:
     entry = taxonomy()[category]
-    regions = tuple(sorted(r for r, each in patch.categories.items() if each == category))
+    regions = tuple(
+        sorted(
+            region
+            for region, region_category in patch.categories.items()
+            if region_category == category
+        )
+    )
     answer = ""
     if task is Task.REASONING:
         answer = (

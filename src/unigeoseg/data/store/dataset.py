@@ -1,33 +1,23 @@
 """Reading a dataset: samples in order, images and patches by id, with bounded memory."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, groupby
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.patches.patch import Patch
-from unigeoseg.data.store.parquet import Row, read, read_group, read_rows, schema_of
-from unigeoseg.data.store.schema import (
-    IMAGE_GROUP,
-    IMAGES,
-    TRIPLETS,
-    VERSION,
-    patch_of,
-    sample_of,
-)
+from unigeoseg.data.store.parquet import Row, read_batches, read_row_group, read_rows, read_schema
+from unigeoseg.data.store.rows import patch_from_row, sample_from_row
+from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, TRIPLETS, VERSION
+from unigeoseg.data.store.summary import SUMMARY, DatasetSummary, read_summary
 from unigeoseg.errors import DataError
 from unigeoseg.geo.png import decode_png
-from unigeoseg.runtime.atomic import read_json
 from unigeoseg.sample import Sample
-
-SUMMARY = "dataset.json"
-"""Written last: a directory without it holds no whole dataset."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,7 @@ class Dataset:
     """
 
     path: Path
-    summary: Mapping[str, Any]
+    summary: DatasetSummary
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
@@ -56,24 +46,12 @@ class Dataset:
 
     @classmethod
     def unchecked(cls, path: Path) -> "Dataset":
-        """A dataset as its summary tells it; its shards may be damaged or missing.
+        """A dataset as its summary describes it; its shards may be damaged or missing.
 
         Raises:
             DataError: If there is no summary, or it is damaged or of another version.
         """
-        if not (path / SUMMARY).is_file():
-            raise DataError(
-                f"{path} holds no {SUMMARY}: it is no dataset, or its build was not finished; "
-                "build it with unigeoseg data build"
-            )
-        summary = read_json(path / SUMMARY)
-        if summary.get("schema") != VERSION:
-            raise DataError(
-                f"{path} is of schema {summary.get('schema')!r}, this version reads {VERSION}; "
-                "build it again"
-            )
-        _check_summary(path / SUMMARY, summary)
-        return cls(path, summary)
+        return cls(path, read_summary(path))
 
     def check_columns(self) -> None:
         """Check that every shard is there and has the columns of this version.
@@ -83,14 +61,14 @@ class Dataset:
         """
         shards = [(shard, IMAGES) for shard in self.images]
         for shard, schema in [*shards, *((shard, TRIPLETS) for shard in self.triplets)]:
-            found = schema_of(shard)
-            if found != schema or found.metadata != schema.metadata:
+            stored = read_schema(shard)
+            if stored != schema or stored.metadata != schema.metadata:
                 raise DataError(
                     f"{shard} has other columns than schema {VERSION}, or says another schema; "
                     "build it again"
                 )
 
-    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, Mapping[str, Any]]]:
+    def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, DatasetSummary]]:
         """A copy in another process reads for itself: what is remembered stays behind."""
         return type(self), (self.path, self.summary)
 
@@ -115,7 +93,7 @@ class Dataset:
             DataError: If a shard is damaged.
         """
         for row in self.rows(split=split, family=family):
-            yield sample_of(row)
+            yield sample_from_row(row)
 
     def rows(self, *, split: str | None = None, family: str | None = None) -> Iterator[Row]:
         """Triplets as they are stored; see `samples`."""
@@ -145,7 +123,7 @@ class Dataset:
     def image_rows(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Images as they are stored, in order."""
         for shard in self.images:
-            yield from read_rows(shard, columns, batch=IMAGE_GROUP)
+            yield from read_rows(shard, columns, batch_rows=IMAGE_GROUP)
 
     def image(self, image: str) -> NDArray[np.uint8]:
         """Pixels (H, W, 3) uint8 RGB of an image, by its id.
@@ -161,10 +139,10 @@ class Dataset:
         Raises:
             DataError: If there is none, or it is damaged.
         """
-        return patch_of(self._row(image))
+        return patch_from_row(self._row(image))
 
     def _shards(self, prefix: str) -> list[Path]:
-        names = sorted(name for name in self.summary["files"] if name.startswith(prefix))
+        names = sorted(name for name in self.summary.files if name.startswith(prefix))
         if not names:
             raise DataError(f"{self.path / SUMMARY} names no shards {prefix}*.parquet")
         return [self.path / name for name in names]
@@ -184,7 +162,7 @@ class Dataset:
     def _index(self) -> tuple[NDArray[np.bytes_], NDArray[np.intp], list[int]]:
         """Ids of all images, their order by id, and the number of images up to each shard."""
         shards = [
-            [name for batch in read(shard, ["id"]) for name in batch.column(0).to_pylist()]
+            [name for batch in read_batches(shard, ["id"]) for name in batch.column(0).to_pylist()]
             for shard in self.images
         ]
         names = np.array([name for shard in shards for name in shard], np.bytes_)
@@ -193,25 +171,4 @@ class Dataset:
     @cached_property
     def _group(self) -> Callable[[Path, int], list[Row]]:
         """Reads a row group of images; the last few are remembered."""
-        return lru_cache(maxsize=4)(read_group)
-
-
-_PARTS = {
-    "files": dict,
-    "options": dict,
-    "images": int,
-    "triplets": int,
-    "families": dict,
-    "splits": dict,
-    "sources": dict,
-    "rejections": dict,
-}
-
-
-def _check_summary(path: Path, summary: Mapping[str, Any]) -> None:
-    for name, kind in _PARTS.items():
-        if not isinstance(summary.get(name), kind):
-            raise DataError(f"{path} lacks {name!r} or has it wrong; build the dataset again")
-    for name in summary["files"]:
-        if not name or PurePath(name).name != name or "\\" in name:
-            raise DataError(f"{path} names the file {name!r}, which is not beside it")
+        return lru_cache(maxsize=4)(read_row_group)

@@ -23,10 +23,10 @@ __all__ = [
     "ShardedWriter",
     "TableWriter",
     "pa",
-    "read",
-    "read_group",
+    "read_batches",
+    "read_row_group",
     "read_rows",
-    "schema_of",
+    "read_schema",
     "write_table",
 ]
 
@@ -142,7 +142,8 @@ class ShardedWriter:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
+    """Turn errors of reading into `DataError`."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:
@@ -162,42 +163,42 @@ def write_table(path: Path, table: "pa.Table") -> None:
         pq.write_table(table, path, version="2.6", compression="zstd", row_group_size=64)
 
 
-def read(
-    path: Path, columns: Sequence[str] | None = None, *, batch: int = 1000
+def read_batches(
+    path: Path, columns: Sequence[str] | None = None, *, batch_rows: int = 1000
 ) -> Iterator["pa.RecordBatch"]:
     """Batches of a file, in order; no more than one row group is held.
 
     Raises:
         DataError: If the file is missing or damaged.
     """
-    with _readable(path), pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch, columns=list(columns) if columns else None)
+    with _read_errors(path), pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_rows, columns=list(columns) if columns else None)
 
 
 def read_rows(
-    path: Path, columns: Sequence[str] | None = None, *, batch: int = 1000
+    path: Path, columns: Sequence[str] | None = None, *, batch_rows: int = 1000
 ) -> Iterator[Row]:
-    """Rows of a file, in order; see `read`."""
-    for each in read(path, columns, batch=batch):
-        yield from each.to_pylist()
+    """Rows of a file, in order; see `read_batches`."""
+    for batch in read_batches(path, columns, batch_rows=batch_rows):
+        yield from batch.to_pylist()
 
 
-def read_group(path: Path, group: int) -> list[Row]:
+def read_row_group(path: Path, group: int) -> list[Row]:
     """Rows of one row group.
 
     Raises:
         DataError: If the file is missing or damaged.
     """
-    with _readable(path), pq.ParquetFile(path) as file:
+    with _read_errors(path), pq.ParquetFile(path) as file:
         rows: list[Row] = file.read_row_group(group).to_pylist()
         return rows
 
 
-def schema_of(path: Path) -> "pa.Schema":
+def read_schema(path: Path) -> "pa.Schema":
     """Names and types of a file's columns.
 
     Raises:
         DataError: If the file is missing or damaged.
     """
-    with _readable(path):
+    with _read_errors(path):
         return pq.read_schema(path)

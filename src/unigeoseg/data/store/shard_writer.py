@@ -4,17 +4,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from unigeoseg.data.store.parquet import Row, ShardedWriter, TableWriter
 from unigeoseg.data.store.schema import IMAGE_GROUP, IMAGES, LEDGER, TRIPLET_GROUP, TRIPLETS
+from unigeoseg.data.store.summary import DatasetCounts, SourceCounts
 
 IMAGE_SHARD, TRIPLET_SHARD = 1024, 100_000
 """Rows of a file: images of some 0.5 MB, triplets of some 0.5 kB."""
 LEDGER_FILE = "ledger.parquet"
 
 
-class Shards:
+class DatasetWriter:
     """Writes the shards of a dataset and counts what is in them; a context manager.
 
     Triplets go in the order of their images, so that both can be read side by side.
@@ -35,46 +35,46 @@ class Shards:
         self._splits: Counter[str] = Counter()
         self._rejections: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def __enter__(self) -> "Shards":
+    def __enter__(self) -> "DatasetWriter":
         """Open the files."""
         with ExitStack() as stack:
-            for each in (self._images, self._triplets, self._ledger):
-                stack.enter_context(each)
-            self._open = stack.pop_all()
+            for writer in (self._images, self._triplets, self._ledger):
+                stack.enter_context(writer)
+            self._open_files = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:  # noqa: ANN401
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         """Close the files."""
-        self._open.__exit__(kind, *rest)
+        self._open_files.__exit__(kind, *details)  # type: ignore[arg-type]
 
-    def image(self, row: Row) -> None:
-        """Add a row of `rows.IMAGES`."""
+    def write_image(self, row: Row) -> None:
+        """Add a row of `schema.IMAGES`."""
         self._sources[row["source"]] += 1
         self._licences[row["source"]].add(row["licence"])
         self._images.write([row])
 
-    def triplet(self, row: Row) -> None:
-        """Add a row of `rows.TRIPLETS`."""
+    def write_triplet(self, row: Row) -> None:
+        """Add a row of `schema.TRIPLETS`."""
         self._families[row["family"]] += 1
         self._splits[row["split"]] += 1
         self._triplets.write([row])
 
-    def ledger(self, rows: Iterable[Row]) -> None:
-        """Add rows of `rows.LEDGER`."""
+    def write_rejections(self, rows: Iterable[Row]) -> None:
+        """Add rows of `schema.LEDGER`."""
         for row in rows:
             self._rejections[row["stage"]][row["rule"]] += 1
             self._ledger.write([row])
 
-    def summary(self) -> dict[str, Any]:
-        """Counts and licences of what was added, for `dataset.json`."""
-        return {
-            "images": self._sources.total(),
-            "triplets": self._families.total(),
-            "families": dict(self._families),
-            "splits": dict(self._splits),
-            "sources": {
-                source: {"images": count, "licences": sorted(self._licences[source])}
+    def counts(self) -> DatasetCounts:
+        """Counts and licences of what was added, for the summary."""
+        return DatasetCounts(
+            images=self._sources.total(),
+            triplets=self._families.total(),
+            families=dict(self._families),
+            splits=dict(self._splits),
+            sources={
+                source: SourceCounts(images=count, licences=sorted(self._licences[source]))
                 for source, count in self._sources.items()
             },
-            "rejections": {stage: dict(rules) for stage, rules in self._rejections.items()},
-        }
+            rejections={stage: dict(rules) for stage, rules in self._rejections.items()},
+        )

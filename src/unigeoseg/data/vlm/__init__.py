@@ -31,7 +31,7 @@ class OnlineStages:
     clients: "tuple[OnlineClient, ...]"
 
     @property
-    def at_once(self) -> int:
+    def concurrency(self) -> int:
         """Patches to be worked on at a time: one for each request that the models take."""
         return sum(client.config.concurrency for client in self.clients)
 

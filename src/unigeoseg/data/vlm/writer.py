@@ -10,7 +10,7 @@ import numpy as np
 
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.instructions.draft import Draft, Family
-from unigeoseg.data.instructions.reasoning import MOST_ALIKE
+from unigeoseg.data.instructions.reasoning import MOST_OF_A_KIND
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patches.patch import Patch, patch_rejection
 from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
@@ -81,7 +81,7 @@ class OnlineWriter:
         alike = 1 + len(_others(patch, candidate))
         if alike == 1:
             yield "attribute", candidate, self._ask_attribute
-        elif alike <= MOST_ALIKE:
+        elif alike <= MOST_OF_A_KIND:
             yield "context", candidate, self._ask_context
 
     def _refer(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from unigeoseg.data.builder.pipeline import summarise
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patches.cutting import cut_patches
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.readers import declared_source, open_labelled_source
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.schema import image_row, triplet_row
-from unigeoseg.data.store.shard_writer import Shards
+from unigeoseg.data.store.rows import image_row, triplet_row
+from unigeoseg.data.store.shard_writer import DatasetWriter
+from unigeoseg.data.store.summary import write_summary
 from unigeoseg.errors import DataError
 from unigeoseg.runtime.atomic import atomic_directory, write_bytes
 from unigeoseg.sample import Sample
@@ -116,21 +116,21 @@ def rebuild_dataset(
         images[each.sample.source, each.key].append(each)
     lost: list[str] = []
     with atomic_directory(out) as folder:
-        with Shards(folder) as shards:
+        with DatasetWriter(folder) as shards:
             for done, ((source, key), members) in enumerate(sorted(images.items()), start=1):
                 found, missing = _cut(data / source, key, members)
                 lost += missing
                 for patch, samples in found:
                     for sample in samples:
-                        shards.triplet(triplet_row(sample))
-                    shards.image(image_row(patch, perceptual_hash(patch.pixels)))
+                        shards.write_triplet(triplet_row(sample))
+                    shards.write_image(image_row(patch, perceptual_hash(patch.pixels)))
                 progress(done, len(images))
         if lost:
             raise DataError(
                 f"{len(lost)} of {len(images)} images cannot be rebuilt, first {lost[0]}; get the "
                 "sources as docs/benchmark.md lists them"
             )
-        summarise(folder, shards.summary(), {})
+        write_summary(folder, shards.counts(), {})
     return Dataset.open(out)
 
 

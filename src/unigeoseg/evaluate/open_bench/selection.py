@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unigeoseg.data.builder.near_duplicates import SEEN, Seen, shown_by
-from unigeoseg.data.builder.splits import assign
+from unigeoseg.data.builder.near_duplicates import HASHED_PATCH_COLUMNS, HashedPatch, find_copies
+from unigeoseg.data.builder.splits import assign_splits
 from unigeoseg.data.patches.cutting import PATCH_SIZE, PATCH_STRIDE
 from unigeoseg.data.patches.perceptual_hash import perceptual_hash
 from unigeoseg.data.sources.folders import labelled_sets_in
 from unigeoseg.data.sources.readers import declared_source, open_labelled_source
 from unigeoseg.data.sources.readers.images import read_image
-from unigeoseg.data.store.dataset import SUMMARY, Dataset
+from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.parquet import Row
+from unigeoseg.data.store.summary import SUMMARY
 from unigeoseg.errors import DataError
 from unigeoseg.geo.png import decode_png
 from unigeoseg.geo.tiling import plan_tiles
@@ -45,11 +46,11 @@ class Selection:
     unknown: frozenset[str]
 
 
-def select_samples(dataset: Dataset, training: Iterable[Seen], *, total: int) -> Selection:
+def select_samples(dataset: Dataset, training: Iterable[HashedPatch], *, total: int) -> Selection:
     """Choose samples whose images no training saw.
 
-    Only images of test groups enter, by the splits that are settled (`data.split`): a dataset may
-    be split otherwise than what a model trained on was, so its own splits do not count. Of these
+    Only images of test groups enter, by the recorded splits (`builder.splits`): a dataset may be
+    split otherwise than what a model trained on was, so its own splits do not count. Of these
     every image is left out that `training` shows too.
 
     Args:
@@ -61,14 +62,14 @@ def select_samples(dataset: Dataset, training: Iterable[Seen], *, total: int) ->
         DataError: If there are fewer, or its patches are not of the usual size and stride, which
             an index takes for granted.
     """
-    options = dataset.summary.get("options", {})
+    options = dataset.summary.options
     cut = options.get("size"), options.get("stride")
     if cut != (PATCH_SIZE, PATCH_STRIDE):
         raise DataError(
             f"the patches of {dataset.path} are of size and stride {cut}, an index needs "
             f"{(PATCH_SIZE, PATCH_STRIDE)}; build it without --size and --stride"
         )
-    rows = list(dataset.image_rows((*SEEN, "unknown")))
+    rows = list(dataset.image_rows((*HASHED_PATCH_COLUMNS, "unknown")))
     unknown = frozenset(row["id"] for row in rows if row["unknown"] is not None)
     tests = _tests(rows)
     trained = frozenset(row["id"] for row in rows if row["group"] not in tests)
@@ -95,16 +96,16 @@ def _tests(rows: Iterable[Row]) -> frozenset[str]:
     return frozenset(
         group
         for source, members in groups.items()
-        for group, split in assign(members).items()
+        for group, split in assign_splits(members).items()
         if split == "test"
     )
 
 
-def _seen(row: Row, split: Split) -> Seen:
-    return Seen(**{name: row[name] for name in SEEN} | {"split": split})
+def _seen(row: Row, split: Split) -> HashedPatch:
+    return HashedPatch(**{name: row[name] for name in HASHED_PATCH_COLUMNS} | {"split": split})
 
 
-def leaked_images(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[str]:
+def leaked_images(test: Iterable[HashedPatch], training: Iterable[HashedPatch]) -> frozenset[str]:
     """Ids of test images whose file or scene trained, or that look like an image that did."""
     trained = list(training)
     groups = {image.group for image in trained}
@@ -115,10 +116,10 @@ def leaked_images(test: Iterable[Seen], training: Iterable[Seen]) -> frozenset[s
         for image in tested
         if image.group in groups or (image.source, Path(image.key).stem) in files
     }
-    return shown_by(tested, trained) | known
+    return find_copies(tested, trained) | known
 
 
-def training_windows(data: Path) -> Iterator[Seen]:
+def training_windows(data: Path) -> Iterator[HashedPatch]:
     """Every window of the images whose groups are for training or tuning.
 
     Args:
@@ -130,7 +131,7 @@ def training_windows(data: Path) -> Iterator[Seen]:
     return _of_dataset(data) if (data / SUMMARY).is_file() else _of_sets(data)
 
 
-def _of_dataset(folder: Path) -> Iterator[Seen]:
+def _of_dataset(folder: Path) -> Iterator[HashedPatch]:
     dataset = Dataset.open(folder)
     tests = _tests(dataset.image_rows(("source", "group")))
     for row in dataset.image_rows(("id", "source", "key", "group", "image_phash", "bytes")):
@@ -138,7 +139,7 @@ def _of_dataset(folder: Path) -> Iterator[Seen]:
             yield from _windows(row, decode_png(row["bytes"], row["id"]))
 
 
-def _of_sets(folder: Path) -> Iterator[Seen]:
+def _of_sets(folder: Path) -> Iterator[HashedPatch]:
     for directory in labelled_sets_in(folder):
         opened = open_labelled_source(declared_source(directory), directory, lambda _: None)
         name = opened.source.name
@@ -154,13 +155,13 @@ def _of_sets(folder: Path) -> Iterator[Seen]:
                 yield from _windows(row | {"image_phash": perceptual_hash(pixels)}, pixels)
 
 
-def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[Seen]:
+def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[HashedPatch]:
     height, width = pixels.shape[:2]
     for window in plan_tiles(width, height, PATCH_SIZE, PATCH_SIZE - PATCH_STRIDE):
         phash = perceptual_hash(pixels[window.toslices()])
         name = f"{row['source']}/{row['key']}/{window.col_off},{window.row_off}"
         place = row["source"], row["key"], row["group"]
-        yield Seen(name, *place, "train", phash, row["image_phash"])
+        yield HashedPatch(name, *place, "train", phash, row["image_phash"])
 
 
 def balanced_samples(candidates: Iterable[Sample], total: int) -> Iterator[Sample]:

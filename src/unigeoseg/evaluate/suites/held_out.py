@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unigeoseg.data.builder.unit import Scored, samples_of
 from unigeoseg.data.instructions import whole_category
-from unigeoseg.data.instructions.draft import Draft
+from unigeoseg.data.instructions.draft import Draft, ScoredDraft
+from unigeoseg.data.instructions.samples import samples_from_drafts
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.errors import DataError
 from unigeoseg.evaluate.suites.catalog import Suite
@@ -94,7 +94,7 @@ class HeldOutLayout(ShardLayout):
     @property
     def boxes(self) -> str:
         """The system that made the masks of sources that label boxes alone, or "none"."""
-        return str(self._dataset.summary["options"].get("boxes", "none"))
+        return str(self._dataset.summary.options.get("boxes", "none"))
 
     def _images(self) -> tuple[list[str], int]:
         """Ids of the images to ask about, and how many were left out for unknown pixels."""
@@ -146,15 +146,15 @@ def _category_samples(patch: Patch) -> tuple[list[Sample], list[tuple[str, str]]
     categories = whole_category.whole_categories(patch)
     draft_pairs = [
         (
-            whole_category.named(patch, category, rng),
-            whole_category.named_unseen(patch, category, rng),
+            whole_category.name_draft(patch, category, rng),
+            whole_category.held_out_name_draft(patch, category, rng),
         )
         for category in rng.permutation(categories).tolist()[:_DRAWS]
     ]
     by_question = [
-        (draft, whole_category.asked_unseen(patch, category, rng))
+        (draft, whole_category.held_out_question_draft(patch, category, rng))
         for category in rng.permutation(categories).tolist()
-        if (draft := whole_category.asked(patch, category, rng)) is not None
+        if (draft := whole_category.question_draft(patch, category, rng)) is not None
     ]
     draft_pairs += by_question[:_DRAWS]
     in_trained_words = _samples(patch, [draft for draft, _ in draft_pairs])
@@ -175,9 +175,9 @@ def _absent(patch: Patch, rng: np.random.Generator) -> Iterator[Draft]:
     first = int(rng.integers(2))
     missing = rng.permutation(whole_category.missing_categories(patch)).tolist()[:_DRAWS]
     for turn, category in enumerate(missing, first):
-        draft = whole_category.asked(patch, category, rng) if turn % 2 else None
-        yield draft or whole_category.named(patch, category, rng)
+        draft = whole_category.question_draft(patch, category, rng) if turn % 2 else None
+        yield draft or whole_category.name_draft(patch, category, rng)
 
 
 def _samples(patch: Patch, drafts: Sequence[Draft]) -> list[Sample]:
-    return samples_of(patch, [Scored(draft) for draft in drafts])
+    return samples_from_drafts(patch, [ScoredDraft(draft) for draft in drafts])

@@ -100,24 +100,28 @@ class InstructionSampler:
     def category(self) -> Draft | None:
         """All of one category by its name."""
         category = self._random_of(self._whole_categories)
-        return None if category is None else whole_category.named(self._view, category, self._rng)
+        return (
+            None if category is None else whole_category.name_draft(self._view, category, self._rng)
+        )
 
     def described(self) -> Draft | None:
         """All of one category by a phrase that does not name it."""
-        return self._unnamed(whole_category.described, self._whole_categories)
+        return self._unnamed(whole_category.description_draft, self._whole_categories)
 
     def question(self) -> Draft | None:
         """All of one category by a question."""
-        return self._unnamed(whole_category.asked, self._whole_categories)
+        return self._unnamed(whole_category.question_draft, self._whole_categories)
 
     def absent_name(self) -> Draft | None:
         """A category that the view does not show, by its name."""
         category = self._random_of(self._absent_categories())
-        return None if category is None else whole_category.named(self._view, category, self._rng)
+        return (
+            None if category is None else whole_category.name_draft(self._view, category, self._rng)
+        )
 
     def absent_question(self) -> Draft | None:
         """A category that the view does not show, by a question."""
-        return self._unnamed(whole_category.asked, self._absent_categories())
+        return self._unnamed(whole_category.question_draft, self._absent_categories())
 
     def written(self, family: str) -> Draft | None:
         """The next of the expressions or questions of a family that single out a region."""
@@ -165,7 +169,7 @@ class InstructionSampler:
         category = self._random_of(categories)
         if category is None:
             return None
-        draft = write(self._view, category, self._rng, made=_FUNCTION_QUESTION_SHARE)
+        draft = write(self._view, category, self._rng, template_share=_FUNCTION_QUESTION_SHARE)
         if draft is None or self._rng.random() >= _WORD_DROPOUT_PROBABILITY:
             return draft
         text = augment_words(draft.prompt.text, self._rng)

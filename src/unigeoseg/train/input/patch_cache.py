@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from unigeoseg.data.patches.patch import Patch
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.schema import VERSION, patch_of
+from unigeoseg.data.store.rows import patch_from_row
+from unigeoseg.data.store.schema import VERSION
 from unigeoseg.errors import DataError, OutputUnwritableError
 from unigeoseg.runtime.atomic import atomic_directory
 from unigeoseg.sample import Split
@@ -121,7 +122,7 @@ def _patch_without_pixels(row: dict[str, object]) -> Patch:
 
 def datasets_key(datasets: Sequence[Dataset]) -> str:
     """A key of some datasets in their order: 16 hexadecimal digits over their files' hashes."""
-    content = json.dumps([VERSION, *(dict(dataset.summary["files"]) for dataset in datasets)])
+    content = json.dumps([VERSION, *(dict(dataset.summary.files) for dataset in datasets)])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -145,7 +146,7 @@ def _write_arrays(folder: Path, datasets: Sequence[Dataset], split: Split, total
     for dataset in datasets:
         for row in dataset.image_rows():
             if row["split"] == split:
-                patch = patch_of(row)
+                patch = patch_from_row(row)
                 stop = start + patch.regions.size
                 pixels[start:stop] = patch.pixels.reshape(-1, 3)
                 regions[start:stop] = patch.regions.ravel()

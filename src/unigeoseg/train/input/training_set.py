@@ -16,7 +16,7 @@ from unigeoseg.data.instructions.clicks_boxes import WRITER as POINTS_AND_BOXES
 from unigeoseg.data.instructions.draft import Draft
 from unigeoseg.data.instructions.program_writer import OfflineWriter
 from unigeoseg.data.store.dataset import Dataset
-from unigeoseg.data.store.schema import sample_of
+from unigeoseg.data.store.rows import sample_from_row
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.model.processor import letterbox, letterbox_place
 from unigeoseg.prompt import Task
@@ -165,7 +165,7 @@ def _stored_instructions(
     for dataset in datasets:
         for row in dataset.rows():
             if row["split"] in stored and row["writer"] not in _PROGRAM_WRITERS:
-                stored[row["split"]].setdefault(row["image"], []).append(sample_of(row))
+                stored[row["split"]].setdefault(row["image"], []).append(sample_from_row(row))
     return stored
 
 
