@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import builds
+import processors
 import pytest
 import scenes
 import torch
@@ -17,6 +18,38 @@ torch.set_num_threads(1)
 # A busy machine makes an example slow, not wrong.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+_WHOLE_RUN = pytest.StashKey[pytest.MonkeyPatch]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--processor`."""
+    parser.addoption(
+        "--processor",
+        choices=processors.KINDS,
+        help="run every test as on a processor that multiplies bfloat16, or as on a plain one; "
+        "products are imitated where this one cannot, and processes that tests start see this one",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settings of the environment do not reach the tests; `--processor` does."""
+    config.stash[_WHOLE_RUN] = patch = pytest.MonkeyPatch()
+    patch.delenv(processors.VARIABLE, raising=False)
+    if kind := config.getoption("--processor"):
+        processors.pretend(patch, kind)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Undo `pytest_configure`."""
+    config.stash[_WHOLE_RUN].undo()
+
+
+@pytest.fixture(params=processors.KINDS)
+def processor_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test twice, on any machine: where bfloat16 is multiplied, and where it is not."""
+    processors.pretend(monkeypatch, request.param)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ import subprocess
 import sys
 
 import pytest
-import tiny_base
 import torch
-from networks import save_tiny, tiny_config
+from networks import save_tiny
 from places import TESTS
 
 from unigeoseg.errors import OptionError
-from unigeoseg.model.device import VARIABLE, device_of, suited_dtype
+from unigeoseg.model.device import VARIABLE, device_of
 from unigeoseg.predict.segmenter import Segmenter
 
 CHECKS = TESTS / "support" / "models" / "on_a_device.py"
@@ -46,18 +45,6 @@ def test_a_second_gpu_that_is_not_there(monkeypatch):
     assert device_of("cuda") == torch.device("cuda") and device_of("cuda:1").index == 1
     with pytest.raises(OptionError, match="'cuda:2' is not on this machine: there are 2"):
         device_of("cuda:2")
-
-
-def test_large_networks_compute_in_what_the_device_is_fast_in(monkeypatch):
-    gpu, large, small = torch.device("cuda"), tiny_base.config(), tiny_config()
-    for able, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **_: able)
-        assert suited_dtype(large, gpu) == expected
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
-        assert suited_dtype(large, torch.device("cpu")) == expected
-        assert suited_dtype(large, torch.device("cpu"), 8) == torch.float32
-    assert suited_dtype(large, torch.device("mps")) == torch.float32
-    assert suited_dtype(small, gpu) == torch.float32
 
 
 def test_all_of_it_can_be_on_another_device():

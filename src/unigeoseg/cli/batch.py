@@ -12,6 +12,7 @@ from unigeoseg.cli.options import (
     Bands,
     Classes,
     Device,
+    Dtype,
     Engine,
     Gsd,
     Instances,
@@ -50,6 +51,7 @@ def batch(
     regularise: Regularise = 0.0,
     model: Model = "nano",
     device: Device = None,
+    dtype: Dtype = None,
     engine: Annotated[Engine, typer.Option(help="This process, or a Ray cluster.")] = Engine.LOCAL,
     workers: Annotated[int, typer.Option(min=1, help="Of the engine ray.")] = 2,
 ) -> None:
@@ -74,6 +76,7 @@ def batch(
         suffixes=_suffixes(suffix or [".tif"]),
         model=model,
         device=device,
+        dtype=dtype,
         outputs=config,
         classes=classes is not None,
         stretch=None if stretch is None else Stretch.read(stretch),

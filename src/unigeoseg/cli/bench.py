@@ -5,7 +5,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,19 +12,12 @@ import typer
 
 from unigeoseg.cli import open_bench, suites, training_bench
 from unigeoseg.cli.console import MODEL_HELP, counter, progress, say
-from unigeoseg.cli.options import Device
+from unigeoseg.cli.options import Device, Dtype
 from unigeoseg.errors import OptionError
 from unigeoseg.sample import Split
 
 if TYPE_CHECKING:
     from unigeoseg.predict.segmenter import Segmenter
-
-
-class Dtype(StrEnum):
-    """Names of number types, as torch has them."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
 
 
 _BITS: Mapping[str, Literal[8, 4]] = {"8": 8, "4": 4}
@@ -147,9 +139,7 @@ def speed(
     ] = "nano",
     size: Annotated[int, typer.Option(min=32, help="Side of the tile in pixels.")] = 512,
     rounds: Annotated[int, typer.Option(min=1, help="Repetitions; the median counts.")] = 9,
-    dtype: Annotated[
-        Dtype | None, typer.Option(help="What is computed in; as suits the processor without it.")
-    ] = None,
+    dtype: Dtype = None,
     bits: Annotated[
         Literal["8", "4"] | None,
         typer.Option(help="Of a weight of Base's language model; 4 on CUDA."),
@@ -171,12 +161,11 @@ def speed(
     if released and model != "base":
         raise OptionError("--released compares Base alone; give --model base as well")
     began = time.perf_counter()
-    kind = None if dtype is None else getattr(torch, dtype)
     small = None if bits is None else _BITS[bits]
     if model == "base":
-        loaded = random_base(kind, device, small)
+        loaded = random_base(dtype, device, small)
     else:
-        loaded = Segmenter.from_pretrained(model, dtype=kind, device=device, bits=small)
+        loaded = Segmenter.from_pretrained(model, dtype=dtype, device=device, bits=small)
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
     timings = time_tile(loaded, size=size, rounds=rounds)
     typer.echo(timing_table(timings))
@@ -204,6 +193,8 @@ def scene(
     *,
     mpx: Annotated[float, typer.Option(min=0.01, help="Size of the scene that is made.")] = 100,
     model: Annotated[str, typer.Option(help=MODEL_HELP)] = "nano",
+    device: Device = None,
+    dtype: Dtype = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print numbers alone.")] = False,
 ) -> None:
     """Time a whole scene by text, stage by stage, with its peak memory."""
@@ -214,7 +205,7 @@ def scene(
         if path is None:
             path = Path(folder) / "scene.tif"
             scene.write_synthetic_scene(path, mpx)
-        segmenter = Segmenter.from_pretrained(model)
+        segmenter = Segmenter.from_pretrained(model, device=device, dtype=dtype)
         with progress("tiles") as bar:
             timing = scene.time_scene(segmenter, path, text, counter(bar))
     if as_json:

@@ -28,6 +28,15 @@ Device = Annotated[
         metavar="NAME",
     ),
 ]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="What the network computes in: float32, bfloat16, float16, or auto, which is "
+        "bfloat16 for large networks where the processor multiplies it. Without it what "
+        "UNIGEOSEG_DTYPE in the environment says, else auto.",
+        metavar="NAME",
+    ),
+]
 Classes = Annotated[
     str | None, typer.Option(help="Several texts, one map of labels.", metavar="A,B,...")
 ]

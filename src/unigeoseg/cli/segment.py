@@ -15,6 +15,7 @@ from unigeoseg.cli.options import (
     Bands,
     Classes,
     Device,
+    Dtype,
     Gsd,
     Instances,
     Model,
@@ -89,6 +90,7 @@ def segment(
     regularise: Regularise = 0.0,
     model: Model = "nano",
     device: Device = None,
+    dtype: Dtype = None,
     answer: Annotated[
         bool, typer.Option(help="Also say in words what was found; for models that speak.")
     ] = False,
@@ -122,6 +124,7 @@ def segment(
         answer=answer,
         model=model,
         device=device,
+        dtype=dtype,
     )
     job.check()
     with open_shown(scene, bands, stretch, gsd) as opened:
@@ -142,6 +145,7 @@ class SegmentJob:
     answer: bool
     model: str
     device: str | None
+    dtype: str | None
 
     @property
     def streams(self) -> bool:
@@ -169,7 +173,7 @@ class SegmentJob:
 
         prompts = self.asked.prompts(scene.grid)
         area = None if self.aoi is None else Area.from_file(self.aoi, scene.grid)
-        segmenter = Segmenter.from_pretrained(self.model, device=self.device)
+        segmenter = Segmenter.from_pretrained(self.model, device=self.device, dtype=self.dtype)
         if self.streams:
             self._sweep(segmenter, scene, prompts, area)
         else:

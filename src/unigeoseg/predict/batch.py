@@ -72,6 +72,7 @@ class Batch:
         suffixes: Files to write for each scene, such as ".tif".
         model: As for `Segmenter.from_pretrained`.
         device: As there.
+        dtype: As there.
         outputs: How results are written.
         classes: As in `SceneJob`.
         stretch: One for all scenes; None for each its own.
@@ -85,6 +86,7 @@ class Batch:
     suffixes: Sequence[str] = (".tif",)
     model: str = "nano"
     device: str | None = None
+    dtype: str | None = None
     outputs: OutputConfig = field(default_factory=OutputConfig)
     classes: bool = False
     stretch: Stretch | None = None
@@ -111,7 +113,7 @@ class Batch:
 
     def segmenter(self) -> Segmenter:
         """What does the scenes; errors are those of `Segmenter.from_pretrained`."""
-        return Segmenter.from_pretrained(self.model, device=self.device)
+        return Segmenter.from_pretrained(self.model, device=self.device, dtype=self.dtype)
 
     def paths(self, scene: Path) -> list[Path]:
         """The files of one scene."""

@@ -5,13 +5,13 @@ from os import PathLike
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from unigeoseg.model.device import device_of
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.io.store import weights_directory
 from unigeoseg.model.optimize import optimize_for_inference
+from unigeoseg.model.precision import DtypeSetting, checked_dtype, inference_dtype
 from unigeoseg.predict.result import Segmentation
 from unigeoseg.predict.session import SceneLike, Session
 from unigeoseg.predict.tile_pipeline import Progress
@@ -27,7 +27,7 @@ class Segmenter(ViewPredictor):
         cls,
         name: str | PathLike[str] = "nano",
         *,
-        dtype: torch.dtype | None = None,
+        dtype: DtypeSetting = None,
         device: str | None = None,
         bits: Literal[8, 4] | None = None,
     ) -> "Segmenter":
@@ -38,21 +38,24 @@ class Segmenter(ViewPredictor):
 
         Args:
             name: Which model.
-            dtype: What the network computes in; without it float32, or bfloat16 for large
-                networks on processors that multiply it faster.
+            dtype: What the network computes in: "float32", "bfloat16", "float16", or "auto", which
+                is float32, but bfloat16 for large networks on processors that multiply it; without
+                it what the environment variable UNIGEOSEG_DTYPE says, else "auto".
             device: Where it computes: "cpu", "cuda", "cuda:1", "mps"; without it what the
                 environment variable UNIGEOSEG_DEVICE says, else the CPU.
             bits: Of a weight of a large language part, to hold less in memory: 8, or 4 on CUDA.
 
         Raises:
-            OptionError: If there is no such device, or it cannot hold so few bits.
+            OptionError: If there is no such device or type, or the device cannot hold so few bits.
             CheckpointNotFoundError: If there is no such model on this machine.
             HubError: If a model of the hub cannot be fetched.
             CheckpointDamagedError: If its files cannot be used.
         """
         place = device_of(device)
+        checked_dtype(dtype)  # before a model is fetched
         directory = weights_directory(name)
-        network, processor = checkpoint.load_model(directory, dtype=dtype, device=place, bits=bits)
+        kind = inference_dtype(dtype, checkpoint.read_config(directory), place, bits)
+        network, processor = checkpoint.load_model(directory, dtype=kind, device=place, bits=bits)
         return cls(optimize_for_inference(network), processor)
 
     def __call__(

@@ -14,10 +14,11 @@ from torch import nn
 
 from unigeoseg.model.base.chat import SEG_TOKEN, ChatProcessor, for_tokenizer
 from unigeoseg.model.config import CausalLanguageConfig, ModelConfig
-from unigeoseg.model.device import device_of, suited_dtype
+from unigeoseg.model.device import device_of
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.optimize import optimize_for_inference
+from unigeoseg.model.precision import DtypeSetting, inference_dtype
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.session import Session
 from unigeoseg.profiling.released_modules import ReleasedWay
@@ -101,7 +102,7 @@ def timing_table(timings: dict[str, Timing]) -> str:
 
 
 def random_base(
-    dtype: torch.dtype | None = None,
+    dtype: DtypeSetting = None,
     device: str | None = None,
     bits: Literal[8, 4] | None = None,
 ) -> Segmenter:
@@ -112,8 +113,8 @@ def random_base(
     place = device_of(device)
     tokenizer = _word_tokenizer()
     config = for_tokenizer(ModelConfig.base(), tokenizer)
+    kind = inference_dtype(dtype, config, place, bits)
     network = checkpoint.empty_network(config, device="cpu")
-    kind = dtype or suited_dtype(config, place, bits)
     for parameter in network.parameters():
         parameter.requires_grad_(False).uniform_(-0.02, 0.02)
     network = optimize_for_inference(checkpoint.to_evaluation(network.to(kind), place, bits))

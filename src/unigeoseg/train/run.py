@@ -187,7 +187,7 @@ def beginning(config: TrainConfig, start: Path | None) -> tuple[UniGeoSegNetwork
     torch.manual_seed(config.seed)
     if start is None:
         return nano_from_pretrained(config.model)
-    network, processor = checkpoint.load_model(start)
+    network, processor = checkpoint.load_model(start, dtype=torch.float32)
     # what was fitted to the weights of the start does not hold for those that it becomes
     network.config = replace(network.config, confidence=ConfidenceConfig())
     return network, processor

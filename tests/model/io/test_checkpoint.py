@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
+import tiny_base
 import torch
 from networks import save_tiny, tiny_network
 from safetensors.torch import load_file, save_file
 
 from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
+from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.io import checkpoint
+from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
 
 
@@ -21,6 +24,31 @@ def test_weights_come_back(tmp_path: Path):
         # half precision, or int8 for the words
         assert torch.allclose(value.float(), original[key].float(), rtol=0.02, atol=0.02), key
     assert not network.training
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_base_is_stored_in_the_precision_it_has(tmp_path: Path, dtype, processor_kind):
+    pytest.importorskip("transformers", reason="Base needs the extra 'base'")
+    config = tiny_base.config()
+    network = UniGeoSegNetwork(config).to(dtype)
+    checkpoint.save_model(tmp_path, network, ChatProcessor(tiny_base.tokenizer(), config))
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {dtype}
+    again, _ = checkpoint.load_model(tmp_path, dtype=None)
+    for key, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value), key
+    single, _ = checkpoint.load_model(tmp_path)
+    assert {value.dtype for value in single.state_dict().values()} == {torch.float32}
+
+
+def test_nano_is_stored_in_half_precision_and_eight_bits(tmp_path: Path, processor_kind):
+    stored = load_file(save_tiny(tmp_path) / "model.safetensors")
+    kinds = {key: value.dtype for key, value in stored.items() if value.is_floating_point()}
+    assert kinds.pop("language.tokens.weight.int8_scale") == torch.float32
+    assert set(kinds.values()) == {torch.float16}
+    assert stored["language.tokens.weight"].dtype == torch.int8
+    again, _ = checkpoint.load_model(tmp_path, dtype=None)
+    assert again.memory.slots_MD.dtype == torch.float16
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])

@@ -10,7 +10,7 @@ import tiny_base
 import torch
 from places import GOLDENS
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from unigeoseg.errors import (
     CheckpointDamagedError,
@@ -107,13 +107,16 @@ def test_convert_replaces_nothing(network, source, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_convert_keeps_half_precision(network, source, tmp_path):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_convert_keeps_the_precision(network, source, tmp_path, dtype, processor_kind):
     state = tiny_base.released_state(network.state_dict(), fused=True)
-    save_file({key: value.bfloat16() for key, value in state.items()}, source / "model.safetensors")
+    save_file({key: value.to(dtype) for key, value in state.items()}, source / "model.safetensors")
     convert_released(source, tmp_path / "model")
-    again, _ = checkpoint.load_model(tmp_path / "model", dtype=torch.bfloat16)
+    converted = load_file(tmp_path / "model" / "model.safetensors")
+    assert {value.dtype for value in converted.values()} == {dtype}
+    again, _ = checkpoint.load_model(tmp_path / "model", dtype=None)
     key = "memory.slots_MD"
-    assert torch.equal(again.state_dict()[key], network.state_dict()[key].bfloat16())
+    assert torch.equal(again.state_dict()[key], network.state_dict()[key].to(dtype))
 
 
 def test_a_missing_weight_is_refused(network, source, tmp_path):

@@ -10,6 +10,7 @@ import tiny_base
 import torch
 from families import FAMILIES, base_of, write_language
 from networks import tiny_network
+from safetensors.torch import load_file
 from tiny_recipe import tiny_base_recipe
 
 from unigeoseg.errors import (
@@ -75,6 +76,16 @@ def test_merged_is_plain_and_says_the_same(trained, tmp_path):
         torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
         torch.testing.assert_close(found.hidden, expected.hidden, atol=1e-5, rtol=0)
     assert (untrained.hidden - expected.hidden).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_merging_keeps_the_precision(tmp_path, dtype, processor_kind):
+    network, processor = base_of(write_language(tmp_path / "language", FAMILIES["phi"]))
+    network.to(dtype)
+    add_adapters(network, ADAPTERS)
+    checkpoint.save_model(tmp_path / "model", merged(network), processor)
+    stored = load_file(tmp_path / "model" / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {dtype}
 
 
 def test_adapters_are_saved_apart(trained, tmp_path):

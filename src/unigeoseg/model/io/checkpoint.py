@@ -1,7 +1,7 @@
 """Weights on disk: a directory with config.json, tokenizer.json and model.safetensors.
 
 Nano is stored in half precision, its word embeddings as int8 with a scale per row; Base as it is.
-What is read back has the type that suits the processor, unless another is asked for.
+What is read back is float32, on every kind of processor, unless another type is asked for.
 """
 
 import json
@@ -31,7 +31,6 @@ from unigeoseg.model.config import (
     ModelConfig,
     SwinConfig,
 )
-from unigeoseg.model.device import suited_dtype
 from unigeoseg.model.io.quantise import quantise_language
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
@@ -114,9 +113,10 @@ def set_confidence(directory: Path, confidence: ConfidenceConfig) -> None:
     """Change how a stored model's scores become confidences; all else stays.
 
     Raises:
+        CheckpointNotFoundError: If one of its files is missing.
         CheckpointDamagedError: If its configuration cannot be read.
     """
-    config = _read_config(directory / CONFIG)
+    config = read_config(directory)
     _write_config(directory / CONFIG, replace(config, confidence=confidence))
 
 
@@ -142,7 +142,7 @@ def empty_network(config: ModelConfig, *, device: str = "meta") -> UniGeoSegNetw
 def load_model(
     directory: Path,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | None = torch.float32,
     device: torch.device = _CPU,
     bits: Literal[8, 4] | None = None,
 ) -> tuple[UniGeoSegNetwork, Processor]:
@@ -150,9 +150,9 @@ def load_model(
 
     Args:
         directory: Holds the three files.
-        dtype: What the network computes in; without it as `suited_dtype` says.
+        dtype: What the network computes in; None for the type in which each weight is stored.
         device: Where it computes.
-        bits: As in `quantise_language`; without it the language part is as large as `dtype`.
+        bits: As in `quantise_language`; None leaves the language part as it is.
 
     Raises:
         MissingExtraError: If the language model, or `bits`, need packages that are not installed.
@@ -160,12 +160,10 @@ def load_model(
         CheckpointNotFoundError: If one of the three files is missing.
         CheckpointDamagedError: If a file cannot be read, or its weights do not fit its config.
     """
-    _check_whole(directory)
-    config = _read_config(directory / CONFIG)
+    config = read_config(directory)
     processor = _read_processor(directory / TOKENIZER, config)
     network = _to_fill(config)
-    kind = dtype or suited_dtype(config, device, bits)
-    weights = _read_weights(directory / WEIGHTS, kind)
+    weights = _read_weights(directory / WEIGHTS, dtype)
     check_fit(str(directory / WEIGHTS), network.state_dict(), weights)
     network.load_state_dict(weights, assign=True)
     return to_evaluation(network, device, bits), processor
@@ -204,7 +202,15 @@ def _to_fill(config: ModelConfig) -> UniGeoSegNetwork:
         return UniGeoSegNetwork(config)
 
 
-def _read_config(path: Path) -> ModelConfig:
+def read_config(directory: Path) -> ModelConfig:
+    """Read what a stored network is made of.
+
+    Raises:
+        CheckpointNotFoundError: If one of the three files is missing.
+        CheckpointDamagedError: If the configuration cannot be read.
+    """
+    _check_whole(directory)
+    path = directory / CONFIG
     try:
         values = json.loads(path.read_text())
         if values.pop("format", None) != _FORMAT:
@@ -258,16 +264,17 @@ def _read_processor(path: Path, config: ModelConfig) -> Processor:
     return (ChatProcessor if causal else Processor)(read_tokenizer(path), config)
 
 
-def _read_weights(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Weights of `dtype`, read one by one so that both types are never held at once."""
+def _read_weights(path: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Weights as `dtype`, or as stored; read one by one so that both are never held at once."""
     try:
         with safe_open(path, "pt") as file:
             names, weights = set(file.keys()), {}
             for key in sorted(name for name in names if not name.endswith(_INT8_SCALE)):
                 value = file.get_tensor(key)
                 if key + _INT8_SCALE in names:
-                    value = value.float() * file.get_tensor(key + _INT8_SCALE).float()
-                weights[key] = value.to(dtype) if value.is_floating_point() else value
+                    scale = file.get_tensor(key + _INT8_SCALE)
+                    value = (value.float() * scale.float()).to(dtype or scale.dtype)
+                weights[key] = value.to(dtype) if dtype and value.is_floating_point() else value
             return weights
     except (SafetensorError, OSError) as error:
         raise CheckpointDamagedError(

@@ -12,8 +12,6 @@ from pathlib import Path
 from re import ASCII, fullmatch
 from shlex import quote
 
-import torch
-
 from unigeoseg.errors import (
     CheckpointDamagedError,
     CheckpointNotFoundError,
@@ -140,7 +138,7 @@ def _copy(source: Path, target: Path) -> None:
     with checkpoint.model_directory(target) as partial:
         checkpoint.copy_model(source, partial)
         # refuses what is not a model, before it is kept
-        checkpoint.load_model(partial, dtype=torch.bfloat16)
+        checkpoint.load_model(partial, dtype=None)
 
 
 def _config(source: Path) -> dict[str, object]:
