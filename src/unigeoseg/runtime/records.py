@@ -7,6 +7,7 @@ error that names the file and the path of the field. Numbers are never made of t
 import json
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
@@ -136,7 +137,8 @@ def _problem(error: BaseException, _: type | None) -> str:
     from cattrs import ForbiddenExtraKeysError
 
     if isinstance(error, ForbiddenExtraKeysError):
-        return f"unknown fields {', '.join(sorted(error.extra_fields))}"
+        known = ", ".join(field.name for field in fields(error.cl))
+        return f"unknown fields {', '.join(sorted(error.extra_fields))}; known are {known}"
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing or unknown"
     if isinstance(error, AttributeError):  # a field of a number, a text or a list was wanted

@@ -21,7 +21,7 @@ LOSSLESS = (".png", ".tif")
 def test_every_row_has_a_fixture_and_nothing_unknown():
     assert set(CATALOG) == set(sources.BUILDERS)
     for row in CATALOG.values():
-        assert row.table().unmatched == ()
+        assert row.class_table().unmatched == ()
         assert row.licence and row.cite and row.url and row.notes
 
 

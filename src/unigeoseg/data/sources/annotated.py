@@ -1,4 +1,4 @@
-"""What a reader gives: one image and what its source says of it, in unified categories.
+"""Annotated images: the pixels that a reader gives, with their labels in unified categories.
 
 Coordinates are pixels of the image, x right and first, y down; arrays are rows first.
 """
@@ -13,7 +13,8 @@ from unigeoseg.errors import DataError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.prompt import Task
 
-UNKNOWN = np.uint16(65535)  # category id where a source does not say what is there
+UNKNOWN = np.uint16(65535)
+"""Category id of pixels of which the source does not say what they show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

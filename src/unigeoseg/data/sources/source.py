@@ -1,4 +1,4 @@
-"""A source as a row: what its files are, what its classes mean, and under which terms.
+"""Sources as rows: the layout of the files, the meaning of the classes, and the licence.
 
 A class is written "name" or "name -> category". The category is any name that the taxonomy
 knows, "nothing" (none of the source's classes) or "unknown" (nobody says what is there).
@@ -17,7 +17,10 @@ from unigeoseg.sample import Split
 
 K = TypeVar("K")
 
-NOTHING = 0  # category id of pixels that are none of a source's classes
+NOTHING = 0
+"""Category id of pixels that are none of a source's classes."""
+
+_CODES = 2**16  # class ids are below this
 
 Code = int | str | tuple[int, ...]
 """What stands for a class on disk: an id, a name, a colour (r, g, b), or (id, r, g, b)."""
@@ -45,7 +48,7 @@ _UNKNOWN_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
-    """What each code of a source means, as category ids; NOTHING and UNKNOWN are among them.
+    """The category of each class code of a source; NOTHING and UNKNOWN are among them.
 
     Attributes:
         ids: Category of each id.
@@ -64,8 +67,10 @@ class ClassTable:
     unmatched_ids: Mapping[int, str]
 
     @classmethod
-    def of(cls, classes: Mapping[Code, str], *, ignore_id: int | None = None) -> "ClassTable":
-        """Build the table, matching every name with the taxonomy.
+    def from_classes(
+        cls, classes: Mapping[Code, str], *, ignore_id: int | None = None
+    ) -> "ClassTable":
+        """The table of a source's classes, with every name matched to the taxonomy.
 
         Raises:
             DataError: If a code is neither an id, a name, nor a colour.
@@ -73,7 +78,7 @@ class ClassTable:
         ids: dict[int, int | None] = {}
         colours: dict[tuple[int, int, int], int | None] = {}
         names: dict[str, int | None] = {}
-        called: dict[int, str] = {}
+        name_by_id: dict[int, str] = {}
         unmatched = []
         for code, text in classes.items():
             name, category = parse_class(text)
@@ -81,21 +86,29 @@ class ClassTable:
                 unmatched.append(name)
             names[normalized_class_name(name)] = category
             number = _enter(code, category, ids, colours, names)
-            called |= {} if number is None else {number: name}
-        lost = {number: called[number] for number, category in ids.items() if category is None}
+            name_by_id |= {} if number is None else {number: name}
+        unmatched_ids = {
+            number: name_by_id[number] for number, category in ids.items() if category is None
+        }
         if ignore_id is not None:
             _enter(ignore_id, int(UNKNOWN), ids, colours, names)
         labelled = frozenset(filter(None, names.values())) - {int(UNKNOWN)}
-        unknown = tuple(dict.fromkeys(unmatched))
-        return cls(_settled(ids), _settled(colours), names, labelled, unknown, lost)
+        return cls(
+            _with_unknown(ids),
+            _with_unknown(colours),
+            names,
+            labelled,
+            tuple(dict.fromkeys(unmatched)),
+            unmatched_ids,
+        )
 
-    def named(self, name: str) -> int | None:
+    def category_of_name(self, name: str) -> int | None:
         """Category of a class name, by the table, else by the taxonomy; None if nobody knows it."""
-        said = normalized_class_name(name)
-        return self.names[said] if said in self.names else parse_class(name)[1]
+        normalized = normalized_class_name(name)
+        return self.names[normalized] if normalized in self.names else parse_class(name)[1]
 
     @staticmethod
-    def targets(category: int) -> bool:
+    def is_target(category: int) -> bool:
         """Whether an id is a category, neither NOTHING nor UNKNOWN."""
         return category not in (NOTHING, int(UNKNOWN))
 
@@ -106,21 +119,21 @@ def normalized_class_name(name: str) -> str:
 
 
 def parse_class(text: str) -> tuple[str, int | None]:
-    """The name and the category id of "name" or "name -> category"; None where nobody knows."""
+    """Name and category id of a class "name" or "name -> category"; None where nobody knows it."""
     name, arrow, target = (part.strip() for part in text.partition("->"))
-    said = normalized_class_name(target if arrow else name)
-    if said in _NOTHING_NAMES:
+    normalized = normalized_class_name(target if arrow else name)
+    if normalized in _NOTHING_NAMES:
         return name, NOTHING
-    if said in _UNKNOWN_NAMES:
+    if normalized in _UNKNOWN_NAMES:
         return name, int(UNKNOWN)
     category = category_by_name(target if arrow else name)
     if category is None:
         return name, None
-    return name, category.id if category.target else _hidden(category.name)
+    return name, category.id if category.target else _category_of_non_target(category.name)
 
 
-def _hidden(name: str) -> int:
-    """What the taxonomy's non-targets mean as pixels: background is nothing, clouds hide it."""
+def _category_of_non_target(name: str) -> int:
+    """The category of pixels of a non-target: background is NOTHING, clouds leave it UNKNOWN."""
     return NOTHING if name == "Background" else int(UNKNOWN)
 
 
@@ -139,10 +152,10 @@ def _enter(
         case (int(red), int(green), int(blue)) if _is_colour(red, green, blue):
             colours[red, green, blue] = category
             return None
-        case int(number) if 0 <= number < 65536:
+        case int(number) if 0 <= number < _CODES:
             ids[number] = category
             return number
-        case (int(number), int(red), int(green), int(blue)) if 0 <= number < 65536 and _is_colour(
+        case (int(number), int(red), int(green), int(blue)) if 0 <= number < _CODES and _is_colour(
             red, green, blue
         ):
             ids[number] = category
@@ -158,10 +171,10 @@ def _is_colour(*values: int) -> bool:
     return all(0 <= value < 256 for value in values)
 
 
-def _settled(found: Mapping[K, int | None]) -> dict[K, int]:
+def _with_unknown(table: Mapping[K, int | None]) -> dict[K, int]:
     """A table of codes in which what nobody knows is UNKNOWN."""
     return {
-        code: int(UNKNOWN) if category is None else category for code, category in found.items()
+        code: int(UNKNOWN) if category is None else category for code, category in table.items()
     }
 
 
@@ -179,7 +192,7 @@ class TemplateLayout:
         skip: Images whose stems hold this are labels, not images.
         group: Template of what counts as one scene; the whole path if empty.
         lists: Split -> text file with the stems of its images, one a line.
-        named: Stem -> split.
+        stem_splits: Stem -> split, for images whose split no path and no list tells.
     """
 
     images: tuple[str, ...]
@@ -188,7 +201,7 @@ class TemplateLayout:
     skip: str = ""
     group: str = ""
     lists: Mapping[str, str] = field(default_factory=dict)
-    named: Mapping[str, str] = field(default_factory=dict)
+    stem_splits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +266,9 @@ class Source:
     ignore_id: int | None = None
     notes: str = ""
 
-    def table(self) -> ClassTable:
-        """What its class codes mean."""
-        return ClassTable.of(self.classes, ignore_id=self.ignore_id)
+    def class_table(self) -> ClassTable:
+        """The category of each of its class codes."""
+        return ClassTable.from_classes(self.classes, ignore_id=self.ignore_id)
 
 
 _IMAGE_SUFFIX = "(?:jpg|jpeg|png|tif|tiff|bmp|jp2|JPG|JPEG|PNG|TIF|TIFF|BMP|JP2)"
@@ -274,40 +287,42 @@ _SPLITS: Mapping[str, Split] = MappingProxyType(
 )
 
 
-def parse_split(word: str, where: object) -> Split | Literal[""]:
-    """The split that "Train", "validation", "testing" and the like name; none for no word.
+def parse_split(word: str, place: object) -> Split | Literal[""]:
+    """The split that "Train", "validation", "testing" and the like mean; empty for no word.
 
     Args:
-        word: As a folder, a list or a declaration says it.
-        where: The file or folder that says it, for the message.
+        word: The word of a folder, a list or a declaration.
+        place: That file or folder, for the message.
 
     Raises:
         DataError: If the word names none: to guess could put one image into two splits.
     """
-    said = word.strip().lower()
-    if said and said not in _SPLITS:
-        raise DataError(f"{where}: {word!r} names no split; known are {', '.join(_SPLITS)}")
-    return _SPLITS[said] if said else ""
+    normalized = word.strip().lower()
+    if normalized and normalized not in _SPLITS:
+        raise DataError(f"{place}: {word!r} names no split; known are {', '.join(_SPLITS)}")
+    return _SPLITS[normalized] if normalized else ""
 
 
 def template_pattern(template: str) -> re.Pattern[str]:
-    """What a template of paths matches, with a named group per word."""
-    seen: set[str] = set()
+    """The regular expression of a template of paths, with a named group per word."""
+    bound: set[str] = set()
 
-    def group(word: str) -> str:
-        if word in seen:
+    def word_pattern(word: str) -> str:
+        if word in bound:
             return f"(?P={word})"
-        seen.add(word)
+        bound.add(word)
         return f"(?P<{word}>{_IMAGE_SUFFIX if word == 'ext' else '[^/]+?'})"
 
     parts = re.split(r"\{([a-z_]+)\}", template)
     return re.compile(
-        "".join(group(part) if odd % 2 else re.escape(part) for odd, part in enumerate(parts))
+        "".join(
+            word_pattern(part) if odd % 2 else re.escape(part) for odd, part in enumerate(parts)
+        )
     )
 
 
 def fill_template(template: str, words: Mapping[str, str]) -> str:
-    """A template with its words put in.
+    """A template with its words replaced by their values.
 
     Raises:
         DataError: If a word has no value.

@@ -14,7 +14,7 @@ from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.sources.annotated import AnnotatedImage
 from unigeoseg.data.sources.catalog import catalog_markdown
 from unigeoseg.data.sources.readers import declared_source, open_labelled_source
-from unigeoseg.data.sources.readers.declared import metres
+from unigeoseg.data.sources.readers.declared import parse_gsd
 from unigeoseg.errors import DataError
 
 DOCUMENT = DOCS / "sources.md"
@@ -92,13 +92,13 @@ def test_group_rules(rule: str, tmp_path: Path):
 
 
 def test_resolutions_in_words():
-    assert [metres(said) for said in (0.3, "0.2 m", "about 0.5 m (Pleiades), per README")] == [
+    assert [parse_gsd(said) for said in (0.3, "0.2 m", "about 0.5 m (Pleiades), per README")] == [
         0.3,
         0.2,
         0.5,
     ]
     vague = ("not stated", "0.5-2 m (715 images)", "0.5 m, 1 m or 3 m (SAR)", None, -1, True)
-    assert [metres(said) for said in vague] == [None] * 6
+    assert [parse_gsd(said) for said in vague] == [None] * 6
 
 
 META = {
@@ -257,20 +257,28 @@ def test_broken_geojson_skips_its_image(content: str, tmp_path: Path):
 
 GOOD = {"reader": "masks", "images": "i/{stem}.png", "labels": "m/{stem}.png"}
 WRONG = {
-    "unknown key": ({"colour": 3}, '"colour" is not known'),
-    "type": ({"gsd_m": "0.5"}, "\"gsd_m\" is '0.5'; expected a number"),
-    "truth": ({"gsd_m": True}, '"gsd_m" is True; expected a number'),
+    "unknown key": ({"colour": 3}, "source.json: unknown fields colour; known are reader, lic"),
+    "type": ({"gsd_m": "0.5"}, "source.json: gsd_m: '0.5' is str, expected float"),
+    "truth": ({"gsd_m": True}, "source.json: gsd_m: True is bool, expected float"),
     "negative": ({"gsd_m": -1}, "above 0"),
     "reader": ({"reader": "hdf5"}, "the reader 'hdf5' is not known"),
     "no labels": ({"labels": []}, 'lacks "labels"'),
+    "no template": ({"labels": ["m/{stem}.png", ""]}, "a template is empty"),
+    "no text": ({"images": [3]}, "source.json: images[0]: 3 is int, expected str"),
+    "no split list": ({"splits": {"val": "val.txt"}}, "expected a file there"),
     "no licence": ({"licence": ""}, 'lacks "licence"'),
     "other word": ({"labels": "m/{name}.png"}, "uses {name}"),
     "bands": ({"bands": [1, 2]}, '"bands" is [1, 2]'),
-    "class": ({"classes": {"1": 3}}, "class '1' is called 3"),
+    "class": ({"classes": {"1": 3}}, "source.json: classes['1']: 3 is int, expected str"),
     "id": ({"classes": {"70000": "road"}}, "70000 is no class code"),
     "index": ({"reader": "coco"}, 'lacks "index"'),
-    "entry": ({"reader": "coco", "index": [{"images": "i"}]}, '"file" is missing'),
-    "entry key": ({"reader": "coco", "index": [{"file": "i", "x": "y"}]}, '"x" is not known'),
+    "index type": ({"reader": "coco", "index": 3}, "source.json: index: 3 is int, expected a list"),
+    "entry": ({"reader": "coco", "index": [{"images": "i"}]}, "index[0].file: 'file' is missing"),
+    "empty entry": ({"reader": "coco", "index": ""}, 'index[0]: "file" is empty'),
+    "entry key": (
+        {"reader": "coco", "index": [{"file": "i", "x": "y"}]},
+        "index[0]: unknown fields x; known are file, images",
+    ),
 }
 
 
@@ -306,7 +314,7 @@ def test_the_examples_of_the_document_are_valid(tmp_path: Path):
     assert len(examples) == 6
     for number, example in enumerate(examples):
         sources.text(tmp_path / str(number) / "source.json", example)
-        assert declared_source(tmp_path / str(number)).table().unmatched == ()
+        assert declared_source(tmp_path / str(number)).class_table().unmatched == ()
 
 
 def test_the_document_has_the_catalogue_as_it_is():

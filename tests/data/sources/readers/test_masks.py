@@ -14,7 +14,7 @@ import sources
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.sources.annotated import UNKNOWN
 from unigeoseg.data.sources.catalog import CATALOG
-from unigeoseg.data.sources.readers.masks import read_classes
+from unigeoseg.data.sources.readers.masks import read_class_mask
 from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Reading
 from unigeoseg.errors import DataError
 
@@ -80,12 +80,12 @@ def test_a_mask_in_colours_takes_little_more_memory_than_its_pixels(tmp_path: Pa
     mask = np.zeros((side, side, 3), np.uint8)
     mask[: side // 2] = BLUE
     sources.image(tmp_path / "mask.png", mask)
-    folder = Folder(row, tmp_path, row.table())
+    folder = Folder(row, tmp_path, row.class_table())
     rejected: list[Rejection] = []
     reading = Reading(folder, ImageItem("x.png", "", label="mask.png"), rejected.append)
-    read_classes(reading, (side, side))  # the lookup is made once
+    read_class_mask(reading, (side, side))  # the lookup is made once
     tracemalloc.start()
-    classes = read_classes(reading, (side, side))
+    classes = read_class_mask(reading, (side, side))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     counts, block = 4 * 2**24, 40 * 2**20

@@ -41,7 +41,7 @@ def catalog_table() -> list[tuple[str, ...]]:
 
 
 def catalog_markdown() -> str:
-    """The rows for `docs/sources.md`: the table, then what to know of each."""
+    """The catalogue as Markdown for `docs/sources.md`: the table, then what to know of each."""
     lines = [CATALOG_COLUMNS, ("---",) * len(CATALOG_COLUMNS), *catalog_table()]
     rows = "\n".join(
         f"| {' | '.join(cell.replace('|', ', ') for cell in line)} |" for line in lines
@@ -57,7 +57,7 @@ def _gsd(row: Source) -> str:
 
 
 def _classes(row: Source) -> str:
-    table = row.table()
+    table = row.class_table()
     return str(len(table.labelled)) if row.classes else "by name"
 
 

@@ -310,7 +310,7 @@ _POTSDAM = Source(
             "5_Labels_for_participants/top_potsdam_{tile}_label.tif",
         ),
         group="{tile}",
-        named={f"top_potsdam_{tile}_RGB": "train" for tile in _POTSDAM_TRAIN}
+        stem_splits={f"top_potsdam_{tile}_RGB": "train" for tile in _POTSDAM_TRAIN}
         | {f"top_potsdam_{tile}_RGB": "test" for tile in _POTSDAM_TEST},
     ),
     classes=_ISPRS,
@@ -334,7 +334,7 @@ _VAIHINGEN = Source(
             "top_mosaic_09cm_area{area}.tif",
         ),
         group="area{area}",
-        named={f"top_mosaic_09cm_area{area}": "train" for area in _VAIHINGEN_TRAIN}
+        stem_splits={f"top_mosaic_09cm_area{area}": "train" for area in _VAIHINGEN_TRAIN}
         | {f"top_mosaic_09cm_area{area}": "test" for area in _VAIHINGEN_TEST},
     ),
     classes=_ISPRS,

@@ -1,7 +1,7 @@
-"""Published and own data of any layout as `AnnotatedImage`s.
+"""Readers of published and own data of any layout, as `AnnotatedImage`s.
 
-`open_source` opens a row of the catalogue on a folder, `recognise` finds the row of a folder that
-declares itself.
+`open_labelled_source` opens a row of the catalogue on a folder, `declared_source` gives the row of
+a folder that declares itself.
 """
 
 from unigeoseg.data.sources.readers.opening import OpenSource, declared_source, open_labelled_source

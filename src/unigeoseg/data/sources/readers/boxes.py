@@ -1,4 +1,4 @@
-"""Boxes in a text or XML file beside each image: YOLO, Pascal VOC, FAIR1M and DOTA."""
+"""Readers of box files beside each image: YOLO, Pascal VOC, FAIR1M and DOTA."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -20,26 +20,26 @@ from unigeoseg.data.sources.readers.reading import (
     RejectedError,
     read_label_text,
 )
-from unigeoseg.data.sources.readers.shapes import box_of, upright
+from unigeoseg.data.sources.readers.shapes import box_from_corners, upright_corners
 from unigeoseg.errors import DataError
 
 Corners = Sequence[Sequence[float]]
 P = ParamSpec("P")
 
-_DIGITS = 9  # of a class id or a side; more are none
+_MAX_DIGITS = 9  # of a class id or a side; longer numbers are none
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ParsedBox:
     """One box of a file, before its class is looked up.
 
     Attributes:
-        where: Its place in the file, for messages.
+        place: Its place in the file, for messages.
         name: Its class name, or its class id as text.
         corners: Four corners x, y in pixels, or why there are none.
     """
 
-    where: str
+    place: str
     name: str
     corners: Corners | RejectedError
 
@@ -51,16 +51,16 @@ def yolo_items(folder: Folder) -> list[ImageItem]:
         DataError: If there is none, or not one has a label file: no file means no box, so a wrong
             template would make all of them empty.
     """
-    found = masks.items(folder)
-    if not any(folder.path(item.label).is_file() for item in found):
+    items = masks.template_items(folder)
+    if not any(folder.path(item.label).is_file() for item in items):
         raise DataError(
-            f"{folder.directory} has {len(found)} images and no label file, expected "
-            f"{found[0].label} or the like; check the template"
+            f"{folder.directory} has {len(items)} images and no label file, expected "
+            f"{items[0].label} or the like; check the template"
         )
-    return found
+    return items
 
 
-def yolo(reading: Reading, image: DecodedImage) -> Labels:
+def yolo_labels(reading: Reading, image: DecodedImage) -> Labels:
     """YOLO: `class x y width height`, or four corners, as shares of the image; no file, no box."""
     path = reading.folder.path(reading.item.label)
     height, width = image.pixels.shape[:2]
@@ -68,18 +68,18 @@ def yolo(reading: Reading, image: DecodedImage) -> Labels:
     return _labels(reading, image, _yolo_boxes(lines, width, height))
 
 
-def voc(reading: Reading, image: DecodedImage) -> Labels:
+def voc_labels(reading: Reading, image: DecodedImage) -> Labels:
     """Pascal VOC: `object/name` with `bndbox`, or `robndbox` with its corners (DIOR-R).
 
     Raises:
-        Refused: If the file is missing or broken, or its `size` is not the image's.
+        RejectedError: If the file is missing or broken, or its `size` is not the image's.
     """
     root = _xml(read_label_text(reading.label_path))
     _check_size(root, image.pixels.shape[:2])
     return _labels(reading, image, _xml_boxes(root.iter("object"), "name", _voc_corners))
 
 
-def fair1m(reading: Reading, image: DecodedImage) -> Labels:
+def fair1m_labels(reading: Reading, image: DecodedImage) -> Labels:
     """FAIR1M: `objects/object` with `possibleresult/name` and `points/point`, "x,y" each."""
     root = _xml(read_label_text(reading.label_path))
     return _labels(
@@ -87,32 +87,35 @@ def fair1m(reading: Reading, image: DecodedImage) -> Labels:
     )
 
 
-def dota(reading: Reading, image: DecodedImage) -> Labels:
+def dota_labels(reading: Reading, image: DecodedImage) -> Labels:
     """DOTA: header lines, then `x1 y1 x2 y2 x3 y3 x4 y4 class difficult`, a line per box."""
     lines = read_label_text(reading.label_path).splitlines()
     return _labels(reading, image, _dota_boxes(lines), _dota_gsd(lines))
 
 
 def _labels(
-    reading: Reading, image: DecodedImage, found: Iterator[Found], gsd_m: float | None = None
+    reading: Reading,
+    image: DecodedImage,
+    parsed_boxes: Iterator[ParsedBox],
+    gsd_m: float | None = None,
 ) -> Labels:
-    """Boxes with a category; the others are noted."""
+    """Boxes with a category; the others are recorded."""
     boxes: list[LabelledBox] = []
-    for item in found:
+    for item in parsed_boxes:
         try:
             boxes += _box(reading, item, image.pixels.shape[:2])
         except RejectedError as error:
-            reading.note(error.rule, f"{item.where}: {error}", error.value, error.limit)
+            reading.note(error.rule, f"{item.place}: {error}", error.value, error.limit)
     return Labels(boxes=boxes, gsd_m=gsd_m)
 
 
-def _box(reading: Reading, item: Found, shape: tuple[int, int]) -> list[LabelledBox]:
+def _box(reading: Reading, item: ParsedBox, shape: tuple[int, int]) -> list[LabelledBox]:
     if isinstance(item.corners, RejectedError):
         raise item.corners
     category = _category(reading, item.name)
-    if category is None or not reading.folder.table.targets(category):
+    if category is None or not reading.folder.table.is_target(category):
         return []
-    box = box_of(category, item.corners, shape)
+    box = box_from_corners(category, item.corners, shape)
     if box is None:
         raise RejectedError("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
     return [box]
@@ -122,21 +125,23 @@ def _category(reading: Reading, name: str) -> int | None:
     table = reading.folder.table
     if not (name.isdecimal() and table.ids):
         return reading.category(name)
-    number = int(name) if len(name) <= _DIGITS else -1
+    number = int(name) if len(name) <= _MAX_DIGITS else -1
     if number not in table.ids:
-        raise RejectedError("unknown_id", f"class {name[:_DIGITS]} has no name; declare it", number)
+        raise RejectedError(
+            "unknown_id", f"class {name[:_MAX_DIGITS]} has no name; declare it", number
+        )
     if number in table.unmatched_ids:
         reading.count_unknown(table.unmatched_ids[number])
     return table.ids[number]
 
 
-def _yolo_boxes(lines: Sequence[str], width: int, height: int) -> Iterator[Found]:
+def _yolo_boxes(lines: Sequence[str], width: int, height: int) -> Iterator[ParsedBox]:
     for number, line in enumerate(lines, start=1):
         name, *words = line.split() or [""]
         if not name:
             continue
         corners = _attempt(_yolo_corners, words, width, height)
-        yield Found(f"line {number}", name, corners)
+        yield ParsedBox(f"line {number}", name, corners)
 
 
 def _yolo_corners(words: Sequence[str], width: int, height: int) -> Corners:
@@ -149,19 +154,19 @@ def _yolo_corners(words: Sequence[str], width: int, height: int) -> Corners:
         )
     x, y, w, h = values
     left, top = (x - w / 2) * width, (y - h / 2) * height
-    return upright(left, top, left + w * width, top + h * height)
+    return upright_corners(left, top, left + w * width, top + h * height)
 
 
-def _dota_boxes(lines: Sequence[str]) -> Iterator[Found]:
+def _dota_boxes(lines: Sequence[str]) -> Iterator[ParsedBox]:
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words or ":" in words[0]:
             continue
-        corners = _attempt(_eight, words[:8])
-        yield Found(f"line {number}", words[8] if len(words) > 8 else "", corners)
+        corners = _attempt(_dota_corners, words[:8])
+        yield ParsedBox(f"line {number}", words[8] if len(words) > 8 else "", corners)
 
 
-def _eight(words: Sequence[str]) -> Corners:
+def _dota_corners(words: Sequence[str]) -> Corners:
     values = _numbers(words)
     if len(values) != 8:
         raise RejectedError("broken_label", f"{len(values)} coordinates; expected 8 and a class")
@@ -193,16 +198,16 @@ def _xml(text: str) -> Element:
 
 def _xml_boxes(
     objects: Iterator[Element], name: str, corners: Callable[[Element], Corners]
-) -> Iterator[Found]:
+) -> Iterator[ParsedBox]:
     for number, item in enumerate(objects, start=1):
-        found = _attempt(corners, item)
-        yield Found(f"object {number}", (item.findtext(name) or "").strip(), found)
+        corners_or_error = _attempt(corners, item)
+        yield ParsedBox(f"object {number}", (item.findtext(name) or "").strip(), corners_or_error)
 
 
 def _check_size(root: Element, shape: tuple[int, int]) -> None:
-    """Refuse a `size` that is not the image's; 0 and no number say nothing."""
-    said = [root.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
-    sides = [int(side) if side.isdecimal() and len(side) <= _DIGITS else 0 for side in said]
+    """Reject a `size` that is not the image's; 0 and what is no number are ignored."""
+    texts = [root.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
+    sides = [int(side) if side.isdecimal() and len(side) <= _MAX_DIGITS else 0 for side in texts]
     if all(sides) and tuple(sides) != shape:
         raise RejectedError(
             "label_size",
@@ -218,7 +223,7 @@ def _voc_corners(item: Element) -> Corners:
     box = item.find("bndbox")
     if box is None:
         raise RejectedError("broken_label", "an object without bndbox")
-    return upright(*(_number(box, side) for side in ("xmin", "ymin", "xmax", "ymax")))
+    return upright_corners(*(_number(box, side) for side in ("xmin", "ymin", "xmax", "ymax")))
 
 
 def _fair1m_corners(item: Element) -> Corners:

@@ -1,4 +1,4 @@
-"""COCO files: one index of objects with polygons, run-lengths or boxes for many images."""
+"""Reader of COCO annotation files: polygons, run-lengths or boxes of the objects of many images."""
 
 import reprlib
 from collections import Counter
@@ -20,7 +20,12 @@ from unigeoseg.data.sources.readers.reading import (
     normalized_path,
     read_label_json,
 )
-from unigeoseg.data.sources.readers.shapes import box_of, from_rings, from_rle, upright
+from unigeoseg.data.sources.readers.shapes import (
+    box_from_corners,
+    object_from_polygons,
+    object_from_rle,
+    upright_corners,
+)
 from unigeoseg.data.sources.readers.walk import scene_group
 from unigeoseg.data.sources.source import IndexLayout, parse_split
 from unigeoseg.errors import DataError
@@ -29,69 +34,69 @@ Annotation = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Coco:
-    """A COCO file, by image.
+class CocoIndex:
+    """The annotations of a COCO file, grouped by image.
 
     Attributes:
-        names: Image id -> file name, as `plain_path` writes it; a file may have several ids.
+        names: Image id -> file name, in `normalized_path`'s form; a file may have several ids.
         categories: Id -> class name; empty if the file has none.
         annotations: File name -> its annotations, in the order of the file; names in order.
         sizes: File name -> rows and columns (H, W) of the image, where the file says them.
-        strays: How many annotations are of each image id that the file does not list.
-        broken: Annotations that cannot be told an image, and why.
+        orphans: How many annotations are of each image id that the file does not list.
+        broken: Annotations that name no image, and why.
     """
 
     names: Mapping[Any, str]
     categories: Mapping[int, str]
     annotations: Mapping[str, tuple[Annotation, ...]]
     sizes: Mapping[str, tuple[int, int]]
-    strays: Mapping[Any, int]
+    orphans: Mapping[Any, int]
     broken: tuple[str, ...]
 
 
-def load(path: Path) -> Coco:
-    """Read a COCO file, once per process and version of the file.
+def load_coco(path: Path) -> CocoIndex:
+    """A COCO file, read once per process and version of the file.
 
     Raises:
         DataError: If it is no COCO file.
     """
     try:
-        seen = path.stat()
+        status = path.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    return _load(path, seen.st_mtime_ns, seen.st_size)
+    return _load(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=8)
-def _load(path: Path, _changed: int, _size: int) -> Coco:
+def _load(path: Path, _changed: int, _size: int) -> CocoIndex:
     content = read_label_json(path, MAX_INDEX_BYTES)
     try:
         names = {image["id"]: _file_name(image["file_name"]) for image in content["images"]}
         categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
-        sizes = {_file_name(image["file_name"]): _said_size(image) for image in content["images"]}
+        sizes = {_file_name(image["file_name"]): _listed_size(image) for image in content["images"]}
         annotations = list(content["annotations"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path} is no COCO file ({error!r} missing or of the wrong type): it needs images, "
             "categories and annotations"
         ) from error
-    found: dict[str, list[Annotation]] = {name: [] for name in sorted(names.values())}
-    strays: Counter[Any] = Counter()
+    annotations_by_name: dict[str, list[Annotation]] = {name: [] for name in sorted(names.values())}
+    orphans: Counter[Any] = Counter()
     broken = []
     for number, annotation in enumerate(annotations, start=1):
         fault = _fault(annotation)
         if fault:
             broken.append(f"annotation {number}: {fault}")
         elif annotation["image_id"] in names:
-            found[names[annotation["image_id"]]].append(annotation)
+            annotations_by_name[names[annotation["image_id"]]].append(annotation)
         else:
-            strays[annotation["image_id"]] += 1
-    return Coco(
+            orphans[annotation["image_id"]] += 1
+    return CocoIndex(
         names,
         categories,
-        {name: tuple(members) for name, members in found.items()},
+        {name: tuple(members) for name, members in annotations_by_name.items()},
         {name: size for name, size in sizes.items() if size is not None},
-        strays,
+        orphans,
         tuple(broken),
     )
 
@@ -106,24 +111,25 @@ def _fault(annotation: Any) -> str:  # noqa: ANN401 - from a file
     return ""
 
 
-def _said_size(image: Annotation) -> tuple[int, int] | None:
-    """Rows and columns of an image's entry; None where it does not say both."""
+def _listed_size(image: Annotation) -> tuple[int, int] | None:
+    """Rows and columns of an image by its entry; None where the entry lacks one."""
     size = image.get("height"), image.get("width")
     if all(isinstance(side, int) and side > 0 for side in size):
         return size  # type: ignore[return-value]
     return None
 
 
-def check_size(coco: Coco, name: str, shape: tuple[int, int]) -> None:
-    """Check that a picture is as large as a COCO file says.
+def check_image_size(coco: CocoIndex, name: str, shape: tuple[int, int]) -> None:
+    """Check the size of an image against a COCO file.
 
     Raises:
-        Refused: If it is not: outlines of another size mean other places.
+        RejectedError: If they differ: outlines of another size mean other places.
     """
-    said = coco.sizes.get(name, shape)
-    if said != shape:
+    listed_size = coco.sizes.get(name, shape)
+    if listed_size != shape:
         raise RejectedError(
-            "label_size", f"the index says {said} (H, W), its image is {shape}; make them equal"
+            "label_size",
+            f"the index says {listed_size} (H, W), its image is {shape}; make them equal",
         )
 
 
@@ -133,12 +139,12 @@ def _file_name(name: Any) -> str:  # noqa: ANN401 - from a file
     return normalized_path(name)
 
 
-def index_path(folder: Folder, candidates: Iterable[str]) -> str | None:
+def first_existing(folder: Folder, candidates: Iterable[str]) -> str | None:
     """The first of the paths below the source's directory that exists."""
     return next((below for below in candidates if folder.path(below).is_file()), None)
 
 
-def indexes(folder: Folder) -> list[tuple[str, IndexLayout]]:
+def available_indexes(folder: Folder) -> list[tuple[str, IndexLayout]]:
     """The source's indexes that are there, with their paths.
 
     Raises:
@@ -146,27 +152,27 @@ def indexes(folder: Folder) -> list[tuple[str, IndexLayout]]:
     """
     layout = folder.source.layout
     assert isinstance(layout, tuple)
-    found = [(path, index) for index in layout if (path := index_path(folder, index.files))]
-    if not found:
+    available = [(path, index) for index in layout if (path := first_existing(folder, index.files))]
+    if not available:
         expected = " or ".join(index.files[0] for index in layout)
         raise DataError(f"{folder.directory} holds no {folder.source.name}; expected {expected}")
-    return found
+    return available
 
 
-def items(folder: Folder) -> list[ImageItem]:
+def coco_items(folder: Folder) -> list[ImageItem]:
     """The images that the source's indexes list, by path.
 
     Raises:
         DataError: If no index is there, one is broken, an image lies outside the directory, or its
             split is none.
     """
-    found = []
-    for path, index in indexes(folder):
+    items = []
+    for path, index in available_indexes(folder):
         split = parse_split(index.split, folder.directory / path)
-        for name in load(folder.path(path)).annotations:
+        for name in load_coco(folder.path(path)).annotations:
             key = image_key(folder, index, name)
-            found.append(ImageItem(key, scene_group(folder, key, key), split, path))
-    return sorted(found, key=lambda item: item.key)
+            items.append(ImageItem(key, scene_group(folder, key, key), split, path))
+    return sorted(items, key=lambda item: item.key)
 
 
 def image_key(folder: Folder, index: IndexLayout, name: str) -> str:
@@ -178,15 +184,15 @@ def image_key(folder: Folder, index: IndexLayout, name: str) -> str:
     return key
 
 
-def entry(reading: Reading) -> tuple[IndexLayout, Coco, str]:
-    """The index that lists the item, what it says, and how it calls the item's image.
+def coco_entry(reading: Reading) -> tuple[IndexLayout, CocoIndex, str]:
+    """The index that lists the item, its content, and the name of the item's image in it.
 
     Raises:
-        Refused: If it does not list it.
+        RejectedError: If it does not list it.
     """
     folder, item = reading.folder, reading.item
-    coco = load(reading.label_path)
-    for path, index in indexes(folder):
+    coco = load_coco(reading.label_path)
+    for path, index in available_indexes(folder):
         base = normalized_path(index.images)
         name = item.key.removeprefix(f"{base}/" if base else "")
         if path == item.label and name in coco.annotations:
@@ -194,95 +200,103 @@ def entry(reading: Reading) -> tuple[IndexLayout, Coco, str]:
     raise RejectedError("missing_label", f"{item.label} has no entry for the image")
 
 
-def strays(whole: Reading) -> None:
-    """Note annotations without an image, for each index; see `note_strays`."""
-    for path, _ in indexes(whole.folder):
-        note_strays(whole, path, load(whole.folder.path(path)))
+def note_coco_orphans(source_reading: Reading) -> None:
+    """Record annotations without an image, for each index; see `note_index_orphans`."""
+    for path, _ in available_indexes(source_reading.folder):
+        note_index_orphans(source_reading, path, load_coco(source_reading.folder.path(path)))
 
 
-def note_strays(whole: Reading, path: str, coco: Coco) -> None:
-    """Note each image that annotations of an index are of and that it does not list.
+def note_index_orphans(source_reading: Reading, path: str, coco: CocoIndex) -> None:
+    """Record each image that annotations of an index refer to and that it does not list.
 
-    Entries that are no annotations are noted one by one.
+    Entries that are no annotations are recorded one by one.
     """
-    for image, count in coco.strays.items():
+    for image, count in coco.orphans.items():
         detail = f"{path} has {count} annotations of image {image!r}, which it does not list"
-        whole.note("missing_image", detail, count, 0)
-    for said in coco.broken:
-        whole.note("broken_label", f"{path}: {said}")
+        source_reading.note("missing_image", detail, count, 0)
+    for problem in coco.broken:
+        source_reading.note("broken_label", f"{path}: {problem}")
 
 
-def labels(reading: Reading, image: DecodedImage) -> Labels:
+def coco_labels(reading: Reading, image: DecodedImage) -> Labels:
     """The objects and boxes of an image.
 
     Raises:
-        Refused: If its index has no entry for it, or one of another size.
+        RejectedError: If its index has no entry for it, or one of another size.
     """
-    _, coco, name = entry(reading)
-    return gather(reading, coco, name, image.pixels.shape[:2])
+    _, coco, name = coco_entry(reading)
+    return labels_of_image(reading, coco, name, image.pixels.shape[:2])
 
 
-def gather(reading: Reading, coco: Coco, name: str, shape: tuple[int, int]) -> Labels:
-    """Objects and boxes of the image that a COCO file calls `name`; broken ones are noted.
+def labels_of_image(reading: Reading, coco: CocoIndex, name: str, shape: tuple[int, int]) -> Labels:
+    """Objects and boxes of the image that a COCO file calls `name`; broken ones are recorded.
 
     Raises:
-        Refused: If the picture has another size than the file says.
+        RejectedError: If the image has another size than the file says.
     """
-    check_size(coco, name, shape)
+    check_image_size(coco, name, shape)
     objects: list[LabelledObject] = []
     boxes: list[LabelledBox] = []
     for annotation in coco.annotations[name]:
         try:
-            found = _shape(reading, coco, annotation, shape)
+            label = _shape(reading, coco, annotation, shape)
         except RejectedError as error:
             reading.note(error.rule, f"annotation {annotation.get('id')}: {error}", error.value)
             continue
-        if isinstance(found, LabelledObject):
-            objects.append(found)
-        elif found is not None:
-            boxes.append(found)
+        if isinstance(label, LabelledObject):
+            objects.append(label)
+        elif label is not None:
+            boxes.append(label)
     table = reading.folder.table
-    known = {table.named(label) for label in coco.categories.values()}
-    labelled = frozenset(number for number in known if number and table.targets(number))
+    listed = {table.category_of_name(label) for label in coco.categories.values()}
+    labelled = frozenset(number for number in listed if number and table.is_target(number))
     return Labels(objects=larger_first(objects), boxes=boxes, labelled=labelled)
 
 
 def _shape(
-    reading: Reading, coco: Coco, annotation: Annotation, shape: tuple[int, int]
+    reading: Reading, coco: CocoIndex, annotation: Annotation, shape: tuple[int, int]
 ) -> LabelledObject | LabelledBox | None:
-    """One annotation; None where its class has no category or nobody knows it."""
-    category = category_of(reading, coco, annotation.get("category_id"))
+    """The label of one annotation; None where its class has no category or nobody knows it."""
+    category = annotation_category(reading, coco, annotation.get("category_id"))
     if not category:
         return None
     if annotation.get("iscrowd"):
         raise RejectedError("crowd", "a mask of many objects together")
     outline = annotation.get("segmentation")
-    found = outlined(category, outline, shape) if outline else _boxed(category, annotation, shape)
-    if found is None:
+    label = (
+        object_from_segmentation(category, outline, shape)
+        if outline
+        else _boxed(category, annotation, shape)
+    )
+    if label is None:
         raise RejectedError("outside_image", f"nothing of it lies in the image of {shape} (H, W)")
-    return found
+    return label
 
 
-def category_of(reading: Reading, coco: Coco, number: Any) -> int:  # noqa: ANN401 - from a file
-    """Category of a COCO category id; 0 where it is nothing, unknown or was noted as such.
+def annotation_category(reading: Reading, coco: CocoIndex, number: Any) -> int:  # noqa: ANN401 - from a file
+    """The category that a COCO category id means; 0 where it is nothing, unknown or recorded so.
 
     Raises:
-        Refused: If the file has no such category.
+        RejectedError: If the file has no such category.
     """
     name = coco.categories.get(number) if isinstance(number, int) else None
     if name is None:
         raise RejectedError("unknown_id", f"category {number!r} is not in the file")
     category = reading.category(name)
-    return category if category is not None and reading.folder.table.targets(category) else 0
+    return category if category is not None and reading.folder.table.is_target(category) else 0
 
 
-def outlined(category: int, outline: Any, shape: tuple[int, int]) -> LabelledObject | None:  # noqa: ANN401
+def object_from_segmentation(
+    category: int,
+    outline: Any,  # noqa: ANN401 - from a file
+    shape: tuple[int, int],
+) -> LabelledObject | None:
     """An object from a COCO segmentation: polygons, or run-lengths."""
     if isinstance(outline, list) and isinstance(outline[0], dict):
         outline = outline[0]
     if isinstance(outline, list):
-        return from_rings(category, outline, shape)
-    return from_rle(category, outline, shape)
+        return object_from_polygons(category, outline, shape)
+    return object_from_rle(category, outline, shape)
 
 
 def _boxed(category: int, annotation: Annotation, shape: tuple[int, int]) -> LabelledBox | None:
@@ -290,4 +304,4 @@ def _boxed(category: int, annotation: Annotation, shape: tuple[int, int]) -> Lab
         x, y, width, height = (float(value) for value in annotation["bbox"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise RejectedError("broken_label", f"neither segmentation nor bbox: {error!r}") from error
-    return box_of(category, upright(x, y, x + width, y + height), shape)
+    return box_from_corners(category, upright_corners(x, y, x + width, y + height), shape)

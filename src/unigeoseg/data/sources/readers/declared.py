@@ -1,12 +1,13 @@
-"""Own data, declared by a small file in its folder: `source.json`, or a labelled set's `meta.json`.
+"""Declarations of own data: `source.json`, or a labelled set's `meta.json`, in its folder.
 
 `docs/sources.md` shows one of each kind.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from unigeoseg.data.sources.readers.reading import RejectedError, read_label_json
 from unigeoseg.data.sources.source import (
@@ -20,70 +21,131 @@ from unigeoseg.data.sources.source import (
     template_words,
 )
 from unigeoseg.errors import DataError
+from unigeoseg.runtime.records import record_from
 
 DECLARATION, META = "source.json", "meta.json"
 
 _INDEXED = ("coco", "refer", "phrases")
-_KEYS: Mapping[str, type | tuple[type, ...]] = {
-    "name": str,
-    "title": str,
-    "reader": str,
-    "licence": str,
-    "cite": str,
-    "url": str,
-    "classes": dict,
-    "gsd_m": (int, float),
-    "bands": list,
-    "threshold": int,
-    "lossy": bool,
-    "attribute": str,
-    "ignore_id": int,
-    "notes": str,
-    "images": (str, list),
-    "labels": (str, list),
-    "masks": str,
-    "group": str,
-    "splits": dict,
-    "index": (str, list),
-}
-_ROW_KEYS = "title cite url threshold lossy attribute ignore_id notes".split()
 
 # the sentences of `group_rule`, and the pattern of stems that each means
-_RULES = (
+_GROUP_RULES = (
     (r"the file itself", None),
     (r"all images form one group\b.*", ""),
     (r"source scene: first (\d+) characters", r".{%s}"),
     (r"sequence: file-name prefix", r"[^-_]+"),
     (r"source scene: prefix ([A-Za-z0-9_-]+)", "prefix"),
 )
-_COARSEST = 1e6  # metres per pixel; more is no length on the ground
-_DIGITS = 9  # of a class id; more are a name
+_COARSEST_GSD_M = 1e6  # metres per pixel; more is no length on the ground
+_MAX_ID_DIGITS = 9  # of a class id; more digits are a name
 _METRES = re.compile(r"(?:about )?(\d+(?:\.\d+)?) ?m(?: \(.*)?", re.DOTALL)
 
 
-def declared(directory: Path) -> Source:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexDeclaration:
+    """An entry of a declaration's `index`: one file that lists the labels of many images.
+
+    Attributes:
+        file: Its path below the folder.
+        images: Folder of the images.
+        split: The split that it lists, or empty.
+        masks: Folder of the masks that phrases mean.
+        refs: Path of the pickle of referring expressions, or empty.
+
+    Raises:
+        ValueError: If `file` is empty.
+    """
+
+    file: str
+    images: str = ""
+    split: str = ""
+    masks: str = ""
+    refs: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that it names a file."""
+        if not self.file:
+            raise ValueError('"file" is empty')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """The fields of `source.json`; those of `Source` have its meaning.
+
+    Attributes:
+        reader: The reader of the files.
+        licence: As its publisher states it.
+        name: Short name; the folder's if empty.
+        title: Name as published; the folder's if empty.
+        cite: Whom to cite.
+        url: Where its files are got.
+        classes: Name of each code: "3" is an id, "#ff0000" a colour, anything else a name.
+        gsd_m: Metres per pixel, or None.
+        bands: 1-based bands shown as red, green, blue.
+        threshold: As in `Source`.
+        lossy: Whether masks may be JPEG.
+        attribute: Property of a polygon that holds its class.
+        ignore_id: Mask id that means unknown.
+        notes: What to know.
+        images: Templates of the images.
+        labels: Templates of the labels.
+        masks: Template of the mask that a label's questions mean.
+        group: Template of what counts as one scene.
+        splits: Split -> text file with the stems of its images.
+        index: The indexes, for readers of such.
+    """
+
+    reader: str
+    licence: str
+    name: str = ""
+    title: str = ""
+    cite: str = ""
+    url: str = ""
+    classes: dict[str, str] = field(default_factory=dict)
+    gsd_m: float | None = None
+    bands: tuple[int, ...] = ()
+    threshold: int = 0
+    lossy: bool = False
+    attribute: str = "class"
+    ignore_id: int | None = None
+    notes: str = ""
+    images: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    masks: str = ""
+    group: str = ""
+    splits: dict[str, str] = field(default_factory=dict)
+    index: tuple[IndexDeclaration, ...] = ()
+
+
+def read_declaration(directory: Path) -> Source:
     """The row that a folder's `source.json` declares.
 
     Raises:
-        DataError: If it is no JSON, a key is missing, unknown or of the wrong type.
+        DataError: If it is no JSON, or a field is missing, unknown or of the wrong type.
     """
     path = directory / DECLARATION
-    content = _object(path)
-    _check_keys(path, content)
-    reader = content["reader"]
+    declaration = record_from(Declaration, _with_lists(_object(path)), str(path))
+    _check_declaration(path, declaration)
+    is_indexed = declaration.reader in _INDEXED
     return Source(
-        name=content.get("name", directory.resolve().name),
-        reader=reader,
-        layout=_indexes(path, content) if reader in _INDEXED else _files(path, content),
-        classes=_classes(path, content.get("classes", {})),
-        licence=content["licence"],
-        gsd_m=_positive(path, content),
-        bands=_bands(path, content.get("bands", [])),
-        **{"title": directory.name} | {key: content[key] for key in _ROW_KEYS if key in content},
+        name=declaration.name or directory.resolve().name,
+        title=declaration.title or directory.name,
+        reader=cast(ReaderName, declaration.reader),
+        layout=_index_layouts(path, declaration) if is_indexed else _templates(path, declaration),
+        classes=_parse_classes(path, declaration.classes),
+        licence=declaration.licence,
+        cite=declaration.cite,
+        url=declaration.url,
+        gsd_m=declaration.gsd_m,
+        bands=declaration.bands,
+        threshold=declaration.threshold,
+        lossy=declaration.lossy,
+        attribute=declaration.attribute,
+        ignore_id=declaration.ignore_id,
+        notes=declaration.notes,
     )
 
 
-def labelled_set(directory: Path) -> Source:
+def read_labelled_set_meta(directory: Path) -> Source:
     """The row of a labelled set, from its `meta.json`.
 
     Raises:
@@ -102,10 +164,10 @@ def labelled_set(directory: Path) -> Source:
         title=str(meta.get("name", directory.name)),
         reader="labelled",
         layout=TemplateLayout(images=("images/{stem}.{ext}",)),
-        classes=_classes(path, meta["classes"]),
+        classes=_parse_classes(path, meta["classes"]),
         licence=str(meta["licence"]),
         url=str(meta.get("source_repository", "")),
-        gsd_m=metres(meta.get("gsd_m", meta.get("gsd"))),
+        gsd_m=parse_gsd(meta.get("gsd_m", meta.get("gsd"))),
         resolution=str(meta.get("gsd", "")),
         group_pattern=group_pattern(path, str(meta.get("group_rule", "the file itself"))),
         ignore_id=ignore_id,
@@ -113,13 +175,17 @@ def labelled_set(directory: Path) -> Source:
     )
 
 
-def metres(said: Any) -> float | None:  # noqa: ANN401 - from a file
+def parse_gsd(resolution: Any) -> float | None:  # noqa: ANN401 - from a file
     """Metres per pixel from a number or from "0.5 m", "about 0.5 m (...)"; else None."""
-    if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < _COARSEST:
-        return float(said)
-    match = _METRES.fullmatch(said.split(",")[0]) if isinstance(said, str) else None
-    only_one = match is not None and not re.search(r", .*\d+(\.\d+)? m\b", str(said))
-    return float(match[1]) if match is not None and only_one else None
+    if (
+        isinstance(resolution, int | float)
+        and not isinstance(resolution, bool)
+        and 0 < resolution < _COARSEST_GSD_M
+    ):
+        return float(resolution)
+    match = _METRES.fullmatch(resolution.split(",")[0]) if isinstance(resolution, str) else None
+    is_single = match is not None and not re.search(r", .*\d+(\.\d+)? m\b", str(resolution))
+    return float(match[1]) if match is not None and is_single else None
 
 
 def group_pattern(path: Path, rule: str) -> str | None:
@@ -134,7 +200,7 @@ def group_pattern(path: Path, rule: str) -> str | None:
     """
     if rule.startswith("pattern:"):
         return _compiled(path, rule.removeprefix("pattern:").strip())
-    for sentence, pattern in _RULES:
+    for sentence, pattern in _GROUP_RULES:
         match = re.fullmatch(sentence, rule.strip())
         if match is not None:
             if pattern == "prefix":
@@ -164,125 +230,100 @@ def _object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_keys(path: Path, content: Mapping[str, Any]) -> None:
-    unknown = sorted(set(content) - set(_KEYS))
-    if unknown:
-        raise DataError(f'{path}: "{unknown[0]}" is not known; known are {", ".join(_KEYS)}')
-    for key, value in content.items():
-        kind = _KEYS[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise DataError(f'{path}: "{key}" is {value!r}; expected {_said(kind)}')
-    needed = "index" if content.get("reader") in _INDEXED else "images"
-    for key in ("reader", "licence", needed):
-        if not content.get(key):
-            raise DataError(f'{path} lacks "{key}"')
+def _with_lists(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a declaration with a list wherever a single text may stand for one."""
+    values = dict(content)
+    if isinstance(values.get("index"), str):
+        entry = {"file": values["index"], "images": values.pop("images", "")}
+        values["index"] = [entry]
+    for key in ("images", "labels"):
+        if isinstance(values.get(key), str):
+            values[key] = [values[key]]
+    return values
+
+
+def _check_declaration(path: Path, declaration: Declaration) -> None:
+    """Check what the types of the fields do not say."""
     readers = [name for name in get_args(ReaderName) if name != "labelled"]
-    if content["reader"] not in readers:
+    if declaration.reader not in readers:
         raise DataError(
-            f"{path}: the reader {content['reader']!r} is not known; known are {', '.join(readers)}"
+            f"{path}: the reader {declaration.reader!r} is not known; known are "
+            f"{', '.join(readers)}"
+        )
+    needed = "index" if declaration.reader in _INDEXED else "images"
+    for key in ("licence", needed):
+        if not getattr(declaration, key):
+            raise DataError(f'{path} lacks "{key}"')
+    bands, gsd_m = declaration.bands, declaration.gsd_m
+    if len(bands) not in (0, 1, 3) or not all(band > 0 for band in bands):
+        raise DataError(
+            f'{path}: "bands" is {list(bands)!r}; give red, green and blue, counted from 1'
+        )
+    if gsd_m is not None and not 0 < gsd_m < _COARSEST_GSD_M:
+        raise DataError(
+            f'{path}: "gsd_m" is {gsd_m!r}; expected metres per pixel above 0 and below 1e6'
         )
 
 
-def _said(kind: Any) -> str:  # noqa: ANN401 - a type or a tuple of them
-    names = {str: "text", dict: "an object", list: "a list", bool: "true or false"}
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    return " or ".join(dict.fromkeys(names.get(one, "a number") for one in kinds))
-
-
-def _texts(path: Path, key: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401 - from a file
-    values = [value] if isinstance(value, str) else value
-    if not all(isinstance(item, str) and item for item in values):
-        raise DataError(f'{path}: "{key}" is {value!r}; expected a text or a list of texts')
-    return tuple(values)
-
-
-def _files(path: Path, content: Mapping[str, Any]) -> TemplateLayout:
-    images = _texts(path, "images", content["images"])
-    labels = _texts(path, "labels", content.get("labels", []))
-    if not labels:
+def _templates(path: Path, declaration: Declaration) -> TemplateLayout:
+    """The layout of a declaration's templates, which must agree in their words."""
+    if not declaration.labels:
         raise DataError(f'{path} lacks "labels", such as "labels/{{stem}}.png"')
-    if content["reader"] == "questions" and not content.get("masks"):
+    if declaration.reader == "questions" and not declaration.masks:
         raise DataError(f'{path} lacks "masks", such as "masks/{{stem}}.png"')
-    for template in images:
+    for key, templates in (("images", declaration.images), ("labels", declaration.labels)):
+        if not all(templates):
+            raise DataError(f'{path}: "{key}" is {list(templates)!r}; a template is empty')
+    for template in declaration.images:
         words = dict.fromkeys(template_words(template), "x")
-        for other in (*labels, content.get("group", ""), content.get("masks", "")):
-            fill_template(other, words)
+        for dependent in (*declaration.labels, declaration.group, declaration.masks):
+            fill_template(dependent, words)
     return TemplateLayout(
-        images=images,
-        labels=labels,
-        masks=content.get("masks", ""),
-        group=content.get("group", ""),
-        lists=_lists(path, content.get("splits", {})),
+        images=declaration.images,
+        labels=declaration.labels,
+        masks=declaration.masks,
+        group=declaration.group,
+        lists=_split_lists(path, declaration.splits),
     )
 
 
-def _lists(path: Path, splits: Mapping[str, Any]) -> dict[str, str]:
+def _split_lists(path: Path, splits: Mapping[str, str]) -> dict[str, str]:
     """Split -> file with its stems; a list that is missing would move its images elsewhere."""
     for split, below in splits.items():
         parse_split(split, path)
-        if not isinstance(below, str) or not (path.parent / below).is_file():
+        if not (path.parent / below).is_file():
             raise DataError(f'{path}: "splits" has {below!r} for {split!r}; expected a file there')
     return dict(splits)
 
 
-def _indexes(path: Path, content: Mapping[str, Any]) -> tuple[IndexLayout, ...]:
-    """Indexes from a path, or from a list of {"file", "images", "split", "masks", "refs"}."""
-    entries = content["index"]
-    if isinstance(entries, str):
-        entries = [{"file": entries, "images": content.get("images", "")}]
-    found = []
-    for entry in entries:
-        if not isinstance(entry, dict) or not all(isinstance(it, str) for it in entry.values()):
-            raise DataError(
-                f'{path}: "index" has {entry!r}; expected {{"file": ..., "images": ...}}'
-            )
-        unknown = sorted(set(entry) - {"file", "images", "split", "masks", "refs"})
-        if unknown or not entry.get("file"):
-            what = f'"{unknown[0]}" is not known in' if unknown else '"file" is missing in'
-            raise DataError(f'{path}: {what} an entry of "index"')
-        refs = (entry["refs"],) if "refs" in entry else ()
-        found.append(
-            IndexLayout(
-                files=(entry["file"],),
-                images=entry.get("images", "").strip("/"),
-                split=parse_split(entry.get("split", ""), path),
-                masks=entry.get("masks", "").strip("/"),
-                refs=refs,
-            )
+def _index_layouts(path: Path, declaration: Declaration) -> tuple[IndexLayout, ...]:
+    return tuple(
+        IndexLayout(
+            files=(entry.file,),
+            images=entry.images.strip("/"),
+            split=parse_split(entry.split, path),
+            masks=entry.masks.strip("/"),
+            refs=(entry.refs,) if entry.refs else (),
         )
-    return tuple(found)
+        for entry in declaration.index
+    )
 
 
-def _classes(path: Path, classes: Any) -> dict[Code, str]:  # noqa: ANN401 - from a file
+def _parse_classes(path: Path, classes: Any) -> dict[Code, str]:  # noqa: ANN401 - from a file
     """Codes as JSON writes them: "3" is an id, "#ff0000" a colour, anything else a name."""
     if not isinstance(classes, dict):
         raise DataError(f'{path}: "classes" is {classes!r}; expected an object of code: name')
-    found: dict[Code, str] = {}
+    name_by_code: dict[Code, str] = {}
     for code, name in classes.items():
         if not isinstance(name, str) or not name.strip():
             raise DataError(f"{path}: class {code!r} is called {name!r}; expected a text")
-        found[_code(code)] = name
-    return found
+        name_by_code[_parse_code(code)] = name
+    return name_by_code
 
 
-def _code(code: str) -> Code:
-    if code.isdecimal() and len(code) <= _DIGITS:
+def _parse_code(code: str) -> Code:
+    if code.isdecimal() and len(code) <= _MAX_ID_DIGITS:
         return int(code)
     if re.fullmatch(r"#[0-9a-fA-F]{6}", code):
         return tuple(bytes.fromhex(code[1:]))
     return code
-
-
-def _bands(path: Path, bands: list[Any]) -> tuple[int, ...]:
-    if len(bands) not in (0, 1, 3) or not all(type(band) is int and band > 0 for band in bands):
-        raise DataError(f'{path}: "bands" is {bands!r}; give red, green and blue, counted from 1')
-    return tuple(bands)
-
-
-def _positive(path: Path, content: Mapping[str, Any]) -> float | None:
-    gsd = content.get("gsd_m")
-    if gsd is not None and not 0 < gsd < _COARSEST:
-        raise DataError(
-            f'{path}: "gsd_m" is {gsd!r}; expected metres per pixel above 0 and below 1e6'
-        )
-    return None if gsd is None else float(gsd)

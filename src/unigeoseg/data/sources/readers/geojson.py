@@ -1,4 +1,4 @@
-"""GeoTIFF with GeoJSON: polygons in map coordinates, each with its class as a property."""
+"""Reader of GeoJSON beside a GeoTIFF: polygons in map coordinates with a class property."""
 
 import reprlib
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from shapely.geometry.base import BaseGeometry
 from unigeoseg.data.sources.annotated import LabelledObject, larger_first
 from unigeoseg.data.sources.readers.images import DecodedImage
 from unigeoseg.data.sources.readers.reading import Labels, Reading, RejectedError, read_label_json
-from unigeoseg.data.sources.readers.shapes import from_geometry
+from unigeoseg.data.sources.readers.shapes import object_from_geometry
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.grid import WGS84, Grid, parse_crs, transformer
 
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, OverflowError, ShapelyError)
 
 
-def labels(reading: Reading, image: DecodedImage) -> Labels:
+def geojson_labels(reading: Reading, image: DecodedImage) -> Labels:
     """Polygons of the GeoJSON beside an image, as objects.
 
     Coordinates are longitude and latitude (RFC 7946), or in the CRS that a `crs` member names.
 
     Raises:
-        Refused: If the file is missing or broken, or the image has no georeference.
+        RejectedError: If the file is missing or broken, or the image has no georeference.
     """
     content = read_label_json(reading.label_path)
     if image.grid is None:
@@ -53,21 +53,25 @@ def _objects(reading: Reading, feature: Any, grid: Grid, crs: CRS) -> list[Label
     except _DAMAGE as error:
         raise RejectedError("broken_label", f"its geometry is no polygon: {error!r}") from error
     category = reading.category(str(name))
-    if category is None or not reading.folder.table.targets(category):
+    if category is None or not reading.folder.table.is_target(category):
         return []
     try:
-        found = from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
+        polygon_object = object_from_geometry(category, _in_pixels(geometry, grid, crs), grid.shape)
     except ShapelyError as error:
         raise RejectedError(
             "broken_label", f"its polygon cannot be computed with: {error}"
         ) from error
-    if found is None:
+    if polygon_object is None:
         raise RejectedError("outside_image", "nothing of it lies in the image")
-    return [found]
+    return [polygon_object]
 
 
 def _class_of(feature: Any, attribute: str) -> Any:  # noqa: ANN401 - from a file
-    """The property that says a feature's class, after what the feature lacks was told."""
+    """The property that holds a feature's class.
+
+    Raises:
+        RejectedError: If the feature lacks it, or a geometry.
+    """
     if not isinstance(feature, dict):
         raise RejectedError("broken_label", f"it is {reprlib.repr(feature)}, expected an object")
     properties = feature.get("properties")

@@ -1,4 +1,4 @@
-"""Images and masks from files of any kind that GDAL reads.
+"""Decoding of images and masks, of any format that GDAL reads.
 
 An image is measured by its header before it is decoded. 8-bit values stay as they are; all others
 get one stretch per scene (`geo.raster.Stretch`).
@@ -58,12 +58,12 @@ def read_image(path: Path, bands: Sequence[int] = ()) -> DecodedImage:
         bands: 1-based bands of red, green and blue; the file's own choice if empty.
 
     Raises:
-        Refused: If it is missing, damaged, empty, or larger than MAX_PIXELS or MAX_SIDE.
+        RejectedError: If it is missing, damaged, empty, or larger than MAX_PIXELS or MAX_SIDE.
     """
     with _header(path) as dataset:
-        plain = dataset.driver in _PIL_DRIVERS and set(dataset.dtypes) == {"uint8"}
+        is_8_bit = dataset.driver in _PIL_DRIVERS and set(dataset.dtypes) == {"uint8"}
         small = dataset.width * dataset.height < _PIL_PIXELS
-    if plain and small and not bands:
+    if is_8_bit and small and not bands:
         return DecodedImage(_by_pillow(path))
     return _by_gdal(path, bands)
 
@@ -75,8 +75,8 @@ def read_mask_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
         (H, W) ids for a file of one band, with or without palette; else (H, W, 3) uint8 colours.
 
     Raises:
-        Refused: If it is missing, damaged or too large, a JPEG although `lossy` is not set, or
-            its values are neither ids from 0 to 65535 nor 8-bit colours.
+        RejectedError: If it is missing, damaged or too large, a JPEG although `lossy` is not set,
+            or its values are neither ids from 0 to 65535 nor 8-bit colours.
     """
     with _header(path) as dataset:
         if dataset.driver == "JPEG" and not lossy:
@@ -107,7 +107,7 @@ def palette_colours(path: Path) -> dict[int, tuple[int, int, int]] | None:
 
 @contextmanager
 def _header(path: Path) -> Iterator[DatasetReader]:
-    """The open file, after its size was checked; GDAL's complaints become refusals."""
+    """The open file, after its size was checked; GDAL's errors become rejections."""
     if not path.is_file():
         raise RejectedError("missing_image", f"{path.name} is missing")
     with warnings.catch_warnings():
@@ -140,7 +140,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _check_end(path: Path) -> None:
-    """Refuse a PNG that was cut: GDAL would fill what is missing with zeros."""
+    """Reject a PNG that was cut: GDAL would fill what is missing with zeros."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _PNG_TAIL))
         if b"IEND" not in file.read():
@@ -182,12 +182,12 @@ def _read(dataset: DatasetReader, bands: list[int]) -> NDArray[Any]:
 
 def _as_ids(codes: NDArray[Any], path: Path) -> NDArray[Any]:
     if codes.dtype.kind == "f":
-        whole = np.nan_to_num(codes, nan=-1)
-        if (whole != np.rint(whole)).any():
+        finite = np.nan_to_num(codes, nan=-1)
+        if (finite != np.rint(finite)).any():
             raise RejectedError(
                 "broken_label", f"{path.name} has fractions; class ids are whole numbers"
             )
-        codes = whole.clip(-1, 65536).astype(np.int32)
+        codes = finite.clip(-1, 65536).astype(np.int32)
     if codes.dtype.kind not in "iu":
         raise RejectedError(
             "broken_label", f"{path.name} is {codes.dtype}; class ids are whole numbers"

@@ -1,4 +1,4 @@
-"""Labelled sets: `images/`, `masks/` and `meta.json` in one folder, and nothing to declare.
+"""Reader of labelled sets: `images/`, `masks/` and `meta.json` in one folder.
 
 `masks/<stem>.png` holds class ids, `masks/instances.json` and `masks/boxes.json` are COCO files.
 """
@@ -12,17 +12,22 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from unigeoseg.data.sources.annotated import UNKNOWN, LabelledObject
-from unigeoseg.data.sources.readers.coco import Coco, gather, load, note_strays
+from unigeoseg.data.sources.readers.coco import (
+    CocoIndex,
+    labels_of_image,
+    load_coco,
+    note_index_orphans,
+)
 from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, DecodedImage
-from unigeoseg.data.sources.readers.masks import read_classes
+from unigeoseg.data.sources.readers.masks import read_class_mask
 from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
-from unigeoseg.data.sources.readers.shapes import drawn, settled
+from unigeoseg.data.sources.readers.shapes import rasterize_objects, snap_to_mask
 from unigeoseg.data.sources.readers.walk import scene_group
 from unigeoseg.data.sources.source import NOTHING
 from unigeoseg.errors import DataError
 
 
-def items(folder: Folder) -> list[ImageItem]:
+def labelled_set_items(folder: Folder) -> list[ImageItem]:
     """The images of the set, by path.
 
     Raises:
@@ -48,52 +53,52 @@ def items(folder: Folder) -> list[ImageItem]:
     ]
 
 
-def labels(reading: Reading, image: DecodedImage) -> Labels:
+def labelled_set_labels(reading: Reading, image: DecodedImage) -> Labels:
     """Class mask, objects and boxes of an image, whichever the set has.
 
     Raises:
-        Refused: If the set has masks and this image's is missing, damaged or of another size,
+        RejectedError: If the set has masks and this image's is missing, damaged or of another size,
             an index says another size, or nothing labels the image.
     """
     shape = image.pixels.shape[:2]
     name = Path(reading.item.key).name
-    classes = read_classes(reading, shape) if reading.item.label else None
-    listed = _listing(reading, name, alone=classes is None)
-    found = [gather(reading, coco, name, shape) for coco in listed]
-    objects = [item for labels in found for item in labels.objects]
+    classes = read_class_mask(reading, shape) if reading.item.label else None
+    listed = _listing_indexes(reading, name, required=classes is None)
+    labels_by_index = [labels_of_image(reading, coco, name, shape) for coco in listed]
+    objects = [item for labels in labels_by_index for item in labels.objects]
     if classes is not None and objects:
-        objects = _agreed(reading, objects, (classes != NOTHING) & (classes != UNKNOWN))
-    boxes = [box for labels in found for box in labels.boxes]
+        objects = _cut_to_mask(reading, objects, (classes != NOTHING) & (classes != UNKNOWN))
+    boxes = [box for labels in labels_by_index for box in labels.boxes]
     return Labels(classes, objects, boxes)
 
 
-def _agreed(
+def _cut_to_mask(
     reading: Reading, objects: Sequence[LabelledObject], mask: NDArray[np.bool_]
 ) -> list[LabelledObject]:
-    """Objects cut to the class mask, each pixel to one of them; covered ones are noted."""
-    regions = settled(drawn(objects, mask.shape), mask)
-    kept = []
+    """Objects cut to the class mask, each pixel to one of them; covered ones are recorded."""
+    regions = snap_to_mask(rasterize_objects(objects, mask.shape), mask)
+    cut_objects = []
     windows = find_objects(regions, max_label=len(objects))
     for number, (item, window) in enumerate(zip(objects, windows, strict=True), start=1):
         if window is None:
             reading.note("outside_image", f"an object at {item.x}, {item.y} is not in the mask")
         else:
             rows, cols = window
-            shown = regions[window] == number
-            kept.append(LabelledObject(item.category, cols.start, rows.start, shown))
-    return kept
+            mask_part = regions[window] == number
+            cut_objects.append(LabelledObject(item.category, cols.start, rows.start, mask_part))
+    return cut_objects
 
 
-def strays(whole: Reading) -> None:
-    """Note, for each index, every image that it lists and the set lacks; and `note_strays`."""
-    images = whole.folder.directory / "images"
-    there = _names_in(images, images.stat().st_mtime_ns) if images.is_dir() else frozenset()
-    for below, coco in _indexes(whole.folder).items():
-        note_strays(whole, below, coco)
+def note_labelled_set_orphans(source_reading: Reading) -> None:
+    """Record the images that an index lists and the set lacks; and `note_index_orphans`."""
+    images = source_reading.folder.directory / "images"
+    existing = _names_in(images, images.stat().st_mtime_ns) if images.is_dir() else frozenset()
+    for below, coco in _indexes(source_reading.folder).items():
+        note_index_orphans(source_reading, below, coco)
         for name, members in coco.annotations.items():
-            if name not in there:
+            if name not in existing:
                 detail = f"{below} lists it with {len(members)} annotations"
-                whole.at(f"images/{name}").note("missing_image", detail, len(members), 0)
+                source_reading.at(f"images/{name}").note("missing_image", detail, len(members), 0)
 
 
 @lru_cache(maxsize=8)
@@ -101,25 +106,25 @@ def _names_in(directory: Path, _changed: int) -> frozenset[str]:
     return frozenset(path.name for path in directory.glob("*"))
 
 
-def _listing(reading: Reading, name: str, *, alone: bool) -> list[Coco]:
-    """The indexes that list an image; that others do not is noted.
+def _listing_indexes(reading: Reading, name: str, *, required: bool) -> list[CocoIndex]:
+    """The indexes that list an image; a lacking entry in another is recorded.
 
     Raises:
-        Refused: If none does and indexes `alone` label it.
+        RejectedError: If none lists it and nothing but indexes labels it (`required`).
     """
     indexes = _indexes(reading.folder)
     lacking = [below for below, coco in indexes.items() if name not in coco.annotations]
-    if alone and len(lacking) == len(indexes):
+    if required and len(lacking) == len(indexes):
         raise RejectedError("missing_label", f"{' and '.join(lacking)} have no entry for the image")
     for below in lacking:
         reading.note("missing_entry", f"{below} has no entry for the image", 0, 1)
     return [coco for below, coco in indexes.items() if below not in lacking]
 
 
-def _indexes(folder: Folder) -> dict[str, Coco]:
+def _indexes(folder: Folder) -> dict[str, CocoIndex]:
     """The set's COCO files that are there, by their paths."""
     return {
-        below: load(folder.path(below))
+        below: load_coco(folder.path(below))
         for below in ("masks/instances.json", "masks/boxes.json")
         if folder.path(below).is_file()
     }

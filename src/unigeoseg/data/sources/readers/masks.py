@@ -1,4 +1,4 @@
-"""Class masks: one code per pixel, as ids, through a palette, or as colours."""
+"""Reader of class masks: one code per pixel, as ids, through a palette, or as colours."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,50 +14,51 @@ from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Re
 from unigeoseg.data.sources.readers.walk import items_from_templates
 from unigeoseg.data.sources.source import TemplateLayout
 
-_FIRST = 5  # codes named in a rejection
-_FOREIGN = 65534  # what a lookup gives for a code without a class; no category has that id
+_MOST_NAMED = 5  # codes in the text of a rejection
+_FOREIGN = 65534  # in a lookup: the code has no class; no category has that id
 _BLOCK = 2**20  # pixels looked up at a time: numpy needs 8 bytes for each, more than the mask
 _CODES = {"ids": 2**16, "colours": 2**24}
 
 Colour = tuple[int, int, int]
+CodeKind = Literal["ids", "colours"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lookup:
-    """What each code of a mask means.
+    """A lookup table from the codes of a mask to categories.
 
     Attributes:
-        what: What the codes are: ids, or colours packed into 24 bits.
+        code_kind: Whether codes are ids, or colours packed into 24 bits.
         categories: (N,) uint16 category by code, _FOREIGN where it has no class.
-        say: A code for people.
+        format_code: A code as text.
     """
 
-    what: Literal["ids", "colours"]
+    code_kind: CodeKind
     categories: NDArray[np.uint16]
-    say: Callable[[int], str]
+    format_code: Callable[[int], str]
 
 
-def items(folder: Folder) -> list[ImageItem]:
+def template_items(folder: Folder) -> list[ImageItem]:
     """The images of the source, by path."""
     assert isinstance(folder.source.layout, TemplateLayout)
     return items_from_templates(folder, folder.source.layout)
 
 
-def labels(reading: Reading, image: DecodedImage) -> Labels:
+def mask_labels(reading: Reading, image: DecodedImage) -> Labels:
     """The class mask beside an image.
 
     Raises:
-        Refused: If it is missing, damaged, lossy, or of another size.
+        RejectedError: If it is missing, damaged, lossy, or of another size.
     """
-    return Labels(classes=read_classes(reading, image.pixels.shape[:2]))
+    return Labels(classes=read_class_mask(reading, image.pixels.shape[:2]))
 
 
-def read_classes(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint16]:
-    """The item's mask as category ids (H, W); codes that the table lacks are UNKNOWN and noted.
+def read_class_mask(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint16]:
+    """The item's mask as category ids (H, W); codes that the table lacks are UNKNOWN and recorded.
 
     Raises:
-        Refused: If it is missing, damaged, lossy, not of `shape`, or in colours of which none has
-            a class.
+        RejectedError: If it is missing, damaged, lossy, not of `shape`, or in colours of which none
+            has a class.
     """
     path = reading.label_path
     codes = read_mask_codes(path, lossy=reading.folder.source.lossy)
@@ -72,7 +73,7 @@ def read_classes(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint16]
             "broken_label", "the mask has colours, but the source's classes have none"
         )
     if codes.ndim == 3:
-        lookup = _Lookup("colours", _by_colour(tuple(table.colours.items())), _said)
+        lookup = _Lookup("colours", _by_colour(tuple(table.colours.items())), _hex_colour)
     elif table.ids or not table.colours:
         lookup = _Lookup("ids", _by_code(table.ids, "ids"), str)
     else:
@@ -88,13 +89,13 @@ def _translated(reading: Reading, codes: NDArray[Any], lookup: _Lookup) -> NDArr
         packed = codes[rows]
         if packed.ndim == 3:
             packed = _packed(_cut(packed, reading.folder.source.threshold))
-        found = lookup.categories[packed]
-        lost = found == _FOREIGN
-        if lost.any():
-            values, counts = np.unique(packed[lost], return_counts=True)
+        categories = lookup.categories[packed]
+        is_foreign = categories == _FOREIGN
+        if is_foreign.any():
+            values, counts = np.unique(packed[is_foreign], return_counts=True)
             foreign[values] += counts.astype(np.uint32)
-            found[lost] = UNKNOWN
-        classes[rows] = found
+            categories[is_foreign] = UNKNOWN
+        classes[rows] = categories
     _note_foreign(reading, foreign, lookup)
     if int(foreign.sum()) == classes.size and not reading.folder.table.ids:
         raise RejectedError(
@@ -106,27 +107,27 @@ def _translated(reading: Reading, codes: NDArray[Any], lookup: _Lookup) -> NDArr
 def _note_foreign(reading: Reading, pixels: NDArray[np.uint32], lookup: _Lookup) -> None:
     codes = np.flatnonzero(pixels)
     if codes.size:
-        first = ", ".join(lookup.say(int(code)) for code in codes[:_FIRST])
+        first = ", ".join(lookup.format_code(int(code)) for code in codes[:_MOST_NAMED])
         reading.note(
-            "unknown_id" if lookup.what == "ids" else "unknown_colour",
-            f"{codes.size} {lookup.what} without a class, first {first}",
+            "unknown_id" if lookup.code_kind == "ids" else "unknown_colour",
+            f"{codes.size} {lookup.code_kind} without a class, first {first}",
             float(pixels.sum()),
             0,
         )
 
 
 def _by_palette(reading: Reading, palette: Mapping[int, Colour]) -> _Lookup:
-    """What the ids of a mask with palette mean where the source knows colours alone."""
+    """The lookup of a mask's ids through its palette, where the source knows colours alone."""
     threshold = reading.folder.source.threshold
-    shown = _packed(_cut(np.array(list(palette.values()), np.uint8).reshape(-1, 3), threshold))
+    packed = _packed(_cut(np.array(list(palette.values()), np.uint8).reshape(-1, 3), threshold))
     by_colour = _by_colour(tuple(reading.folder.table.colours.items()))
-    colours = dict(zip(palette, shown.tolist(), strict=True))
+    colours = dict(zip(palette, packed.tolist(), strict=True))
 
-    def say(code: int) -> str:
-        return f"{code} ({_said(colours[code])})" if code in colours else str(code)
+    def format_code(code: int) -> str:
+        return f"{code} ({_hex_colour(colours[code])})" if code in colours else str(code)
 
     ids = {code: int(by_colour[colour]) for code, colour in colours.items()}
-    return _Lookup("ids", _by_code(ids, "ids"), say)
+    return _Lookup("ids", _by_code(ids, "ids"), format_code)
 
 
 @lru_cache(maxsize=1)
@@ -135,8 +136,8 @@ def _by_colour(colours: tuple[tuple[Colour, int], ...]) -> NDArray[np.uint16]:
     return _by_code({r << 16 | g << 8 | b: number for (r, g, b), number in colours}, "colours")
 
 
-def _by_code(categories: Mapping[int, int], what: Literal["ids", "colours"]) -> NDArray[np.uint16]:
-    lookup = np.full(_CODES[what], _FOREIGN, np.uint16)
+def _by_code(categories: Mapping[int, int], code_kind: CodeKind) -> NDArray[np.uint16]:
+    lookup = np.full(_CODES[code_kind], _FOREIGN, np.uint16)
     for code, category in categories.items():
         lookup[code] = category
     return lookup
@@ -159,5 +160,5 @@ def _packed(colours: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return packed
 
 
-def _said(colour: int) -> str:
+def _hex_colour(colour: int) -> str:
     return f"#{colour:06x}"

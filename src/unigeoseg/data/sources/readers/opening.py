@@ -1,4 +1,4 @@
-"""Opening a source: its images as a list, read one by one by any worker in any order."""
+"""Opening of sources: their images as a list, read one by one by any worker in any order."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,12 @@ from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.sources.annotated import UNKNOWN, AnnotatedImage
 from unigeoseg.data.sources.catalog import catalog_source
 from unigeoseg.data.sources.readers import boxes, coco, geojson, labelled, masks, texts
-from unigeoseg.data.sources.readers.declared import DECLARATION, META, declared, labelled_set
+from unigeoseg.data.sources.readers.declared import (
+    DECLARATION,
+    META,
+    read_declaration,
+    read_labelled_set_meta,
+)
 from unigeoseg.data.sources.readers.images import DecodedImage, read_image
 from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
 from unigeoseg.data.sources.source import ReaderName, Source
@@ -22,24 +27,30 @@ from unigeoseg.geo.masks import has_data
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
+    """The functions of one reader: list the images, read one's labels, record orphans."""
+
     items: Callable[[Folder], list[ImageItem]]
     labels: Callable[[Reading, DecodedImage], Labels]
-    strays: Callable[[Reading], None] | None = None
+    note_orphans: Callable[[Reading], None] | None = None
 
 
 _READERS: Mapping[ReaderName, _Reader] = MappingProxyType(
     {
-        "masks": _Reader(masks.items, masks.labels),
-        "coco": _Reader(coco.items, coco.labels, coco.strays),
-        "labelled": _Reader(labelled.items, labelled.labels, labelled.strays),
-        "yolo": _Reader(boxes.yolo_items, boxes.yolo),
-        "voc": _Reader(masks.items, boxes.voc),
-        "fair1m": _Reader(masks.items, boxes.fair1m),
-        "dota": _Reader(masks.items, boxes.dota),
-        "geojson": _Reader(masks.items, geojson.labels),
-        "refer": _Reader(texts.refer_items, texts.refer_labels, texts.refer_strays),
+        "masks": _Reader(masks.template_items, masks.mask_labels),
+        "coco": _Reader(coco.coco_items, coco.coco_labels, coco.note_coco_orphans),
+        "labelled": _Reader(
+            labelled.labelled_set_items,
+            labelled.labelled_set_labels,
+            labelled.note_labelled_set_orphans,
+        ),
+        "yolo": _Reader(boxes.yolo_items, boxes.yolo_labels),
+        "voc": _Reader(masks.template_items, boxes.voc_labels),
+        "fair1m": _Reader(masks.template_items, boxes.fair1m_labels),
+        "dota": _Reader(masks.template_items, boxes.dota_labels),
+        "geojson": _Reader(masks.template_items, geojson.geojson_labels),
+        "refer": _Reader(texts.refer_items, texts.refer_labels, texts.note_refer_orphans),
         "phrases": _Reader(texts.phrase_items, texts.phrase_labels),
-        "questions": _Reader(masks.items, texts.question_labels),
+        "questions": _Reader(masks.template_items, texts.question_labels),
     }
 )
 
@@ -63,7 +74,7 @@ class OpenSource:
     @cached_property
     def folder(self) -> Folder:
         """The directory with the row's class table."""
-        return Folder(self.source, self.directory, self.source.table())
+        return Folder(self.source, self.directory, self.source.class_table())
 
     @cached_property
     def items(self) -> list[ImageItem]:
@@ -75,7 +86,7 @@ class OpenSource:
         return _READERS[self.source.reader].items(self.folder)
 
     def note_whole(self, reject: RejectionHandler) -> None:
-        """Note what concerns the whole source, once.
+        """Record what concerns the whole source, once.
 
         That is every declared class that the taxonomy does not know, and how many entries of its
         indexes have no image.
@@ -83,23 +94,23 @@ class OpenSource:
         Raises:
             DataError: If an index is missing or broken.
         """
-        whole = Reading(self.folder, ImageItem(key="", group=""), reject)
+        source_reading = Reading(self.folder, ImageItem(key="", group=""), reject)
         for name in self.folder.table.unmatched:
             detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
-            whole.note("unknown_class", detail)
-        strays = _READERS[self.source.reader].strays
-        if strays is not None:
-            strays(whole)
+            source_reading.note("unknown_class", detail)
+        note_orphans = _READERS[self.source.reader].note_orphans
+        if note_orphans is not None:
+            note_orphans(source_reading)
 
     def read(self, item: ImageItem, reject: RejectionHandler) -> AnnotatedImage | None:
         """Read one image with its labels.
 
         Args:
             item: One of `items`.
-            reject: Takes note of what is dropped, of the whole image too.
+            reject: Records what is dropped, of the whole image too.
 
         Returns:
-            The image, or None if it cannot be used; that was noted.
+            The image, or None if it is unusable; that was recorded.
 
         Raises:
             DataError: If an index that lists many images is broken.
@@ -144,8 +155,8 @@ def open_labelled_source(
     Args:
         source: A row, or the name of one of the catalogue's.
         directory: Where its files are, as published.
-        reject: Takes note of what concerns all of it: declared classes that nobody knows, entries
-            of its indexes without an image.
+        reject: Records what concerns all of it: declared classes that nobody knows, entries of its
+            indexes without an image.
 
     Raises:
         DataError: If there is no such row or directory, a class code makes no sense, or an index
@@ -161,16 +172,16 @@ def open_labelled_source(
 
 
 def declared_source(directory: str | Path) -> Source:
-    """The row of a folder that says itself what it is.
+    """The source that a folder declares itself to be.
 
     Raises:
         DataError: If neither `source.json` nor `meta.json` is there, or it is broken.
     """
     path = Path(directory)
     if (path / DECLARATION).is_file():
-        return declared(path)
+        return read_declaration(path)
     if (path / META).is_file():
-        return labelled_set(path)
+        return read_labelled_set_meta(path)
     raise DataError(
         f"{path} has neither {DECLARATION} nor {META}; name a source of the catalogue, or declare "
         f"the data in {path / DECLARATION}"

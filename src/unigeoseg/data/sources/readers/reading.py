@@ -1,4 +1,4 @@
-"""What readers share: an item to be read, and what is said when part of it cannot be."""
+"""Base of the readers: images to be read, their labels, and the rejection of what is unusable."""
 
 import json
 import re
@@ -23,8 +23,8 @@ MAX_INDEX_BYTES = 4 * 2**30
 MAX_PATH_BYTES, MAX_NAME_BYTES = 1024, 255
 """Longest path below a source's directory, and longest part of it."""
 
-_SHOWN = 80  # characters of a class name that a message shows
-_DETAIL = 500  # characters of a rejection; a parser's message may quote all of a file
+_MAX_NAME_CHARS = 80  # of a class name or a path that a message shows
+_MAX_DETAIL_CHARS = 500  # of a rejection; a parser's message may quote all of a file
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 Rule = Literal[
@@ -47,13 +47,13 @@ Rule = Literal[
 
 
 class RejectedError(DataError):
-    """An image cannot be used; the run goes on without it.
+    """An image or a label is unusable; the run goes on without it.
 
     Args:
-        rule: Which rule it broke.
+        rule: The rule that it broke.
         detail: What came and what was expected.
         value: What was measured.
-        limit: What it was compared with.
+        limit: The rule's limit.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RejectedError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class ImageItem:
-    """One image that can be read, described without opening it.
+    """One image of a source, described without opening it.
 
     Attributes:
         key: Its path below the source's directory.
@@ -84,7 +84,7 @@ class ImageItem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What a label file says of one image; see `AnnotatedImage` for the fields.
+    """The labels of one image; see `AnnotatedImage` for the fields.
 
     `labelled` adds to the categories of the source's class table.
     """
@@ -99,7 +99,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folder:
-    """A source's directory with its row, and where rejections go.
+    """A source's directory with its row and its class table.
 
     Attributes:
         source: The row.
@@ -126,7 +126,7 @@ class Folder:
             raise DataError(f"{below!r} in {self.directory} is not UTF-8; rename it") from error
         if max(sizes) > MAX_NAME_BYTES or sum(sizes) > MAX_PATH_BYTES:
             raise DataError(
-                f"{below[:_SHOWN]!r}... is no file name: {sum(sizes)} bytes; at most "
+                f"{below[:_MAX_NAME_CHARS]!r}... is no file name: {sum(sizes)} bytes; at most "
                 f"{MAX_PATH_BYTES} are read, {MAX_NAME_BYTES} in a part"
             )
         return self.directory.joinpath(*parts)
@@ -151,12 +151,12 @@ class Reading:
     def note(
         self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
     ) -> None:
-        """Note that something of the item was dropped."""
+        """Record that something of the item was dropped."""
         name = self.folder.source.name
-        said = " ".join(replace_directory(detail, self.folder.directory, name).split())
-        if len(said) > _DETAIL:
-            said = f"{said[:_DETAIL]}..."
-        self.reject(Rejection("read", rule, name, self.item.key, said, value, limit))
+        message = " ".join(replace_directory(detail, self.folder.directory, name).split())
+        if len(message) > _MAX_DETAIL_CHARS:
+            message = f"{message[:_MAX_DETAIL_CHARS]}..."
+        self.reject(Rejection("read", rule, name, self.item.key, message, value, limit))
 
     def at(self, key: str) -> "Reading":
         """The reading of another image of the source, of which nothing but its path is known."""
@@ -164,17 +164,17 @@ class Reading:
 
     def category(self, name: str) -> int | None:
         """Category of an object's class name; None, and counted, if nobody knows it."""
-        found = self.folder.table.named(name)
-        if found is None:
+        category = self.folder.table.category_of_name(name)
+        if category is None:
             self.count_unknown(name)
-        return found
+        return category
 
     def count_unknown(self, name: str) -> None:
         """Count an object whose class nobody knows."""
-        self.unknown[name[:_SHOWN]] += 1
+        self.unknown[name[:_MAX_NAME_CHARS]] += 1
 
     def note_unknown(self) -> None:
-        """Note how many objects had each class that nobody knows."""
+        """Record how many objects had each class that nobody knows."""
         for name, count in sorted(self.unknown.items()):
             detail = f"{count} objects of the class {name!r}, which the taxonomy does not know"
             self.note("unknown_class", detail, count, 0)
@@ -184,7 +184,7 @@ class Reading:
         """The item's label file.
 
         Raises:
-            Refused: If it has none.
+            RejectedError: If it has none.
         """
         label = self.item.label
         path = self.folder.path(label) if label else None
@@ -196,32 +196,32 @@ class Reading:
 
 
 def replace_directory(text: str, directory: Path, name: str) -> str:
-    """A message with `name` for a source's directory, so that it is the same on every machine.
+    """A message with `name` in place of a source's directory: the same on every machine.
 
     A directory that is not absolute names no place, and its name may be any word of a text.
     """
     if not directory.is_absolute():
         return text
-    shown = str(directory)
-    for written in (shown, repr(shown)[1:-1]):  # errors of the system quote it as Python does
-        text = text.replace(written, name)
+    place = str(directory)
+    for spelling in (place, repr(place)[1:-1]):  # errors of the system quote it as Python does
+        text = text.replace(spelling, name)
     return text
 
 
 def normalized_path(path: str) -> str:
-    """A relative path in the one form that is compared: "./a//b" is "a/b", "." is empty.
+    """A relative path in normal form: "./a//b" is "a/b", "." is empty.
 
     A backslash is "/", as on the system that wrote it.
     """
-    said = str(PurePosixPath(path.replace("\\", "/")))
-    return "" if said == "." else said
+    normalized = str(PurePosixPath(path.replace("\\", "/")))
+    return "" if normalized == "." else normalized
 
 
 def read_label_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
     """Text of a label file, UTF-8 with or without a mark at its start.
 
     Raises:
-        Refused: If it is larger than `limit` bytes, unreadable or not UTF-8.
+        RejectedError: If it is larger than `limit` bytes, unreadable or not UTF-8.
     """
     try:
         size = path.stat().st_size
@@ -240,7 +240,7 @@ def read_label_json(path: Path, limit: int = MAX_LABEL_BYTES) -> Any:  # noqa: A
     """Value of a JSON file.
 
     Raises:
-        Refused: If it cannot be read, is no JSON, or holds text that is not Unicode.
+        RejectedError: If it cannot be read, is no JSON, or holds text that is not Unicode.
     """
     text = read_label_text(path, limit)
     try:

@@ -1,4 +1,4 @@
-"""The pickles of referring expressions, read as plain values and nothing else."""
+"""Safe reading of the pickles of referring expressions: plain values and nothing else."""
 
 import pickle
 from functools import lru_cache
@@ -28,12 +28,12 @@ def load_refs(path: Path) -> list[dict[str, Any]]:
         DataError: If the file is no pickle of a list of dicts, or holds anything but plain values.
     """
     try:
-        seen = path.stat()
+        status = path.stat()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if seen.st_size > MAX_BYTES:
-        raise DataError(f"{path} has {seen.st_size} bytes; at most {MAX_BYTES} are read")
-    return _load(path, seen.st_mtime_ns)
+    if status.st_size > MAX_BYTES:
+        raise DataError(f"{path} has {status.st_size} bytes; at most {MAX_BYTES} are read")
+    return _load(path, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=4)

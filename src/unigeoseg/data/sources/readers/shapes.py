@@ -1,4 +1,4 @@
-"""Polygons, run-lengths and boxes as objects in pixels of an image."""
+"""Rasterization of polygons, run-lengths and boxes into objects in pixels of an image."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,14 @@ from unigeoseg.geo.masks import decode_mask, encode_mask, tight_box
 
 Shape = tuple[int, int]
 
-_OUTLINE = 2  # pixels by which a mask may reach beyond its polygon
+_OUTLINE_PX = 2  # by which a mask may reach beyond its polygon
 _FAR = 100  # image sides beyond which a coordinate is taken for damage
+_LEAST_AREA = 1e-6  # square pixels of a box
 
 
-def from_rings(category: int, rings: Sequence[Any], shape: Shape) -> LabelledObject | None:
+def object_from_polygons(
+    category: int, rings: Sequence[Any], shape: Shape
+) -> LabelledObject | None:
     """An object from COCO polygons, flat lists x0, y0, x1, y1, ...; parts are joined.
 
     Args:
@@ -35,7 +38,7 @@ def from_rings(category: int, rings: Sequence[Any], shape: Shape) -> LabelledObj
         The object, or None if nothing of it lies in the image.
 
     Raises:
-        Refused: If a polygon is no list of at least three finite points near the image.
+        RejectedError: If a polygon is no list of at least three finite points near the image.
     """
     points = [_points(ring, shape) for ring in rings]
     if not points:
@@ -48,14 +51,14 @@ def from_rings(category: int, rings: Sequence[Any], shape: Shape) -> LabelledObj
         return None
     shifted = [(ring - (x0, y0)).ravel().tolist() for ring in points]
     runs = coco.merge(coco.frPyObjects(shifted, y1 - y0, x1 - x0))
-    return cropped(category, coco.decode(runs).astype(np.bool_), x0, y0)
+    return object_from_window(category, coco.decode(runs).astype(np.bool_), x0, y0)
 
 
-def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  # noqa: ANN401
+def object_from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  # noqa: ANN401
     """An object from COCO run-lengths, compressed or not; None if it is empty.
 
     Raises:
-        Refused: If the runs do not fill the image.
+        RejectedError: If the runs do not fill the image.
     """
     counts = rle.get("counts") if isinstance(rle, dict) else None
     if counts is None or rle.get("size") != list(shape):
@@ -73,7 +76,7 @@ def from_rle(category: int, rle: Any, shape: Shape) -> LabelledObject | None:  #
         mask = _decompressed(counts, shape)
     else:
         raise RejectedError("broken_label", "run-lengths are neither a list nor a string")
-    return cropped(category, mask, 0, 0)
+    return object_from_window(category, mask, 0, 0)
 
 
 def _decompressed(counts: str, shape: Shape) -> NDArray[np.bool_]:
@@ -87,7 +90,9 @@ def _decompressed(counts: str, shape: Shape) -> NDArray[np.bool_]:
     return mask
 
 
-def from_geometry(category: int, geometry: BaseGeometry, shape: Shape) -> LabelledObject | None:
+def object_from_geometry(
+    category: int, geometry: BaseGeometry, shape: Shape
+) -> LabelledObject | None:
     """An object from a polygon in pixels, holes kept; None if nothing lies in the image."""
     inside = shapely.intersection(geometry, shapely.box(0, 0, shape[1], shape[0]))
     if inside.is_empty or inside.area == 0:
@@ -95,15 +100,17 @@ def from_geometry(category: int, geometry: BaseGeometry, shape: Shape) -> Labell
     x0, y0, x1, y1 = (round(value) for value in _whole_bounds(inside))
     moved = shapely.transform(inside, lambda xy: xy - (x0, y0))
     mask = rasterize([(moved, 1)], out_shape=(y1 - y0, x1 - x0), dtype=np.uint8)
-    return cropped(category, mask.astype(np.bool_), x0, y0)
+    return object_from_window(category, mask.astype(np.bool_), x0, y0)
 
 
-def from_mask(category: int, mask: NDArray[np.bool_]) -> LabelledObject | None:
+def object_from_mask(category: int, mask: NDArray[np.bool_]) -> LabelledObject | None:
     """An object from a mask of the whole image; None if it is empty."""
-    return cropped(category, mask, 0, 0)
+    return object_from_window(category, mask, 0, 0)
 
 
-def cropped(category: int, mask: NDArray[np.bool_], x: int, y: int) -> LabelledObject | None:
+def object_from_window(
+    category: int, mask: NDArray[np.bool_], x: int, y: int
+) -> LabelledObject | None:
     """An object in its tight window, from a mask whose corner is at x, y; None if empty."""
     box = tight_box(mask)
     if box is None:
@@ -112,19 +119,21 @@ def cropped(category: int, mask: NDArray[np.bool_], x: int, y: int) -> LabelledO
     return LabelledObject(category, x + x0, y + y0, mask[y0:y1, x0:x1].copy())
 
 
-def box_of(category: int, corners: Sequence[Sequence[float]], shape: Shape) -> LabelledBox | None:
+def box_from_corners(
+    category: int, corners: Sequence[Sequence[float]], shape: Shape
+) -> LabelledBox | None:
     """A box from four corners; None if it lies outside the image.
 
     Upright boxes are cut at the image's edge; rotated ones that reach over it stay whole.
 
     Raises:
-        Refused: If a corner is not finite and near the image, or the box has no extent.
+        RejectedError: If a corner is not finite and near the image, or the box has no extent.
     """
     points = np.asarray(corners, np.float64)
     if points.shape != (4, 2) or not (np.abs(points) <= _FAR * max(shape)).all():
         raise RejectedError("broken_label", "a box needs four corners, finite and near the image")
     area = abs(_signed_area(points))
-    if area < 1e-6:
+    if area < _LEAST_AREA:
         raise RejectedError("box_extent", "a box has no extent", area, 0)
     upright = len(np.unique(points[:, 0])) == 2 and len(np.unique(points[:, 1])) == 2
     if upright:
@@ -136,11 +145,11 @@ def box_of(category: int, corners: Sequence[Sequence[float]], shape: Shape) -> L
     return LabelledBox(category, points.astype(np.float32)) if visible else None
 
 
-def upright(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:
+def upright_corners(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, float]]:
     """Corners of an upright box, clockwise from the upper left.
 
     Raises:
-        Refused: If its right lies not right of its left, or its bottom not below its top.
+        RejectedError: If its right lies not right of its left, or its bottom not below its top.
     """
     if not (x1 > x0 and y1 > y0):
         extent = min(x1 - x0, y1 - y0)
@@ -148,8 +157,8 @@ def upright(x0: float, y0: float, x1: float, y1: float) -> list[tuple[float, flo
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
-def drawn(objects: Sequence[LabelledObject | None], shape: Shape) -> NDArray[np.uint16]:
-    """Which object, counted from 1, each pixel shows (H, W); later ones cover earlier ones."""
+def rasterize_objects(objects: Sequence[LabelledObject | None], shape: Shape) -> NDArray[np.uint16]:
+    """The number of the object, from 1, that each pixel shows (H, W); later ones lie on top."""
     regions = np.zeros(shape, np.uint16)
     for number, item in enumerate(objects, start=1):
         if item is None:
@@ -160,17 +169,17 @@ def drawn(objects: Sequence[LabelledObject | None], shape: Shape) -> NDArray[np.
     return regions
 
 
-def settled(regions: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.uint16]:
-    """Regions that agree with a class mask (H, W): the mask is the truth.
+def snap_to_mask(regions: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Regions snapped to a class mask (H, W): the mask is the truth.
 
     What is drawn outside is cut, and the mask's outline, which renderers draw more or less thick,
     goes to the object beside it.
     """
     regions = regions.copy()
-    for _ in range(_OUTLINE):
-        beside = cv2.dilate(regions, np.ones((3, 3), np.uint8))
+    for _ in range(_OUTLINE_PX):
+        neighbours = cv2.dilate(regions, np.ones((3, 3), np.uint8))
         outline = (regions == 0) & mask
-        regions[outline] = beside[outline]
+        regions[outline] = neighbours[outline]
     regions[~mask] = 0
     return regions
 
