@@ -12,11 +12,11 @@ are left alone; null and NaN count as a field that is not there.
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from unigeoseg.errors import DataError
-from unigeoseg.evaluate.systems.base import Answer
+from unigeoseg.evaluate.systems.base import Answer, stated_fields
 from unigeoseg.geo.masks import Rle, encode_mask
 from unigeoseg.runtime.records import record_from
 
@@ -68,9 +68,7 @@ class Prediction:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is no prediction: {error}; expected id and rle") from error
-        if isinstance(values, dict):
-            values = {name: values[name] for name in _FIELDS if _stated(values.get(name))}
-        return record_from(cls, values, where)
+        return record_from(cls, stated_fields(cls, values), where)
 
     def line(self) -> str:
         """The line, with its end."""
@@ -82,13 +80,6 @@ class Prediction:
             "seconds": round(self.seconds, 6),
         }
         return json.dumps(row, allow_nan=False) + "\n"
-
-
-def _stated(value: object) -> bool:
-    return value is not None and value == value  # only NaN differs from itself
-
-
-_FIELDS = tuple(field.name for field in fields(Prediction))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,38 @@ def test_a_server_that_fails(status, reply, error):
         load_system(url)(PIXELS, ASKED)
 
 
+def test_a_reply_may_leave_out_and_add_fields():
+    rle = encode_mask(np.ones((40, 60), bool))
+    entry = {"rle": rle, "score": None, "answer": None, "model": "theirs"}
+    with serving(lambda _: {"answers": [entry] * 3, "took": 1}) as url:
+        answers = load_system(url)(PIXELS, ASKED)
+    assert [(answer.score, answer.words) for answer in answers] == [(1.0, "")] * 3
+
+
+def test_a_reply_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr("unigeoseg.evaluate.systems.remote._LARGEST_REPLY", 1000)
+    with (
+        serving(lambda _: {"answers": ["x" * 2000]}) as url,
+        pytest.raises(DataError, match="has more than"),
+    ):
+        load_system(url)(PIXELS, ASKED)
+
+
+def test_the_entry_that_is_wrong_is_named():
+    entry = {"rle": encode_mask(np.ones((40, 60), bool))}
+    with (
+        serving(lambda _: {"answers": [entry, entry | {"score": "high"}, None]}) as url,
+        pytest.raises(DataError, match="answer 2: score: 'high' is str"),
+    ):
+        load_system(url)(PIXELS, ASKED)
+
+
+@pytest.mark.parametrize("url", ["http:nowhere", "http://"])
+def test_an_address_without_a_host(url):
+    with pytest.raises(OnlineUnavailableError):
+        load_system(url)(PIXELS, ASKED)
+
+
 def test_a_server_that_is_not_there():
     with serving(boxes_alone) as url:
         pass
@@ -188,7 +220,7 @@ def test_sam3_takes_phrases(tmp_path, monkeypatch):
     system = load_system(f"sam3:{tmp_path}")
     (nothing,) = system(PIXELS, ASKED[2:])
     assert nothing.mask.shape == (40, 60) and nothing.score < 0.5 and not nothing.mask.any()
-    monkeypatch.setattr("unigeoseg.evaluate.systems.sam._CONFIDENT", 0.0)
+    monkeypatch.setattr("unigeoseg.evaluate.systems.sam._CONFIDENCE", 0.0)
     (union,) = system(PIXELS, ASKED[2:])
     assert union.score == nothing.score and union.mask.any()
 

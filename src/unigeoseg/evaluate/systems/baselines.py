@@ -1,4 +1,4 @@
-"""What needs no learning: fill the box, GrabCut from the box, grow a region from the point."""
+"""Baselines without learning: fill the box, GrabCut from the box, grow a region from the point."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ GROW_TOLERANCE = 48
 and 80 on the val split."""
 
 
+GRAB_CUT_ROUNDS = 5
+
+
 def fill_box(pixels: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
     """Everything in the box is the target; (H, W) bool for pixels (H, W, 3)."""
     mask = np.zeros(pixels.shape[:2], np.bool_)
@@ -24,17 +27,20 @@ def fill_box(pixels: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
 
 
 def grab_cut(pixels: NDArray[np.uint8], prompt: Prompt) -> NDArray[np.bool_]:
-    """OpenCV's GrabCut, five rounds, started from the box; fills a box that it cannot cut."""
+    """OpenCV's GrabCut, started from the box; fills a box that it cannot cut."""
     rows, columns = _rows_columns(_box(prompt), pixels.shape[:2])
     rectangle = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
     labels = np.zeros(pixels.shape[:2], np.uint8)
+    # models of the two colour mixtures, which OpenCV keeps in arrays of this shape
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
     if rectangle[2] * rectangle[3] in (0, labels.size):
         return fill_box(pixels, prompt)
-    cv2.grabCut(pixels, labels, rectangle, background, foreground, 5, cv2.GC_INIT_WITH_RECT)
-    found: NDArray[np.bool_] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    return found if found.any() else fill_box(pixels, prompt)
+    cv2.grabCut(
+        pixels, labels, rectangle, background, foreground, GRAB_CUT_ROUNDS, cv2.GC_INIT_WITH_RECT
+    )
+    mask: NDArray[np.bool_] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return mask if mask.any() else fill_box(pixels, prompt)
 
 
 def region_grow(
@@ -50,11 +56,12 @@ def region_grow(
 
 def _flood(pixels: NDArray[np.uint8], point: Point, tolerance: int) -> NDArray[np.bool_]:
     height, width = pixels.shape[:2]
-    mask = np.zeros((height + 2, width + 2), np.uint8)
+    mask = np.zeros((height + 2, width + 2), np.uint8)  # OpenCV wants a border of one pixel
+    # 8 neighbours; grown pixels get the value 1; differences are to the first pixel
     flags = 8 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
-    spread = (tolerance,) * 3
+    tolerances = (tolerance,) * 3
     cv2.floodFill(
-        pixels.copy(), mask, (int(point.x), int(point.y)), (0, 0, 0), spread, spread, flags
+        pixels.copy(), mask, (int(point.x), int(point.y)), (0, 0, 0), tolerances, tolerances, flags
     )
     return mask[1:-1, 1:-1] > 0
 
@@ -75,7 +82,7 @@ def _rows_columns(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A method without learning.
+    """A baseline without learning.
 
     Attributes:
         family: What it can answer: "point" or "box".

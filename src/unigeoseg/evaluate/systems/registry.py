@@ -1,11 +1,11 @@
-"""What a benchmark runs: a system that gets pixels and prompts, and gives a mask for each.
+"""Systems under test by name.
 
-That is all it gets. A predictor is known by a name:
+A system gets pixels and prompts, nothing else, and gives a mask for each prompt. Its name is:
 
 - fill-box, grab-cut, region-grow: baselines that need no learning.
 - sam:NAME, sam2:NAME, sam3:NAME: a model of the `transformers` library, see `sam`.
 - http://... or https://...: any system behind a server, see `remote`.
-- Anything else: a model of ours, as `Segmenter.from_pretrained` takes it.
+- Anything else: a UniGeoSeg model, as `Segmenter.from_pretrained` takes it.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ def load_system(name: str, *, words: bool = False) -> Predictor:
     """Load a system by its name, once per process.
 
     Args:
-        name: As the module says.
-        words: Ask models of ours for words too.
+        name: One of the names above.
+        words: Ask UniGeoSeg models for answers in words too.
 
     Raises:
         OptionError: If the name has no meaning.
@@ -31,7 +31,7 @@ def load_system(name: str, *, words: bool = False) -> Predictor:
     """
     if name in BASELINES:
         return BASELINES[name]
-    kind, colon, rest = name.partition(":")
+    kind, colon, place = name.partition(":")
     if colon and kind in ("http", "https"):
         from unigeoseg.evaluate.systems.remote import RemoteSystem
 
@@ -39,18 +39,18 @@ def load_system(name: str, *, words: bool = False) -> Predictor:
     if colon and kind in ("sam", "sam2", "sam3"):
         from unigeoseg.evaluate.systems.sam import load_sam
 
-        return load_sam(kind, rest)
-    return _ours(name, words=words)
+        return load_sam(kind, place)
+    return _segmenter(name, words=words)
 
 
-def _ours(name: str, *, words: bool) -> Predictor:
+def _segmenter(name: str, *, words: bool) -> Predictor:
     from unigeoseg.predict.segmenter import Segmenter
 
     segmenter = Segmenter.from_pretrained(name)
 
     def answers(pixels: Pixels, prompts: Sequence[Prompt]) -> list[Answer | None]:
         with segmenter.open(pixels) as session:
-            found = session.segment(prompts, answer=words)
-        return [Answer(each.mask, each.confidence, each.answer or "") for each in found]
+            results = session.segment(prompts, answer=words)
+        return [Answer(result.mask, result.confidence, result.answer or "") for result in results]
 
     return answers

@@ -1,4 +1,4 @@
-"""Any system behind a server, as a predictor.
+"""Any system behind an HTTP server, as a predictor.
 
 One POST of JSON per image::
 
@@ -14,20 +14,35 @@ Coordinates are pixels of the image.
 
 import base64
 import json
-import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
-from urllib.error import HTTPError
+
+import httpx
 
 from unigeoseg.errors import DataError, OnlineRequestError, OnlineUnavailableError
-from unigeoseg.evaluate.systems.base import Answer, Pixels
+from unigeoseg.evaluate.systems.base import Answer, Pixels, stated_fields
 from unigeoseg.geo.masks import Rle, decode_mask
 from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Prompt
+from unigeoseg.runtime.records import record_from
 
 TIMEOUT_S = 600.0
-_MOST_BYTES = 256 * 2**20
+_LARGEST_REPLY = 256 * 2**20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAnswer:
+    """One entry of a reply.
+
+    Attributes:
+        rle: The mask.
+        score: The system's confidence, from 0 to 1.
+        answer: In words, or empty.
+    """
+
+    rle: Rle
+    score: float = 1.0
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +51,7 @@ class RemoteSystem:
 
     Attributes:
         url: Where it listens, http or https.
-        timeout: Seconds to wait for an image.
+        timeout: Seconds to wait for the server to take or to send something.
     """
 
     url: str
@@ -50,34 +65,42 @@ class RemoteSystem:
             OnlineRequestError: If it turns the request down.
             DataError: If its reply is not as described.
         """
-        content = {
+        request = {
             "image": base64.b64encode(encode_png(pixels)).decode(),
-            "prompts": [_row(prompt) for prompt in prompts],
+            "prompts": [_prompt_values(prompt) for prompt in prompts],
         }
-        reply = self._post(json.dumps(content).encode())
-        return _answers(reply, len(prompts), pixels.shape[:2])
+        return _parse_reply(self._post(request), len(prompts), pixels.shape[:2])
 
-    def _post(self, content: bytes) -> bytes:
-        request = urllib.request.Request(
-            self.url, content, {"Content-Type": "application/json"}, method="POST"
-        )
+    def _post(self, request: object) -> bytes:
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as reply:
-                body: bytes = reply.read(_MOST_BYTES)
-        except HTTPError as error:
-            with error:
-                said = f"{self.url} answered {error.code} {error.reason}"
-            if error.code < 500:
-                raise OnlineRequestError(f"{said}; see docs/benchmark.md for the form") from error
-            raise OnlineUnavailableError(f"{said}; look at the server and run again") from error
-        except OSError as error:
+            with httpx.stream("POST", self.url, json=request, timeout=self.timeout) as reply:
+                self._check_status(reply)
+                return _read_body(reply)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
             raise OnlineUnavailableError(
-                f"{self.url} cannot be reached: {error}; start the server and run again"
+                f"{self.url} cannot be reached: {reason}; start the server and run again"
             ) from error
-        return body
+
+    def _check_status(self, reply: httpx.Response) -> None:
+        if reply.is_success:
+            return
+        status = f"{self.url} answered {reply.status_code} {reply.reason_phrase}"
+        if reply.is_server_error:
+            raise OnlineUnavailableError(f"{status}; look at the server and run again")
+        raise OnlineRequestError(f"{status}; see docs/benchmark.md for the form")
 
 
-def _row(prompt: Prompt) -> dict[str, object]:
+def _read_body(reply: httpx.Response) -> bytes:
+    body = bytearray()
+    for chunk in reply.iter_bytes():
+        body += chunk
+        if len(body) > _LARGEST_REPLY:
+            raise DataError(f"the server's reply has more than {_LARGEST_REPLY >> 20} MiB")
+    return bytes(body)
+
+
+def _prompt_values(prompt: Prompt) -> dict[str, object]:
     return {
         "task": prompt.task.value,
         "text": prompt.text,
@@ -86,22 +109,25 @@ def _row(prompt: Prompt) -> dict[str, object]:
     }
 
 
-def _answers(reply: bytes, count: int, shape: tuple[int, ...]) -> list[Answer | None]:
+def _parse_reply(body: bytes, count: int, shape: tuple[int, ...]) -> list[Answer | None]:
+    """The answers of a reply to `count` prompts on an image of shape (H, W)."""
     try:
-        given = json.loads(reply)["answers"]
-        if len(given) != count:
-            raise ValueError(f"{len(given)} answers to {count} prompts")
-        return [None if each is None else _answer(each, shape) for each in given]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        entries = json.loads(body)["answers"]
+        if len(entries) != count:
+            raise ValueError(f"{len(entries)} answers to {count} prompts")
+        return [
+            None if values is None else _parse_answer(values, f"answer {number}", shape)
+            for number, values in enumerate(entries, start=1)
+        ]
+    except (KeyError, TypeError, ValueError, RecursionError, DataError) as error:
         raise DataError(
             f"the server's reply cannot be used: {type(error).__name__} {error}; see "
             "docs/benchmark.md for the form"
         ) from error
 
 
-def _answer(row: Mapping[str, Any], shape: tuple[int, ...]) -> Answer:
-    size = list(row["rle"]["size"])
-    if size != list(shape):
-        raise ValueError(f"a mask of {size} (H, W) for an image of {list(shape)}")
-    mask = decode_mask(Rle(size=size, counts=row["rle"]["counts"]))
-    return Answer(mask, float(row.get("score", 1.0)), str(row.get("answer") or ""))
+def _parse_answer(values: object, where: str, shape: tuple[int, ...]) -> Answer:
+    answer = record_from(RemoteAnswer, stated_fields(RemoteAnswer, values), where)
+    if answer.rle["size"] != list(shape):
+        raise DataError(f"{where}: a mask of {answer.rle['size']} (H, W), the image is {[*shape]}")
+    return Answer(decode_mask(answer.rle), answer.score, answer.answer)

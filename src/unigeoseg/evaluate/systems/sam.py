@@ -28,12 +28,12 @@ from unigeoseg.runtime import hub
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _PHRASE_TOKENS = 32
-_CONFIDENT = 0.5
+_CONFIDENCE = 0.5  # an object of a phrase counts above it
 
 
 @dataclass(frozen=True, slots=True)
 class SamFamily:
-    """How a family of models wants to be asked.
+    """A family of SAM models: its classes, and how it wants images prepared.
 
     Attributes:
         points: Name of the class that takes points and boxes.
@@ -85,10 +85,10 @@ def load_sam(kind: str, name: str) -> Predictor:
 
 @dataclass(frozen=True)
 class SamSystem:
-    """One model.
+    """A SAM model as a predictor.
 
     Attributes:
-        kind: How it wants to be asked.
+        kind: Its family.
         folder: Where its files are.
     """
 
@@ -109,20 +109,20 @@ class SamSystem:
         ]
 
     def _by_place(self, frame: "SquareFrame", embeddings: Any, prompt: Prompt) -> Answer:  # noqa: ANN401
-        asked: dict[str, Tensor] = {}
+        inputs: dict[str, Tensor] = {}
         if prompt.points:
             points = [[point.x, point.y] for point in prompt.points]
-            asked["input_points"] = frame.scaled(points)[None, None]  # (1, 1, P, 2)
+            inputs["input_points"] = frame.scaled(points)[None, None]  # (1, 1, P, 2)
             positive = [int(point.positive) for point in prompt.points]
-            asked["input_labels"] = torch.tensor(positive)[None, None]
+            inputs["input_labels"] = torch.tensor(positive)[None, None]
         if prompt.box:
             corners = [[prompt.box.x0, prompt.box.y0], [prompt.box.x1, prompt.box.y1]]
-            asked["input_boxes"] = frame.scaled(corners).reshape(1, 1, 4)
-        many = prompt.box is None
-        found = self._points(image_embeddings=embeddings, multimask_output=many, **asked)
-        scores = found.iou_scores[0, 0]
+            inputs["input_boxes"] = frame.scaled(corners).reshape(1, 1, 4)
+        several = prompt.box is None  # points are ambiguous: the best of several masks
+        output = self._points(image_embeddings=embeddings, multimask_output=several, **inputs)
+        scores = output.iou_scores[0, 0]
         best = int(scores.argmax())
-        logits = found.pred_masks[0, 0, best]
+        logits = output.pred_masks[0, 0, best]
         return Answer(frame.mask(logits), float(scores[best].clamp(0, 1)))
 
     def _by_text(self, pixels: Pixels, text: str) -> Answer | None:
@@ -136,11 +136,11 @@ class SamSystem:
             truncation=True,
             return_tensors="pt",
         )
-        found = self._text(pixel_values=frame.values, **words)
-        scores = found.pred_logits[0].sigmoid() * found.presence_logits[0].sigmoid()
-        chosen = scores > _CONFIDENT
+        output = self._text(pixel_values=frame.values, **words)
+        scores = output.pred_logits[0].sigmoid() * output.presence_logits[0].sigmoid()
+        confident = scores > _CONFIDENCE
         mask = np.zeros(pixels.shape[:2], np.bool_)
-        for logits in found.pred_masks[0][chosen]:
+        for logits in output.pred_masks[0][confident]:
             mask |= frame.mask(logits)
         return Answer(mask, float(scores.max()))
 
@@ -181,7 +181,7 @@ def _side(model: Any) -> int:  # noqa: ANN401
 
 @dataclass(frozen=True, slots=True)
 class SquareFrame:
-    """An image as a model sees it, and the way back.
+    """An image in the square that a model sees, and the way back to its pixels.
 
     Attributes:
         values: (1, 3, S, S) float32.
@@ -199,10 +199,10 @@ class SquareFrame:
         height, width = pixels.shape[:2]
         scale = side / max(height, width)
         inner = (round(height * scale), round(width * scale)) if kind.keeps_ratio else (side, side)
-        shown = cv2.resize(pixels, inner[::-1], interpolation=cv2.INTER_LINEAR)
-        mean, deviation = (np.array(each, np.float32) for each in kind.colours)
+        resized = cv2.resize(pixels, inner[::-1], interpolation=cv2.INTER_LINEAR)
+        mean, deviation = (np.array(levels, np.float32) for levels in kind.colours)
         square = np.zeros((side, side, 3), np.float32)
-        square[: inner[0], : inner[1]] = (shown / np.float32(255) - mean) / deviation
+        square[: inner[0], : inner[1]] = (resized / np.float32(255) - mean) / deviation
         return cls(torch.from_numpy(square).permute(2, 0, 1)[None], (height, width), inner)
 
     def scaled(self, places: Sequence[Sequence[float]]) -> Tensor:
