@@ -1,0 +1,127 @@
+"""What documents name exists: links, modules, commands with their options, extras."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import typer
+from places import DOCS, ROOT, SOURCE
+
+from unigeoseg.cli.main import app
+
+PACKAGE = SOURCE / "unigeoseg"
+LOG = DOCS / "dev" / "log.md"  # a diary: it keeps the names of its day
+DOCUMENTS = [
+    path for path in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *PACKAGE.rglob("*.md"))
+    if path not in (LOG, ROOT / "CHANGELOG.md") and "prompt_texts" not in path.parts
+]  # fmt: skip
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+MODEL_FOLDERS = (PACKAGE, PACKAGE / "model", ROOT)
+"""Folders that paths of modules start from: the table of the network leaves `model/` out."""
+
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def prose(path: Path) -> str:
+    return FENCED.sub("", path.read_text(encoding="utf-8"))
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(document: Path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        path, _, anchor = target.partition("#")
+        if re.match(r"https?:", target):
+            continue
+        file = (document.parent / path).resolve() if path else document
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+def test_architecture_names_modules_that_exist():
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text)
+    missing = [path for path in paths if not any((at / path).exists() for at in MODEL_FOLDERS)]
+    rooms = "|".join(path.name for path in PACKAGE.iterdir() if path.is_dir())
+    dotted = re.findall(rf"\b((?:{rooms})(?:\.[a-z_]+)+)", text)
+    assert len(paths) > 30 and len(dotted) > 30
+    assert not missing
+    assert not [name for name in dotted if not is_module(name) and not is_module(parent(name))]
+
+
+def parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def commands(document: Path) -> Iterator[list[str]]:
+    """The words of every `unigeoseg` command in a document's code blocks, without comments."""
+    for block in FENCED.findall(document.read_text(encoding="utf-8")):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = re.sub(r"^\$ |^\.venv/bin/", "", line)
+            if words.startswith("unigeoseg "):
+                yield shlex.split(words, comments=True)[1:]
+
+
+def unknown(words: list[str]) -> list[str]:
+    """What a command line does not know: a command of a group, or options."""
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        if words[0] not in command.commands:
+            return words[:1]
+        command, words = command.commands[words[0]], words[1:]
+    options = {name for part in command.params for name in (*part.opts, *part.secondary_opts)}
+    return [word for word in words if re.match(r"--?[a-z]", word) and word not in options]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_commands_and_options_exist(document: Path):
+    assert not [(words, unknown(words)) for words in commands(document) if unknown(words)]
+
+
+def test_there_are_commands_to_check():
+    assert sum(len(list(commands(document))) for document in DOCUMENTS) > 60
+
+
+def test_extras_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = set(project["optional-dependencies"])
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        named = {
+            name for group in re.findall(r"'?\.\[([a-z,]+)\]", text) for name in group.split(",")
+        }
+        assert named <= extras, document
+    rows = re.findall(
+        r"^\| `(\w+)` \|", (DOCS / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert set(rows) == extras
+
+
+def test_python_examples_import_what_exists():
+    for document in DOCUMENTS:
+        for module in re.findall(
+            r"^from (unigeoseg[\w.]*) import", document.read_text("utf-8"), re.M
+        ):
+            assert find_spec(module), document
