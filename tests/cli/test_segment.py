@@ -15,6 +15,7 @@ from range_server import serving
 from rasterio.crs import CRS
 
 from unigeoseg.cli import main
+from unigeoseg.predict.schema import COLUMNS, TAGS
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +67,8 @@ def test_a_large_scene_is_written_in_every_format(monkeypatch, model, big, tmp_p
     counts = {path.suffix: pyogrio.read_info(path)["features"] for path in (*out[1:3], *out[4:])}
     assert len(set(counts.values())) == 1 and counts[".gpkg"] >= 1
     row = json.loads(out[1].read_text())["features"][0]["properties"]
-    assert row["instruction"] == "roof" and row["area_m2"] > 0 and row["length_m"] > 0
-    assert {"score", "model", "date", "area_px"} <= set(row)
+    assert row["prompt"] == "roof" and row["area_m2"] > 0 and row["length_m"] > 0
+    assert list(row) == [column.name for column in COLUMNS]
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(out[3])
@@ -137,7 +138,7 @@ def test_options_that_do_not_go_together(monkeypatch, model, big, tmp_path, caps
         (["roof", "--classes", "roof,road"], "both a text and --classes"),
         (["--classes", "roof,,road"], "give different names"),
         (["--classes", "roof,roof"], "give different names"),
-        (["--point", "5,5", "--simplify", "2"], "go with texts"),
+        (["--point", "5,5", "--simplify", "2", "--regularise", "1"], "leave out --simplify"),
         (["--classes", "roof,road", "--answer"], "has no words to say"),
         (["--prompts", places, "--point", "5,5"], "both --prompts and coordinates"),
         (["roof", "--gsd", "0.1"], "is not enlarged"),
@@ -207,3 +208,104 @@ def test_straight_walls(monkeypatch, model, big, tmp_path, capsys):
     options = ["roof", "--threshold", 0.1, "--regularise", 1.0, "-o", out]
     assert segment(monkeypatch, model, big, *options) == 0
     assert pyogrio.read_info(out)["features"] >= 1
+
+
+def one_of_each(tmp_path: Path) -> dict[str, list[object]]:
+    """Every kind of prompt, and options that go with all of them."""
+    places = geojson(
+        tmp_path / "places.geojson",
+        polygon((900, 5), (940, 5), (940, 30)) | {"properties": {"id": 8, "model": "theirs"}},
+    )
+    return {
+        "text": ["the roof"],
+        "question": ["where could boats float?"],
+        "points": ["--point", "700,20", "--point", "710.5,20", "--not-point", "5,5"],
+        "box": ["--box", "690,5,740,35", "--box", "720,10,790,39"],
+        "map": ["--point", "500350,4399990", "--crs", "EPSG:32650"],
+        "file": ["--prompts", places],
+        "classes": ["--classes", "roof,water"],
+    }
+
+
+def test_every_prompt_writes_the_same_columns_and_tags(monkeypatch, model, big, tmp_path, capsys):
+    rows, tags = {}, {}
+    for name, prompt in one_of_each(tmp_path).items():
+        out = [tmp_path / f"{name}.{suffix}" for suffix in ("tif", "gpkg", "geojson")]
+        options = [part for path in out for part in ("-o", path)]
+        assert segment(monkeypatch, model, big, *prompt, "--threshold", 0.2, *options) == 0
+        with rasterio.open(out[0]) as written:
+            tags[name] = written.tags()
+        features = json.loads(out[2].read_text())["features"]
+        rows[name] = [feature["properties"] for feature in features]
+        columns = [column.name for column in COLUMNS]
+        file_columns = ["id", "prompt_model"] if name == "file" else []
+        assert list(rows[name][0]) == file_columns + columns
+        assert pyogrio.read_info(out[1])["fields"].tolist() == file_columns + columns
+        assert set(TAGS) < set(tags[name])
+        assert tags[name]["UNIGEOSEG_WEIGHTS"] == rows[name][0]["weights"]
+        assert len(rows[name][0]["weights"]) == 16 and rows[name][0]["source"] == "big.tif"
+    kinds = {name: found[0]["prompt_type"] for name, found in rows.items()}
+    assert kinds == {
+        "text": "text",
+        "question": "question",
+        "points": "points",
+        "box": "box",
+        "map": "points",
+        "file": "box",
+        "classes": "text",
+    }
+    names = {name: tag["UNIGEOSEG_PROMPT"] for name, tag in tags.items()}
+    assert names | {"file": ""} == {
+        "text": "the roof",
+        "question": "where could boats float?",
+        "points": "points 700, 20; 710.5, 20 without point 5, 5",
+        "box": "box 690, 5, 740, 35; box 720, 10, 790, 39",
+        "map": "point 500350, 4399990 (EPSG:32650)",
+        "file": "",
+        "classes": "roof; water",
+    }
+    assert {row["prompt"] for row in rows["box"]} == set(names["box"].split("; "))
+    assert {row["category"] for row in rows["classes"]} <= {"roof", "water"}
+    assert (tags["classes"]["LABEL_2"], tags["box"]["LABEL_1"]) == ("water", names["box"])
+    assert rows["file"][0]["prompt_model"] == "theirs"
+
+
+def test_options_of_outlines_go_with_every_prompt(monkeypatch, model, big, tmp_path, capsys):
+    aoi = geojson(tmp_path / "aoi.geojson", polygon((650, 0), (960, 0), (960, 25), (650, 25)))
+    for name, prompt in one_of_each(tmp_path).items():
+        out = [tmp_path / f"{name}.tif", tmp_path / f"{name}.gpkg"]
+        for options in (
+            ["--aoi", aoi, "--no-instances"],
+            ["--simplify", "2", "--min-area", "3"],
+            ["--regularise", "1"],
+            ["--regularise", "1", "--no-instances"],
+        ):
+            files = ["-o", out[0], "-o", out[1], "--overwrite"]
+            arguments = [big, *prompt, "--threshold", 0.3, *options, *files]
+            assert segment(monkeypatch, model, *arguments) == 0, capsys.readouterr().err
+            meta, _, shapes, columns = pyogrio.raw.read(out[1])
+            found = dict(zip(meta["fields"], columns, strict=True))
+            assert len(shapes)
+            if "--no-instances" in options:
+                assert len(set(found["prompt"])) == len(shapes)
+            if "--min-area" in options and name != "file":
+                assert found["area_m2"].min() >= 3
+            if aoi in options:
+                with rasterio.open(out[0]) as written:
+                    assert written.height in (25, 26, 27) and written.width in (310, 311, 312)
+                    assert 0 < written.read(1).sum()
+                x0, y0, x1, y1 = meta["geometry_type"] and pyogrio.read_info(out[1])["total_bounds"]
+                assert x0 >= 500_324 and x1 <= 500_481 and y0 >= 4_399_987 and y1 <= 4_400_001
+
+
+def test_the_file_of_prompts_is_read_once(monkeypatch, model, big, tmp_path, capsys):
+    from unigeoseg.predict import prompt_files
+
+    calls = []
+    read_shapes = prompt_files.read_shapes
+    monkeypatch.setattr(
+        prompt_files, "read_shapes", lambda *given: calls.append(given) or read_shapes(*given)
+    )
+    prompt = one_of_each(tmp_path)["file"]
+    assert segment(monkeypatch, model, big, *prompt, "-o", tmp_path / "out.gpkg") == 0
+    assert len(calls) == 1

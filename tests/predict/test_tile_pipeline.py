@@ -16,7 +16,10 @@ from unigeoseg.geo.area import Area
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Raster, Scene, scene_from_array
 from unigeoseg.geo.tiling import TilePlan
-from unigeoseg.predict.outputs import OutputConfig, Outputs, OutputSpec, open_outputs
+from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
+from unigeoseg.predict.outputs import ResultWriter, open_results
+from unigeoseg.predict.provenance import Provenance
+from unigeoseg.predict.schema import PromptAnswer, PromptEntry
 from unigeoseg.predict.tile_pipeline import TilePipeline
 from unigeoseg.runtime.stage_clock import StageClock
 
@@ -63,21 +66,23 @@ def run(
     area: Area | None = None,
     prompts: int = 1,
     **config,
-) -> Outputs:
+) -> ResultWriter:
     scene = scene or scene_from_array(truth(), GRID)
     area = area or Area.whole(scene.grid)
-    order = OutputSpec(
+    spec = OutputSpec(
         paths=paths,
         grid=scene.grid,
         area=area,
         config=OutputConfig(**config),
-        describe=[lambda region: {"label": region.label, "area_m2": region.area_m2}] * prompts,
+        entries=[PromptEntry.of(f"target {number}") for number in range(prompts)],
+        provenance=Provenance(),
+        labelled=True,
     )
-    with open_outputs(order, StageClock()) as outputs:
-        TilePipeline(scene=scene, plan=plan, area=area, prompts=prompts).run(
-            look, outputs.take, StageClock()
-        )
-    return outputs
+    with open_results(spec, Clock()) as results:
+        pipeline = TilePipeline(scene=scene, plan=plan, area=area, prompts=prompts)
+        pipeline.run(look, results.add_block, Clock())
+        results.finish([PromptAnswer(0.5)] * prompts)
+    return results
 
 
 def iou(one: shapely.Geometry, other: shapely.Geometry) -> float:
@@ -145,8 +150,8 @@ def test_several_prompts_make_one_map_and_shared_edges_stay_shared(tmp_path):
 
     out = tmp_path / "out.gpkg"
     plan = TilePlan.of(WIDTH, HEIGHT, 64, 16)
-    outputs = run([out], plan, look=halves, prompts=2, simplify_m=3.0)
-    assert outputs.pixels.sum() == 199 * 239
+    results = run([out], plan, look=halves, prompts=2, simplify_m=3.0)
+    assert results.pixels.sum() == 199 * 239
     one, two = shapely.from_wkb(pyogrio.raw.read(out)[2])
     assert one.intersection(two).area == 0
     edge = one.intersection(two)

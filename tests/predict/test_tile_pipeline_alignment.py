@@ -20,7 +20,10 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Raster, open_scene
 from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.geo.vectors.features import to_pixels
-from unigeoseg.predict.outputs import OutputConfig, OutputSpec, open_outputs
+from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
+from unigeoseg.predict.outputs import open_results
+from unigeoseg.predict.provenance import Provenance
+from unigeoseg.predict.schema import PromptAnswer, PromptEntry
 from unigeoseg.predict.tile_pipeline import TilePipeline
 from unigeoseg.runtime.stage_clock import StageClock
 
@@ -74,17 +77,20 @@ def test_masks_and_outlines_lie_on_the_scene(
     paths = [folder / "mask.tif", folder / "outlines.gpkg"]
     with open_scene(folder / "scene.tif") as scene:
         seen = bright(Window(0, 0, width, height), scene.read())[0] > 0
-        order = OutputSpec(
+        spec = OutputSpec(
             paths=paths,
             grid=scene.grid,
             area=Area.whole(scene.grid),
             config=OutputConfig(min_area_px=0),
-            describe=[lambda region: {"area_px": region.area_px}],
+            entries=[PromptEntry.of("what is bright")],
+            provenance=Provenance(),
+            labelled=True,
         )
         plan = TilePlan.of(width, height, 64, 16)
-        with open_outputs(order, StageClock()) as outputs:
-            sweep = TilePipeline(scene=scene, plan=plan, area=order.area, prompts=1)
-            sweep.run(bright, outputs.take, StageClock())
+        with open_results(spec, Clock()) as results:
+            pipeline = TilePipeline(scene=scene, plan=plan, area=spec.area, prompts=1)
+            pipeline.run(bright, results.add_block, Clock())
+            results.finish([PromptAnswer(1.0)])
         grid = scene.grid
     if dtype == "uint8":
         np.testing.assert_array_equal(seen, hot & ~empty)
@@ -93,8 +99,9 @@ def test_masks_and_outlines_lie_on_the_scene(
         assert written.crs == grid.crs
         assert written.transform == grid.transform
         np.testing.assert_array_equal(written.read(1), seen)
-    _, _, found, columns = pyogrio.raw.read(paths[1])
-    assert not found.size or columns[0].sum() == seen.sum()
+    meta, _, found, columns = pyogrio.raw.read(paths[1])
+    rows = dict(zip(meta["fields"], columns, strict=True))
+    assert not found.size or rows["area_px"].sum() == seen.sum()
     drawn = np.zeros(seen.shape, np.uint8)
     for shape in shapely.from_wkb(found):
         geometry = to_pixels(shape, Grid(width, height, grid.transform, grid.crs))

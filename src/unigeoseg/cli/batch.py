@@ -59,9 +59,9 @@ def batch(
     from unigeoseg.geo.grid import Grid
     from unigeoseg.geo.stretch import Stretch
     from unigeoseg.predict.batch import FAILED, OFF, Batch, here, on_ray, run, scenes_of
-    from unigeoseg.predict.outputs import OutputConfig
+    from unigeoseg.predict.output_spec import OutputConfig
 
-    asked = PromptOptions(text=text, classes=classes, task=task)
+    prompts = PromptOptions(text=text, classes=classes, task=task)
     config = OutputConfig(
         threshold=threshold,
         crs=named_crs(to_crs),
@@ -71,7 +71,7 @@ def batch(
         instances=instances,
     )
     job = Batch(
-        prompts=asked.prompts(Grid.of_image(1, 1)),
+        prompts=[entry.prompt for entry in prompts.entries(Grid.of_image(1, 1))],
         folder=output,
         suffixes=_suffixes(suffix or [".tif"]),
         model=model,

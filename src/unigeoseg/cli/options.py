@@ -57,8 +57,8 @@ Stretch = Annotated[
 Gsd = Annotated[
     float | None, typer.Option(help="Metres per pixel to see the scene at, if coarser.")
 ]
-Aoi = Annotated[Path | None, typer.Option(help="Only inside the polygons of this file; for texts.")]
-Instances = Annotated[bool, typer.Option(help="One outline per object, or one per text.")]
+Aoi = Annotated[Path | None, typer.Option(help="Only inside the polygons of this file.")]
+Instances = Annotated[bool, typer.Option(help="One outline per object, or one per prompt.")]
 Regularise = Annotated[
     float,
     typer.Option(min=0.0, help="Straight walls and right angles, off by so many metres at most."),

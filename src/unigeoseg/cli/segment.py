@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,11 +30,8 @@ from unigeoseg.errors import OptionError, OutputExistsError
 if TYPE_CHECKING:
     from rasterio.crs import CRS
 
-    from unigeoseg.geo.area import Area
     from unigeoseg.geo.raster import Scene
-    from unigeoseg.predict.outputs import OutputConfig
-    from unigeoseg.predict.segmenter import Segmenter
-    from unigeoseg.prompt import Prompt
+    from unigeoseg.predict.output_spec import OutputConfig
 
 
 def segment(
@@ -82,10 +79,10 @@ def segment(
     ] = None,
     instances: Instances = True,
     min_area: Annotated[
-        float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres; for texts.")
+        float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
     ] = 0.0,
     simplify: Annotated[
-        float, typer.Option(min=0.0, help="Metres that outlines may be off; for texts.")
+        float, typer.Option(min=0.0, help="Metres that outlines may be off.")
     ] = 0.0,
     regularise: Regularise = 0.0,
     model: Model = "nano",
@@ -97,7 +94,7 @@ def segment(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment a scene by text, points or boxes; the results lie where the scene lies."""
-    from unigeoseg.predict.outputs import OutputConfig
+    from unigeoseg.predict.output_spec import MIN_AREA_PX, OutputConfig
 
     began = time.perf_counter()
     job = SegmentJob(
@@ -108,9 +105,11 @@ def segment(
             min_area_m2=min_area,
             simplify_m=simplify,
             regularise_m=regularise,
-            instances=instances,
+            # a file of prompts gives one outline for each of its features, be it a small one
+            instances=instances and prompts is None,
+            min_area_px=0 if prompts else MIN_AREA_PX,
         ),
-        asked=PromptOptions(
+        prompts=PromptOptions(
             text=text,
             points=point or (),
             not_points=not_point or (),
@@ -140,28 +139,16 @@ class SegmentJob:
 
     paths: Sequence[Path]
     outputs: "OutputConfig"
-    asked: PromptOptions
+    prompts: PromptOptions
     aoi: Path | None
     answer: bool
     model: str
     device: str | None
     dtype: str | None
 
-    @property
-    def streams(self) -> bool:
-        """Whether the scene is swept over; else windows of it are looked at, or words wanted."""
-        return not self.asked.drawn and not self.answer
-
     def check(self) -> None:
         """Refuse options that do not go together."""
-        config = self.outputs
-        shaped = config.min_area_m2 or config.simplify_m or config.regularise_m
-        if (self.aoi or shaped or not config.instances) and not self.streams:
-            raise OptionError(
-                "--aoi, --min-area, --simplify, --regularise and --no-instances go with texts "
-                "without --answer; leave them out"
-            )
-        if self.asked.classes is not None and self.answer:
+        if self.prompts.classes is not None and self.answer:
             raise OptionError(
                 "--classes makes one map of labels and has no words to say; leave --answer out"
             )
@@ -169,56 +156,26 @@ class SegmentJob:
     def run(self, scene: "Scene") -> None:
         """Segment, write and say what was found."""
         from unigeoseg.geo.area import Area
+        from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
         from unigeoseg.predict.segmenter import Segmenter
 
-        prompts = self.asked.prompts(scene.grid)
-        area = None if self.aoi is None else Area.from_file(self.aoi, scene.grid)
-        segmenter = Segmenter.from_pretrained(self.model, device=self.device, dtype=self.dtype)
-        if self.streams:
-            self._sweep(segmenter, scene, prompts, area)
-        else:
-            self._look(segmenter, scene, prompts)
-
-    def _sweep(
-        self,
-        segmenter: "Segmenter",
-        scene: "Scene",
-        prompts: "Sequence[Prompt]",
-        area: "Area | None",
-    ) -> None:
-        from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
-
-        wish = SceneJob(
-            prompts=prompts,
+        job = SceneJob(
+            prompts=self.prompts.entries(scene.grid),
             paths=self.paths,
-            area=area,
+            area=None if self.aoi is None else Area.from_file(self.aoi, scene.grid),
             outputs=self.outputs,
-            classes=self.asked.classes is not None,
+            classes=self.prompts.classes is not None,
+            answer=self.answer,
         )
-        with progress("tiles") as bar:
-            found = segment_to_files(segmenter, scene, wish, progress=counter(bar))
-        for each in found:
-            say(f"{each.prompt.text} {each.share:.1%}, confidence {each.confidence:.2f}")
-
-    def _look(self, segmenter: "Segmenter", scene: "Scene", prompts: "Sequence[Prompt]") -> None:
-        from unigeoseg.predict.result import write
-
-        with progress("prompts") as bar, segmenter.open(scene) as session:
-            if self.asked.drawn:
-                found = [session.closeup(each, answer=self.answer) for each in bar.track(prompts)]
-            else:
-                found = session.segment(prompts, answer=self.answer, progress=counter(bar))
-        places = self.asked.places(scene.grid) if self.asked.file else None
-        kept = None if places is None else [row for _, row in places]
-        found = [replace(each, threshold=self.outputs.threshold) for each in found]
-        for path in self.paths:
-            write(path, found, scene.grid, crs=self.outputs.crs, kept=kept)
-        for prompt, each in zip(prompts, found, strict=True):
-            words = prompt.instruction(scene.grid.width, scene.grid.height)
-            share = each.mask.sum() / (scene.grid.width * scene.grid.height)
-            say(f"{words} {share:.1%} of the scene, confidence {each.confidence:.2f}")
-            if each.answer is not None:
-                say(f"answer: {each.answer}")
+        segmenter = Segmenter.from_pretrained(self.model, device=self.device, dtype=self.dtype)
+        with progress("prompts" if job.drawn else "tiles") as bar:
+            summaries = segment_to_files(segmenter, scene, job, progress=counter(bar))
+        where = "the area" if self.aoi else "the scene"
+        for summary in summaries:
+            found = f"{summary.share:.1%} of {where}, confidence {summary.confidence:.2f}"
+            say(f"{summary.entry.name}: {found}")
+            if summary.answer is not None:
+                say(f"answer: {summary.answer}")
 
 
 def checked_outputs(scene: str, output: Sequence[Path], *, overwrite: bool) -> list[Path]:
@@ -246,5 +203,5 @@ def open_shown(scene: str, bands: str | None, stretch: str | None, gsd: float | 
     from unigeoseg.geo.raster import open_scene
     from unigeoseg.geo.stretch import Stretch
 
-    kept = None if stretch is None else Stretch.read(stretch)
-    return open_scene(scene, parse_bands(bands), stretch=kept, gsd_m=gsd)
+    shown = None if stretch is None else Stretch.read(stretch)
+    return open_scene(scene, parse_bands(bands), stretch=shown, gsd_m=gsd)

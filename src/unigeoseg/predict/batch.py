@@ -23,7 +23,7 @@ from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.vectors.reader import check_vectors
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.io.store import weights_directory
-from unigeoseg.predict.outputs import OutputConfig
+from unigeoseg.predict.output_spec import OutputConfig
 from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress

@@ -1,210 +1,183 @@
-"""What becomes of blended scores: labels, written to the files that were asked for."""
+"""The one way from scores to files: masks, and outlines with their columns.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+Scores come block by block over the whole scene, or prompt by prompt on windows of their own.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from unigeoseg.errors import OptionError
-from unigeoseg.geo.area import Area
 from unigeoseg.geo.formats import MASK_SUFFIXES
-from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.mask_writer import MaskWriter, mask_writer
-from unigeoseg.geo.vectors.features import Feature, Value
-from unigeoseg.geo.vectors.regions import Region, RegionFinder, merge_regions
-from unigeoseg.geo.vectors.regularise import regularise_outlines
-from unigeoseg.geo.vectors.writer import Add, vector_writer
-from unigeoseg.runtime.stage_clock import StageClock
+from unigeoseg.geo.masks import tight_box
+from unigeoseg.geo.vectors.writer import vector_writer
+from unigeoseg.predict.outlines import OutlineWriter, RegionSpool
+from unigeoseg.predict.output_spec import OutputSpec
+from unigeoseg.predict.schema import PromptAnswer
+from unigeoseg.runtime.stage_clock import Clock
 
-_BATCH = 2048  # features per write
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputConfig:
-    """How results are written.
-
-    Attributes:
-        threshold: Scores above it are labelled.
-        crs: CRS of outlines, but for GeoJSON; None for the scene's own.
-        min_area_m2: Smaller regions make no outline.
-        min_area_px: Neither do those of fewer pixels.
-        simplify_m: Outlines keep within about so many metres (pixels without a CRS), and edges
-            that two share stay shared; 0 keeps the pixels' edges.
-        regularise_m: Outlines become those of buildings, see `regularise`; 0 leaves them.
-        instances: One feature per region; else one per label.
-        tags: Texts kept in the masks' tags.
-    """
-
-    threshold: float = 0.5
-    crs: CRS | None = None
-    min_area_m2: float = 0.0
-    min_area_px: int = 4
-    simplify_m: float = 0.0
-    regularise_m: float = 0.0
-    instances: bool = True
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check that the outlines are made one way."""
-        if self.regularise_m and (self.simplify_m or not self.instances):
-            raise OptionError(
-                "--regularise straightens each object by itself; leave out --simplify and "
-                "--no-instances"
-            )
+_STRIP = 512  # rows of a mask that are put together at a time, as high as its blocks
 
 
-Describe: TypeAlias = Callable[[Region], dict[str, Value]]
-"""The properties of a region's feature; the same names for all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSpec:
-    """What is to be written of a scene.
+class ResultWriter:
+    """Takes scores and gives them to the writers of files. Get one with `open_results`.
 
     Attributes:
-        paths: Files, each by its suffix; `check_output` was called on each.
-        grid: Of the scene.
-        area: Masks cover its window.
-        config: How.
-        describe: For each prompt, what is written of its regions.
-    """
-
-    paths: Sequence[Path]
-    grid: Grid
-    area: Area
-    config: OutputConfig
-    describe: Sequence[Describe]
-
-
-class Outputs:
-    """Takes blocks of scores and gives them to the writers. Get one with `open_outputs`.
-
-    Attributes:
-        pixels: How many pixels each label has so far, from label 1.
-        seen: How many pixels of the area so far.
+        pixels: How many pixels of the area are each prompt's so far.
+        area_px: How many pixels of the area were written so far.
     """
 
     def __init__(
         self,
-        order: "OutputSpec",
-        clock: StageClock,
+        spec: OutputSpec,
+        clock: Clock,
         masks: Sequence[MaskWriter],
-        outlines: "_Outlines | None",
+        outlines: OutlineWriter | None,
     ) -> None:
-        self.pixels = np.zeros(len(order.describe), np.int64)
-        self.seen = 0
-        self._area, self._config, self._clock = order.area, order.config, clock
+        self.pixels, self.area_px = np.zeros(len(spec.entries), np.int64), 0
+        self._labelled = spec.labelled
+        self._area, self._threshold, self._clock = spec.area, spec.config.threshold, clock
         self._masks, self._outlines = masks, outlines
+        self._union = _MaskUnion()
 
-    def take(self, window: Window, scores: NDArray[np.float32]) -> None:
-        """Take a block of scores (P, h, w) and its window in the scene.
+    def add_block(self, window: Window, scores: NDArray[np.float32]) -> None:
+        """Take a block of scores (P, h, w) and its window in the scene, inside the area's window.
 
         A pixel gets the label of the prompt that scores most, from 1; 0 where none is above the
-        threshold, or outside the area.
+        threshold, or outside the area. Blocks cover the area's window, in rows from the top down
+        and from left to right. For results that are labelled.
         """
+        assert self._labelled, "a result that is not labelled takes windows"
         with self._clock("write"):
             best = scores.max(axis=0)
-            labels = np.where(best > self._config.threshold, scores.argmax(axis=0) + 1, 0)
+            labels = np.where(best > self._threshold, scores.argmax(axis=0) + 1, 0)
             inside = self._area.mask(window)
             labels = np.where(inside, labels, 0).astype(np.uint8)
-            self.seen += int(np.count_nonzero(inside))
+            self.area_px += int(np.count_nonzero(inside))
             self.pixels += np.bincount(labels.ravel(), minlength=len(self.pixels) + 1)[1:]
-            left, top = self._area.window.col_off, self._area.window.row_off
-            place = Window(window.col_off - left, window.row_off - top, window.width, window.height)
             for writer in self._masks:
-                writer.add(place, labels)
+                writer.add(_within(window, self._area.window), labels)
         if self._outlines:
             with self._clock("vectorise"):
-                self._outlines.take(window, labels, best)
+                self._outlines.add_block(window, labels, best)
+
+    def add_window(self, number: int, window: Window, score: NDArray[np.float32]) -> None:
+        """Take all scores (h, w) of one prompt, on a window of its own; in any order.
+
+        For results that are not labelled.
+
+        Args:
+            number: Of the prompt, from 0.
+            window: In the scene; it may reach beyond the area.
+            score: (h, w).
+        """
+        assert not self._labelled, "a result that is labelled takes blocks"
+        inside = self._area.clip(window)
+        if not (inside.width and inside.height):
+            return
+        score = score[_within(inside, window).toslices()]
+        mask = (score > self._threshold) & self._area.mask(inside)
+        self.pixels[number] += int(np.count_nonzero(mask))
+        if self._masks:
+            self._union.add(inside, mask)
+        if self._outlines:
+            with self._clock("vectorise"):
+                self._outlines.add_window(number, inside, mask, score)
+
+    def finish(self, answers: Sequence[PromptAnswer]) -> None:
+        """Write what had to wait until all prompts were answered.
+
+        Args:
+            answers: Of each prompt.
+        """
+        if not self._labelled:
+            with self._clock("write"):
+                self._write_union()
+        if self._outlines:
+            with self._clock("vectorise"):
+                self._outlines.finish(answers)
+
+    def _write_union(self) -> None:
+        area = self._area.window
+        for window in _strips(area):
+            self.area_px += int(np.count_nonzero(self._area.mask(window)))
+            for writer in self._masks:
+                writer.add(_within(window, area), self._union.labels(window))
 
 
-class _Outlines:
-    """Regions on their way to files, in batches."""
+class _MaskUnion:
+    """Masks on windows of a scene, each held no larger than what it shows."""
 
-    def __init__(self, order: OutputSpec, add: Sequence[Add]) -> None:
-        grid, config = order.grid, order.config
-        left = int(order.area.window.col_off)
-        self._finder = RegionFinder(
-            grid,
-            left,
-            left + int(order.area.window.width),
-            min_area_px=config.min_area_px,
-            min_area_m2=config.min_area_m2,
-        )
-        self._describe, self._add, self._instances = order.describe, add, config.instances
-        per_unit = grid.metres_per_unit(*grid.to_map(grid.width / 2, grid.height / 2))
-        self._per_unit = per_unit or (1.0, 1.0)
-        self._tolerance = config.simplify_m / float(np.sqrt(np.prod(self._per_unit)))
-        self._regularise_m = config.regularise_m
-        # neighbours are simplified together, and labels are whole only at the end
-        self._at_end = bool(config.simplify_m) or not config.instances
-        self._waiting: list[Region] = []
+    def __init__(self) -> None:
+        self._parts: list[tuple[Window, NDArray[np.bool_]]] = []
 
-    def take(self, window: Window, labels: NDArray[np.uint8], score: NDArray[np.float32]) -> None:
-        self._collect(self._finder.add(window, labels, score))
+    def add(self, window: Window, mask: NDArray[np.bool_]) -> None:
+        box = tight_box(mask)
+        if box:
+            x0, y0, x1, y1 = box
+            place = Window(window.col_off + x0, window.row_off + y0, x1 - x0, y1 - y0)
+            self._parts.append((place, mask[y0:y1, x0:x1].copy()))
 
-    def finish(self) -> None:
-        self._collect(self._finder.finish())
-        self._flush()
+    def labels(self, window: Window) -> NDArray[np.uint8]:
+        """(h, w), 1 where any mask is; rows are those of `window`, which is not above earlier."""
+        labels = np.zeros((int(window.height), int(window.width)), np.uint8)
+        for place, mask in self._parts:
+            shared = _shared(place, window)
+            if shared:
+                labels[_within(shared, window).toslices()] |= mask[
+                    _within(shared, place).toslices()
+                ]
+        return labels
 
-    def _collect(self, regions: Iterable[Region]) -> None:
-        for region in regions:
-            self._waiting.append(region)
-            if len(self._waiting) >= _BATCH and not self._at_end:
-                self._flush()
 
-    def _flush(self) -> None:
-        regions = self._waiting if self._instances else _per_label(self._waiting)
-        shapes = [region.geometry for region in regions]
-        if self._tolerance and shapes:
-            shapes = list(shapely.coverage_simplify(shapes, self._tolerance))
-        if self._regularise_m:
-            shapes = regularise_outlines(shapes, self._regularise_m, self._per_unit)
-        features = [
-            Feature(shape, self._describe[region.label - 1](region))
-            for shape, region in zip(shapes, regions, strict=True)
-        ]
-        for add in self._add:
-            add(features)
-        self._waiting = []
+def _strips(window: Window) -> Iterator[Window]:
+    """A window in rows of blocks, none of them shifted back at the end."""
+    for top in range(0, int(window.height), _STRIP):
+        height = min(_STRIP, int(window.height) - top)
+        yield Window(window.col_off, window.row_off + top, window.width, height)
+
+
+def _within(window: Window, outer: Window) -> Window:
+    """A window, counted from the first pixel of another."""
+    left, top = window.col_off - outer.col_off, window.row_off - outer.row_off
+    return Window(left, top, window.width, window.height)
+
+
+def _shared(one: Window, other: Window) -> Window | None:
+    """What two windows share; None if nothing."""
+    (y0, y1), (x0, x1) = one.toranges()
+    (top, bottom), (left, right) = other.toranges()
+    x0, y0, x1, y1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+    return Window(x0, y0, x1 - x0, y1 - y0) if x0 < x1 and y0 < y1 else None
 
 
 @contextmanager
-def open_outputs(order: OutputSpec, clock: StageClock) -> Iterator[Outputs]:
+def open_results(spec: OutputSpec, clock: Clock) -> Iterator[ResultWriter]:
     """Open the files that results of a scene go to; they appear when all went well.
 
+    Call `ResultWriter.finish` before the context ends.
+
     Args:
-        order: What to write.
+        spec: What to write.
         clock: Times writing and vectorising.
 
     Raises:
         OutputUnwritableError: If writing fails.
         MissingExtraError: If a format needs a package that is not there.
     """
-    grid, config = order.grid, order.config
-    masks = [path for path in order.paths if path.suffix.lower() in MASK_SUFFIXES]
-    vectors = [path for path in order.paths if path not in masks]
+    masks = [path for path in spec.paths if path.suffix.lower() in MASK_SUFFIXES]
+    vectors = [path for path in spec.paths if path not in masks]
     with ExitStack() as stack:
-        part = grid.for_window(order.area.window)
-        writers = [stack.enter_context(mask_writer(each, part, config.tags)) for each in masks]
-        add = [stack.enter_context(vector_writer(each, grid, config.crs)) for each in vectors]
-        outlines = _Outlines(order, add) if add else None
-        yield Outputs(order, clock, writers, outlines)
-        if outlines:
-            with clock("vectorise"):
-                outlines.finish()
-
-
-def _per_label(regions: Sequence[Region]) -> list[Region]:
-    """The regions of each label as one."""
-    labels = sorted({region.label for region in regions})
-    return [
-        merge_regions([region for region in regions if region.label == label]) for label in labels
-    ]
+        grid = spec.grid.for_window(spec.area.window)
+        writers = [stack.enter_context(mask_writer(path, grid, spec.tags)) for path in masks]
+        adders = [
+            stack.enter_context(vector_writer(path, spec.grid, spec.config.crs)) for path in vectors
+        ]
+        outlines = None
+        if vectors:
+            spool = stack.enter_context(RegionSpool(vectors[0].parent))
+            outlines = OutlineWriter(spec, adders, spool)
+        yield ResultWriter(spec, clock, writers, outlines)

@@ -6,12 +6,12 @@ import shapely
 
 from unigeoseg.errors import AreaError
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.vectors.features import Value
-from unigeoseg.geo.vectors.reader import Shape, read_shapes
+from unigeoseg.geo.vectors.reader import read_shapes
+from unigeoseg.predict.schema import PromptEntry, prompt_name
 from unigeoseg.prompt import Box, Point, Prompt
 
 
-def read_places(path: str | Path, grid: Grid) -> list[tuple[Prompt, dict[str, Value]]]:
+def read_prompt_file(path: str | Path, grid: Grid) -> list[PromptEntry]:
     """A prompt per feature, in pixels of a grid, with the feature's properties.
 
     A point is a click, several points of one feature are clicks on one target, anything else is
@@ -21,17 +21,18 @@ def read_places(path: str | Path, grid: Grid) -> list[tuple[Prompt, dict[str, Va
         AreaError: If the file cannot be read or has no feature.
         PromptOutsideRasterError: If one lies off the grid.
     """
-    shapes = read_shapes(path, grid)
-    if not shapes:
-        raise AreaError(f"{path} has no feature; give points or boxes")
-    places = [(_prompt(shape), shape.properties) for shape in shapes]
-    for prompt, _ in places:
+    entries = []
+    for shape in read_shapes(path, grid):
+        prompt = _shown_by(shape.geometry)
         prompt.check_inside(grid.width, grid.height)
-    return places
+        entries.append(PromptEntry(prompt, prompt_name(prompt), properties=shape.properties))
+    if not entries:
+        raise AreaError(f"{path} has no feature; give points or boxes")
+    return entries
 
 
-def _prompt(shape: Shape) -> Prompt:
-    if "Point" in shape.geometry.geom_type:
-        points = shapely.get_coordinates(shape.geometry).tolist()
+def _shown_by(geometry: shapely.Geometry) -> Prompt:
+    if "Point" in geometry.geom_type:
+        points = shapely.get_coordinates(geometry).tolist()
         return Prompt.from_points([Point(x, y) for x, y in points])
-    return Prompt.from_box(Box(*shape.geometry.bounds))
+    return Prompt.from_box(Box(*geometry.bounds))

@@ -1,25 +1,24 @@
 """What was found for one prompt: a score on the scene's grid, its mask, its regions as features."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from unigeoseg.geo.formats import MASK_SUFFIXES, check_output
+from unigeoseg.geo.area import Area
+from unigeoseg.geo.formats import check_output
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.mask_writer import mask_writer
-from unigeoseg.geo.tiling import plan_tiles
-from unigeoseg.geo.vectors.features import Feature, Value
-from unigeoseg.geo.vectors.regions import Region, RegionFinder, merge_regions
-from unigeoseg.geo.vectors.writer import vector_writer
+from unigeoseg.geo.vectors.features import Feature
+from unigeoseg.geo.vectors.regions import RegionFinder
+from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
+from unigeoseg.predict.outputs import open_results
+from unigeoseg.predict.provenance import Provenance
+from unigeoseg.predict.schema import PromptAnswer, PromptEntry, region_properties
 from unigeoseg.prompt import Prompt
-
-_BLOCK = 2048  # side in pixels of the blocks in which a mask is written
+from unigeoseg.runtime.stage_clock import Clock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +35,7 @@ class Segmentation:
         threshold: Scores above it are in the mask.
         answer: What the network says of it, "no target" where it found none; None where it was
             not asked for words.
+        provenance: What made it.
     """
 
     prompt: Prompt
@@ -44,6 +44,7 @@ class Segmentation:
     confidence: float
     threshold: float = 0.5
     answer: str | None = None
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -53,95 +54,45 @@ class Segmentation:
     def features(self, *, min_area_px: int = 4) -> list[Feature]:
         """One feature per connected region, in map coordinates of `grid`.
 
-        Properties: instruction, score (the region's mean), confidence, area_m2 (None without a
-        CRS), area_px, and the answer if there is one.
+        Their properties are the columns of `schema.COLUMNS`, and the answer if there is one.
         """
-        found = self._regions(min_area_px)
-        return [Feature(region.geometry, self._properties(region)) for region in found]
-
-    def feature(self, kept: Mapping[str, Value]) -> Feature | None:
-        """All regions as one feature, with further properties; None if there is none.
-
-        Args:
-            kept: Properties; one with a name of ours gets "prompt_" before its own.
-        """
-        regions = self._regions(0)
-        if not regions:
-            return None
-        whole = merge_regions(regions)
-        ours = self._properties(whole)
-        theirs = {f"prompt_{name}" if name in ours else name: kept[name] for name in kept}
-        return Feature(whole.geometry, theirs | ours)
-
-    def _regions(self, min_area_px: int) -> list[Region]:
-        grid = self.grid
-        finder = RegionFinder(grid, 0, grid.width, min_area_px=min_area_px)
-        whole = Window(0, 0, grid.width, grid.height)
-        return [*finder.add(whole, self.mask.astype(np.uint8), self.score), *finder.finish()]
+        finder = RegionFinder(self.grid, 0, self.grid.width, min_area_px=min_area_px)
+        regions = [
+            *finder.add(self._window, self.mask.astype(np.uint8), self.score),
+            *finder.finish(),
+        ]
+        entry, answer = PromptEntry.of(self.prompt), PromptAnswer(self.confidence, self.answer)
+        return [
+            Feature(
+                region.geometry,
+                region_properties(entry, answer, region, self.grid, self.provenance),
+            )
+            for region in regions
+        ]
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the mask (.tif) or its regions (.geojson, .gpkg, .parquet, .fgb, .shp), by suffix.
+
+        Columns and tags are those of `unigeoseg segment`.
 
         Raises:
             OutputFormatError, OutputExistsError, OutputUnwritableError: See `check_output`.
             MissingExtraError: For .parquet without pyarrow.
         """
         check_output(Path(path), overwrite)
-        write(Path(path), [self], self.grid)
+        spec = OutputSpec(
+            paths=[Path(path)],
+            grid=self.grid,
+            area=Area.whole(self.grid),
+            config=OutputConfig(threshold=self.threshold),
+            entries=[PromptEntry.of(self.prompt)],
+            provenance=self.provenance,
+            labelled=False,
+        )
+        with open_results(spec, Clock()) as results:
+            results.add_window(0, self._window, self.score)
+            results.finish([PromptAnswer(self.confidence, self.answer)])
 
-    def _properties(self, region: Region) -> dict[str, Value]:
-        answer: dict[str, Value] = {} if self.answer is None else {"answer": self.answer}
-        return answer | {
-            "instruction": self.prompt.instruction(self.grid.width, self.grid.height),
-            "score": round(region.score, 4),
-            "confidence": round(self.confidence, 4),
-            "area_px": region.area_px,
-            "area_m2": None if region.area_m2 is None else round(region.area_m2, 3),
-        }
-
-
-def write(
-    path: Path,
-    found: Sequence[Segmentation],
-    grid: Grid,
-    *,
-    crs: CRS | None = None,
-    kept: Sequence[Mapping[str, Value]] | None = None,
-) -> None:
-    """Write the union of masks, or the features of each, by the path's suffix.
-
-    The caller has called `check_output`, before the work.
-
-    Args:
-        path: What to write.
-        found: Each on a window of `grid`, or on all of it.
-        grid: Of the scene.
-        crs: CRS of outlines, but for GeoJSON; None for the scene's own.
-        kept: Properties for the one feature that each then is; None for a feature per region.
-    """
-    if path.suffix.lower() in MASK_SUFFIXES:
-        with mask_writer(path, grid) as writer:
-            for window in plan_tiles(grid.width, grid.height, _BLOCK, 0):
-                writer.add(window, _union(found, grid, window))
-    else:
-        with vector_writer(path, grid, crs) as add:
-            if kept is None:
-                features = [feature for each in found for feature in each.features()]
-            else:
-                whole = [each.feature(row) for each, row in zip(found, kept, strict=True)]
-                features = [feature for feature in whole if feature]
-            add(features)
-
-
-def _union(found: Sequence[Segmentation], grid: Grid, window: Window) -> NDArray[np.uint8]:
-    """Where any mask is (h, w), 0 or 1, in a window of the grid that they lie in."""
-    union = np.zeros((window.height, window.width), np.uint8)
-    (top, bottom), (left, right) = window.toranges()
-    for each in found:
-        x, y = (round(at) for at in grid.to_pixel(*each.grid.to_map(0, 0)))
-        rows = slice(max(y, top), min(y + each.grid.height, bottom))
-        cols = slice(max(x, left), min(x + each.grid.width, right))
-        if rows.start < rows.stop and cols.start < cols.stop:
-            mask = each.mask[rows.start - y : rows.stop - y, cols.start - x : cols.stop - x]
-            union[rows.start - top : rows.stop - top, cols.start - left : cols.stop - left] |= mask
-    return union
+    @property
+    def _window(self) -> Window:
+        return Window(0, 0, self.grid.width, self.grid.height)

@@ -1,11 +1,11 @@
-"""Text over a whole scene of any size, written to files in bounded memory.
+"""The one way from a scene and prompts to files, in bounded memory whatever the scene's size.
 
-What `Segmenter` does for scenes that fit in memory; the scores are the same.
+Texts go over the whole scene in tiles; points and boxes are looked at in windows of their own. Both
+end in `outputs.ResultWriter`. `Session` gives the same scores for scenes that fit in memory.
 """
 
-import datetime
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,12 @@ from rasterio.windows import Window
 
 from unigeoseg.errors import PromptError
 from unigeoseg.geo.area import Area
-from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.masks import has_data
 from unigeoseg.geo.raster import Raster, Scene
-from unigeoseg.geo.stretch import TAG
-from unigeoseg.geo.vectors.features import Value, length_m
-from unigeoseg.geo.vectors.regions import Region
-from unigeoseg.predict.outputs import OutputConfig, OutputSpec, open_outputs
+from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
+from unigeoseg.predict.outputs import ResultWriter, open_results
+from unigeoseg.predict.schema import PromptAnswer, PromptEntry
+from unigeoseg.predict.session import Session
 from unigeoseg.predict.tile_pipeline import Progress, TilePipeline
 from unigeoseg.predict.view_predictor import (
     MASK_THRESHOLD,
@@ -30,12 +29,12 @@ from unigeoseg.predict.view_predictor import (
     pooled_confidence,
 )
 from unigeoseg.predict.views import plan_scene, view_of, view_pixels
-from unigeoseg.prompt import Prompt, Task
-from unigeoseg.runtime.stage_clock import StageClock
+from unigeoseg.prompt import Prompt, PromptLike, Task
+from unigeoseg.runtime.stage_clock import Clock
 
-_CACHE = 128 * 2**20
-"""Bytes that GDAL may keep of blocks; by itself it takes a share of the machine's memory."""
-_MOST = 255  # labels of 8 bits, without 0
+_CACHE_BYTES = 128 * 2**20
+"""What GDAL may keep of blocks; by itself it takes a share of the machine's memory."""
+_MOST_LABELS = 255  # of 8 bits, without 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,58 +42,78 @@ class PromptSummary:
     """What was found of one prompt.
 
     Attributes:
-        prompt: What was asked.
-        share: Of the area's pixels, from 0 to 1.
+        entry: The prompt.
+        share: Of the area's pixels that are its target's, from 0 to 1.
         confidence: As in `Segmentation`, of the mask at 0.5.
+        answer: In words; None where they were not asked for.
     """
 
-    prompt: Prompt
+    entry: PromptEntry
     share: float
     confidence: float
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneJob:
-    """What is wanted of a scene.
+    """What is to be done with one scene.
 
     Attributes:
-        prompts: Texts; several give one map of labels, from 1 in their order, where each pixel has
-            the label that scores most.
+        prompts: Texts, or else points and boxes. Several texts give one map of labels, from 1 in
+            their order, where each pixel has the label that scores most; of points and boxes masks
+            show all together, and outlines may overlap.
         paths: Files to write, by suffix; the caller has called `check_output`.
         area: Where; None for the whole scene.
         outputs: How they are written.
-        classes: Whether the prompts are categories, to be named as such.
+        classes: Whether the texts are categories, to be named as such.
+        answer: Whether each prompt is answered in words, too.
     """
 
-    prompts: Sequence[Prompt]
+    prompts: Sequence[PromptLike | PromptEntry]
     paths: Sequence[Path]
     area: Area | None = None
     outputs: OutputConfig = field(default_factory=OutputConfig)
     classes: bool = False
+    answer: bool = False
 
     def __post_init__(self) -> None:
         """Check the prompts."""
-        if not 1 <= len(self.prompts) <= _MOST:
-            raise PromptError(f"got {len(self.prompts)} texts; give 1 to {_MOST}")
-        if any(prompt.task is Task.INTERACTIVE for prompt in self.prompts):
-            raise PromptError("points and boxes choose their own windows; give a text for all")
+        drawn = [entry.prompt.task is Task.INTERACTIVE for entry in self.entries]
+        if not drawn:
+            raise PromptError("no prompt was given: give a text, points or a box")
+        if any(drawn) and not all(drawn):
+            raise PromptError(
+                "both texts and points or boxes were given; run them one after the other"
+            )
+        if not all(drawn) and len(drawn) > _MOST_LABELS:
+            raise PromptError(f"got {len(drawn)} texts; give 1 to {_MOST_LABELS}")
+
+    @property
+    def entries(self) -> list[PromptEntry]:
+        """The prompts with their names."""
+        return [PromptEntry.of(prompt, is_class=self.classes) for prompt in self.prompts]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the prompts are points and boxes."""
+        return self.entries[0].prompt.task is Task.INTERACTIVE
 
 
 def segment_to_files(
-    segmenter: ViewPredictor,
+    predictor: ViewPredictor,
     scene: Scene,
-    wish: SceneJob,
+    job: SceneJob,
     *,
     progress: Progress | None = None,
     clock: StageClock | None = None,
 ) -> list[PromptSummary]:
-    """Segment a scene by text and write what is wanted; memory does not grow with the scene.
+    """Segment a scene and write what is wanted; memory does not grow with the scene.
 
     Args:
-        segmenter: With any model.
+        predictor: With any model, such as a `Segmenter`.
         scene: Open; read by a thread of its own meanwhile.
-        wish: What is wanted.
-        progress: Called as tiles are done.
+        job: What is wanted.
+        progress: Called as tiles, or points and boxes, are done.
         clock: Adds up the seconds of each stage.
 
     Returns:
@@ -102,97 +121,122 @@ def segment_to_files(
 
     Raises:
         RasterUnreadableError: If the scene is damaged somewhere.
-        PromptError: If a text is longer than the network reads.
+        PromptError: If a text is longer than the network reads, or a point is off the scene.
+        OptionError: If words are asked of a network that has none.
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
-    clock, area = clock or StageClock(), wish.area or Area.whole(scene.grid)
-    eyes = TilePredictor(segmenter, scene, wish, clock)
-    name = segmenter.network.config.name
-    order = OutputSpec(
-        paths=wish.paths,
-        grid=scene.grid,
-        area=area,
-        config=replace(wish.outputs, tags=_tags(scene, wish, name) | dict(wish.outputs.tags)),
-        describe=[_describer(scene.grid, prompt, name, wish.classes) for prompt in wish.prompts],
-    )
-    sweep = TilePipeline(
-        scene=scene,
-        plan=plan_scene(scene.grid, segmenter.views),
-        area=area,
-        prompts=len(wish.prompts),
-    )
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE), open_outputs(order, clock) as outputs:
-        sweep.run(eyes.look, outputs.take, clock, progress)
-    return [
-        PromptSummary(prompt, int(count) / max(outputs.seen, 1), confidence)
-        for prompt, count, confidence in zip(
-            wish.prompts, outputs.pixels, eyes.confidences(), strict=True
+    run = _SceneRun(predictor, scene, job, clock or Clock())
+    return run.summaries(progress)
+
+
+class _SceneRun:
+    """One scene on its way to files."""
+
+    def __init__(self, predictor: ViewPredictor, scene: Scene, job: SceneJob, clock: Clock) -> None:
+        self._predictor, self._scene, self._job, self._clock = predictor, scene, job, clock
+        self._session = Session(predictor, scene)
+        self._session.check_speech(job.answer)
+        self._entries = job.entries
+        self._area = job.area or Area.whole(scene.grid)
+
+    def summaries(self, progress: Progress | None) -> list[PromptSummary]:
+        """Look everywhere, write everything, and say what was found."""
+        spec = OutputSpec(
+            paths=self._job.paths,
+            grid=self._scene.grid,
+            area=self._area,
+            config=self._job.outputs,
+            entries=self._entries,
+            provenance=self._predictor.provenance(self._scene),
+            labelled=not self._job.drawn,
         )
-    ]
+        with (
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
+            open_results(spec, self._clock) as results,
+        ):
+            segment = self._by_windows if self._job.drawn else self._by_tiles
+            answers = segment(results, progress)
+            results.finish(answers)
+        return [
+            PromptSummary(
+                entry, int(pixels) / max(results.area_px, 1), answer.confidence, answer.words
+            )
+            for entry, pixels, answer in zip(self._entries, results.pixels, answers, strict=True)
+        ]
+
+    def _by_tiles(self, results: ResultWriter, progress: Progress | None) -> list[PromptAnswer]:
+        """Texts, over all of the scene that holds a part of the area."""
+        prompts = [entry.prompt for entry in self._entries]
+        tiles = TilePredictor(
+            self._predictor, self._scene, prompts, area=self._job.area, clock=self._clock
+        )
+        pipeline = TilePipeline(
+            scene=self._scene,
+            plan=plan_scene(self._scene.grid, self._predictor.views),
+            area=self._area,
+            prompts=len(prompts),
+        )
+        pipeline.run(tiles.scores, results.add_block, self._clock, progress)
+        return [
+            PromptAnswer(
+                pooled_confidence(answers),
+                self._session.words(prompt, answers) if self._job.answer else None,
+            )
+            for prompt, answers in zip(prompts, tiles.answers, strict=True)
+        ]
+
+    def _by_windows(self, results: ResultWriter, progress: Progress | None) -> list[PromptAnswer]:
+        """Points and boxes, each in a window of its own."""
+        answers = []
+        for number, entry in enumerate(self._entries):
+            with self._clock("decode"):
+                shown = self._session.look_closely(entry.prompt, answer=self._job.answer)
+            results.add_window(number, shown.window, shown.score)
+            answers.append(PromptAnswer(shown.confidence, shown.answer))
+            if progress:
+                progress(number + 1, len(self._entries))
+        return answers
 
 
 class TilePredictor:
-    """The network's looks at tiles."""
+    """The network at the tiles of a scene.
+
+    Attributes:
+        answers: Of each prompt, what each tile has shown of its target in the area.
+    """
 
     def __init__(
-        self, segmenter: ViewPredictor, scene: Scene, wish: SceneJob, clock: StageClock
+        self,
+        predictor: ViewPredictor,
+        scene: Scene,
+        prompts: Sequence[Prompt],
+        *,
+        area: Area | None,
+        clock: Clock,
     ) -> None:
-        self._segmenter, self._prompts, self._clock = segmenter, wish.prompts, clock
-        self._area = wish.area or Area.whole(scene.grid)
-        # in a part of a scene the one that is meant may be another
-        self._grid = None if wish.area else scene.grid
-        self._focus = {} if wish.area else segmenter.focus(scene, wish.prompts)
-        self._looks: list[list[ViewAnswer]] = [[] for _ in wish.prompts]
+        """Prepare for the tiles of `scene`, or of an area of it."""
+        self.answers: list[list[ViewAnswer]] = [[] for _ in prompts]
+        self._predictor, self._prompts, self._clock = predictor, prompts, clock
+        self._area = area or Area.whole(scene.grid)
+        # in a part of a scene the region that is meant may be another
+        self._grid = None if area else scene.grid
+        self._focus = {} if area else predictor.focus(scene, prompts)
 
-    def look(self, window: Window, raster: Raster) -> NDArray[np.float32]:
-        """Scores (P, h, w) of a tile."""
-        view = view_of(window, self._segmenter.views)
+    def scores(self, window: Window, raster: Raster) -> NDArray[np.float32]:
+        """Scores (P, h, w) of P prompts on a tile."""
+        view = view_of(window, self._predictor.views)
         with self._clock("prepare"):
             pixels = view_pixels(raster.array, view)[None]
             valid = has_data(raster.valid)
         with self._clock("encode"):
-            features = self._segmenter.encode(pixels)
+            features = self._predictor.encode(pixels)
         with self._clock("decode"):
-            output = self._segmenter.decode(features, view, self._prompts, self._grid)
-            scores, sure = self._segmenter.scores(output, view, valid, self._prompts)
-        for at, focus in self._focus.items():
-            scores[at] = focus.keep(scores[at], window)
+            output = self._predictor.decode(features, view, self._prompts, self._grid)
+            scores, confidences = self._predictor.scores(output, view, valid, self._prompts)
+        for number, focus in self._focus.items():
+            scores[number] = focus.keep(scores[number], window)
         inside = self._area.mask(window)
-        for looks, score, confidence in zip(self._looks, scores, sure, strict=True):
+        for answers, score, confidence in zip(self.answers, scores, confidences, strict=True):
             area_px = int(np.count_nonzero((score > MASK_THRESHOLD) & inside))
-            looks.append(ViewAnswer(view, confidence, area_px))
+            answers.append(ViewAnswer(view, confidence, area_px))
         return np.stack(scores)
-
-    def confidences(self) -> list[float]:
-        """Of each prompt over all tiles; see `pooled_confidence`."""
-        return [pooled_confidence(looks) for looks in self._looks]
-
-
-def _tags(scene: Scene, wish: SceneJob, model: str) -> dict[str, str]:
-    """What a mask says of itself; the stretch can be read back from there."""
-    names = {f"LABEL_{at}": prompt.text for at, prompt in enumerate(wish.prompts, start=1)}
-    return names | {TAG: scene.stretch.text(), "UNIGEOSEG_MODEL": model, "DATE": _today()}
-
-
-def _describer(
-    grid: Grid, prompt: Prompt, model: str, classes: bool
-) -> Callable[[Region], dict[str, Value]]:
-    kind: dict[str, Value] = {"category": prompt.text} if classes else {}
-    fixed = kind | {"instruction": prompt.text}
-    made: dict[str, Value] = {"model": model, "date": _today()}
-
-    def describe(region: Region) -> dict[str, Value]:
-        length = length_m(region.geometry, grid)
-        measured: dict[str, Value] = {
-            "score": round(region.score, 4),
-            "area_px": region.area_px,
-            "area_m2": None if region.area_m2 is None else round(region.area_m2, 3),
-            "length_m": None if length is None else round(length, 2),
-        }
-        return fixed | measured | made
-
-    return describe
-
-
-def _today() -> str:
-    return datetime.datetime.now(datetime.UTC).date().isoformat()

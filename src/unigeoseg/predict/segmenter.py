@@ -56,7 +56,9 @@ class Segmenter(ViewPredictor):
         directory = weights_directory(name)
         kind = inference_dtype(dtype, checkpoint.read_config(directory), place, bits)
         network, processor = checkpoint.load_model(directory, dtype=kind, device=place, bits=bits)
-        return cls(optimize_for_inference(network), processor)
+        segmenter = cls(optimize_for_inference(network), processor)
+        segmenter.directory = directory
+        return segmenter
 
     def __call__(
         self,

@@ -107,6 +107,7 @@ class Session:
         clipped = [as_prompt(prompt).clipped(grid.width, grid.height) for prompt in prompts]
         if not clipped:
             raise PromptError("no prompt was given: give a text, points or a box")
+        provenance = self._predictor.provenance(self.scene)
         run = _ScenePass(self, self._predictor, clipped)
         run.look_everywhere(progress)
         return [
@@ -116,34 +117,24 @@ class Session:
                 score,
                 pooled_confidence(answers),
                 answer=self.words(prompt, answers) if answer else None,
+                provenance=provenance,
             )
             for prompt, score, answers in zip(clipped, run.scores, run.answers, strict=True)
         ]
 
-    def closeup(self, prompt: PromptLike, *, answer: bool = False) -> Segmentation:
-        """Segment one target on the grid of the one window that was looked at.
+    def look_closely(self, prompt: PromptLike, *, answer: bool = False) -> WindowAnswer:
+        """Scores of one prompt on the one window of the scene that is looked at for it.
 
-        For points and boxes on scenes of any size: no array of the scene's size is made. The
-        result's prompt is in pixels of its window.
+        For points and boxes on scenes of any size: no array of the scene's size is made.
+
+        Args:
+            prompt: As in `Segmenter.__call__`.
+            answer: As there.
 
         Raises:
             PromptError: As `segment`, or if the prompt is a text that needs several views.
             OptionError: As `segment`.
         """
-        shown = self.look_closely(prompt, answer=answer)
-        window = shown.window
-        return Segmentation(
-            as_prompt(prompt)
-            .clipped(self.scene.grid.width, self.scene.grid.height)
-            .shifted(-window.col_off, -window.row_off),
-            self.scene.grid.for_window(window),
-            shown.score,
-            shown.confidence,
-            answer=shown.answer,
-        )
-
-    def look_closely(self, prompt: PromptLike, *, answer: bool = False) -> WindowAnswer:
-        """Scores of one prompt on its own window of the scene; see `closeup`."""
         self.check_speech(answer)
         grid = self.scene.grid
         clipped = as_prompt(prompt).clipped(grid.width, grid.height)
@@ -198,12 +189,14 @@ class Session:
         return self._predictor.scores(output, view, valid, prompts)
 
     def words(self, prompt: Prompt, answers: Sequence[ViewAnswer]) -> str:
-        """What the network says of the view that shows the most of the target."""
+        """The network's answer in words, on the view that shows the most of the target."""
         largest = max(answers, key=lambda answer: answer.area_px)
         processor = self._predictor.processor
         if not largest.area_px:
             return NO_TARGET
         assert isinstance(processor, ChatProcessor), "asked of networks that speak"
+        if largest.view not in self._encoded:  # the language model must have read the image
+            self.look(largest.view, [prompt])
         features, _ = self._features(largest.view)
         inputs = self._predictor.inputs(largest.view, [prompt])
         with torch.inference_mode():

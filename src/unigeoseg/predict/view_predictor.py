@@ -6,6 +6,7 @@ class.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from unigeoseg.model.values import (
     SegmentationOutput,
     context_of_prompts,
 )
+from unigeoseg.predict.provenance import Provenance
 from unigeoseg.predict.region_selection import (
     Focus,
     choose_regions,
@@ -74,7 +76,16 @@ def pooled_confidence(answers: Sequence[ViewAnswer]) -> float:
 
 
 class ViewPredictor:
-    """A network with its processor, ready to answer prompts on views of scenes."""
+    """A network with its processor, ready to answer prompts on views of scenes.
+
+    Attributes:
+        network: The network.
+        processor: Of the same checkpoint.
+        views: How scenes are shown to it.
+        dtype: What it computes in.
+        device: Where it computes.
+        directory: Its files; None for a network that was made in memory.
+    """
 
     def __init__(
         self,
@@ -92,6 +103,7 @@ class ViewPredictor:
         side = network.config.image_size
         self.network, self.processor = network, processor
         self.views = views or (ViewConfig.for_square(side) if side else ViewConfig())
+        self.directory: Path | None = None
         weight = next(network.parameters())
         self.dtype, self.device = weight.dtype, weight.device
         with torch.inference_mode():
@@ -101,6 +113,15 @@ class ViewPredictor:
     def speaks(self) -> bool:
         """Whether the network can say what it found, as Base can and Nano cannot."""
         return isinstance(self.processor, ChatProcessor)
+
+    def provenance(self, scene: Scene) -> Provenance:
+        """What makes the results of a scene."""
+        return Provenance(
+            model=self.network.config.name,
+            directory=self.directory,
+            source=scene.name,
+            stretch=scene.stretch,
+        )
 
     def encode(self, images: NDArray[np.uint8]) -> ImageFeatures:
         """Encode images (B, 3, H, W) uint8, of a size that the network takes, for any prompts."""

@@ -10,8 +10,8 @@ from rasterio.crs import CRS
 from unigeoseg.errors import OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.features import polygonise
-from unigeoseg.geo.vectors.regularise import regularise_outlines
-from unigeoseg.predict.outputs import OutputConfig
+from unigeoseg.geo.vectors.regularise import regularise
+from unigeoseg.predict.output_spec import OutputConfig
 
 GRID = Grid(400, 400, scenes.UTM50, CRS.from_epsg(32650))
 
@@ -66,5 +66,5 @@ def test_angles_are_right_on_the_ground_in_degrees_too():
 
 
 def test_it_does_not_go_with_shared_edges():
-    with pytest.raises(OptionError, match="leave out --simplify and --no-instances"):
+    with pytest.raises(OptionError, match="leave out --simplify"):
         OutputConfig(regularise_m=1.0, simplify_m=1.0)
