@@ -25,7 +25,7 @@ from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.schema import COLUMNS, PromptAnswer, PromptEntry
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.prompt import Box, Point, Prompt
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 
 def write_windows(
@@ -46,7 +46,7 @@ def write_windows(
         provenance=Provenance("tiny", None, "made"),
         labelled=False,
     )
-    with open_results(spec, Clock()) as results:
+    with open_results(spec, StageClock()) as results:
         for number, (window, score) in enumerate(windows):
             results.add_window(number, window, score.astype(np.float32))
         results.finish([PromptAnswer(0.5 + at / 100) for at in range(len(windows))])
@@ -87,6 +87,7 @@ def test_a_window_across_seams_of_a_tall_scene(tmp_path, top):
     assert (results.pixels.tolist(), results.area_px) == ([294 * 190], 300 * 2600)
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_click_on_a_tall_scene_and_its_result_in_memory_are_written(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (2100, 30, 3), dtype=np.uint8)
     segmenter = tiny_segmenter()

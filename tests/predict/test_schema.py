@@ -18,7 +18,7 @@ from unigeoseg.predict.schema import (
 )
 from unigeoseg.prompt import Box, Point, Prompt, Task, as_prompt
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "scenes.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_weights_are_hashed_by_what_they_hold(tmp_path):
 
 
 def test_documents_have_the_table_of_columns():
-    text = DOCS.read_text(encoding="utf-8")
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md"))
     assert column_table() in text
     for name in TAGS:
         assert f"`{name}`" in text

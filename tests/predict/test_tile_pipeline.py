@@ -78,9 +78,9 @@ def run(
         provenance=Provenance(),
         labelled=True,
     )
-    with open_results(spec, Clock()) as results:
+    with open_results(spec, StageClock()) as results:
         pipeline = TilePipeline(scene=scene, plan=plan, area=area, prompts=prompts)
-        pipeline.run(look, results.add_block, Clock())
+        pipeline.run(look, results.add_block, StageClock())
         results.finish([PromptAnswer(0.5)] * prompts)
     return results
 

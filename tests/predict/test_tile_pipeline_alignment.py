@@ -87,9 +87,9 @@ def test_masks_and_outlines_lie_on_the_scene(
             labelled=True,
         )
         plan = TilePlan.of(width, height, 64, 16)
-        with open_results(spec, Clock()) as results:
+        with open_results(spec, StageClock()) as results:
             pipeline = TilePipeline(scene=scene, plan=plan, area=spec.area, prompts=1)
-            pipeline.run(bright, results.add_block, Clock())
+            pipeline.run(bright, results.add_block, StageClock())
             results.finish([PromptAnswer(1.0)])
         grid = scene.grid
     if dtype == "uint8":

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.geo.vectors.features import Feature
-from unigeoseg.geo.vectors.regions import Region, RegionFinder, merged
-from unigeoseg.geo.vectors.regularise import regularise
+from unigeoseg.geo.vectors.regions import Region, RegionFinder, merge_regions
+from unigeoseg.geo.vectors.regularise import regularise_outlines
 from unigeoseg.geo.vectors.writer import Add
 from unigeoseg.predict.output_spec import OutputSpec
 from unigeoseg.predict.schema import PromptAnswer, region_properties
@@ -147,7 +147,9 @@ class OutlineWriter:
         if self._tolerance and shapes:
             shapes = list(shapely.coverage_simplify(shapes, self._tolerance))
         if self._spec.config.regularise_m:
-            shapes = regularise(shapes, self._spec.config.regularise_m, self._metres_per_unit)
+            shapes = regularise_outlines(
+                shapes, self._spec.config.regularise_m, self._metres_per_unit
+            )
         return [
             replace(region, geometry=shape) for region, shape in zip(group, shapes, strict=True)
         ]
@@ -162,7 +164,7 @@ def _merged_by_label(regions: Sequence[Region]) -> list[Region]:
     by_label: dict[int, list[Region]] = {}
     for region in sorted(regions, key=lambda region: region.label):
         by_label.setdefault(region.label, []).append(region)
-    whole = [merged(parts) for parts in by_label.values()]
+    whole = [merge_regions(parts) for parts in by_label.values()]
     return [
         region
         if region.geometry.is_valid

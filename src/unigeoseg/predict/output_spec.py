@@ -27,7 +27,7 @@ class OutputConfig:
         min_area_px: Neither do those of fewer pixels.
         simplify_m: Outlines keep within about so many metres (pixels without a CRS), and edges
             that two regions share stay shared; 0 keeps the pixels' edges.
-        regularise_m: Outlines become those of buildings, see `regularise`; 0 leaves them.
+        regularise_m: Outlines become those of buildings, see `regularise_outlines`; 0 leaves them.
         instances: One feature per region; else one per prompt.
         tags: Further tags of the masks, beside those of `schema.mask_tags`.
     """

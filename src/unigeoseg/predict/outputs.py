@@ -17,7 +17,7 @@ from unigeoseg.geo.vectors.writer import vector_writer
 from unigeoseg.predict.outlines import OutlineWriter, RegionSpool
 from unigeoseg.predict.output_spec import OutputSpec
 from unigeoseg.predict.schema import PromptAnswer
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 _STRIP = 512  # rows of a mask that are put together at a time, as high as its blocks
 
@@ -33,7 +33,7 @@ class ResultWriter:
     def __init__(
         self,
         spec: OutputSpec,
-        clock: Clock,
+        clock: StageClock,
         masks: Sequence[MaskWriter],
         outlines: OutlineWriter | None,
     ) -> None:
@@ -155,7 +155,7 @@ def _shared(one: Window, other: Window) -> Window | None:
 
 
 @contextmanager
-def open_results(spec: OutputSpec, clock: Clock) -> Iterator[ResultWriter]:
+def open_results(spec: OutputSpec, clock: StageClock) -> Iterator[ResultWriter]:
     """Open the files that results of a scene go to; they appear when all went well.
 
     Call `ResultWriter.finish` before the context ends.

@@ -18,7 +18,7 @@ from unigeoseg.predict.outputs import open_results
 from unigeoseg.predict.provenance import Provenance
 from unigeoseg.predict.schema import PromptAnswer, PromptEntry, region_properties
 from unigeoseg.prompt import Prompt
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ class Segmentation:
             provenance=self.provenance,
             labelled=False,
         )
-        with open_results(spec, Clock()) as results:
+        with open_results(spec, StageClock()) as results:
             results.add_window(0, self._window, self.score)
             results.finish([PromptAnswer(self.confidence, self.answer)])
 

@@ -30,7 +30,7 @@ from unigeoseg.predict.view_predictor import (
 )
 from unigeoseg.predict.views import plan_scene, view_of, view_pixels
 from unigeoseg.prompt import Prompt, PromptLike, Task
-from unigeoseg.runtime.stage_clock import Clock
+from unigeoseg.runtime.stage_clock import StageClock
 
 _CACHE_BYTES = 128 * 2**20
 """What GDAL may keep of blocks; by itself it takes a share of the machine's memory."""
@@ -125,14 +125,16 @@ def segment_to_files(
         OptionError: If words are asked of a network that has none.
         OutputUnwritableError: If writing fails; no file is left behind then.
     """
-    run = _SceneRun(predictor, scene, job, clock or Clock())
+    run = _SceneRun(predictor, scene, job, clock or StageClock())
     return run.summaries(progress)
 
 
 class _SceneRun:
     """One scene on its way to files."""
 
-    def __init__(self, predictor: ViewPredictor, scene: Scene, job: SceneJob, clock: Clock) -> None:
+    def __init__(
+        self, predictor: ViewPredictor, scene: Scene, job: SceneJob, clock: StageClock
+    ) -> None:
         self._predictor, self._scene, self._job, self._clock = predictor, scene, job, clock
         self._session = Session(predictor, scene)
         self._session.check_speech(job.answer)
@@ -212,7 +214,7 @@ class TilePredictor:
         prompts: Sequence[Prompt],
         *,
         area: Area | None,
-        clock: Clock,
+        clock: StageClock,
     ) -> None:
         """Prepare for the tiles of `scene`, or of an area of it."""
         self.answers: list[list[ViewAnswer]] = [[] for _ in prompts]

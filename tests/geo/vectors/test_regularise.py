@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from unigeoseg.errors import OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.features import polygonise
-from unigeoseg.geo.vectors.regularise import regularise
+from unigeoseg.geo.vectors.regularise import regularise_outlines
 from unigeoseg.predict.output_spec import OutputConfig
 
 GRID = Grid(400, 400, scenes.UTM50, CRS.from_epsg(32650))
