@@ -11,7 +11,8 @@ import numpy as np
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patches.patch import Patch, patch_rejection
-from unigeoseg.data.programs.graph import UNITS_PER_PX, Node, SceneGraph, scene_graph
+from unigeoseg.data.programs.graph import Node, SceneGraph, scene_graph
+from unigeoseg.data.programs.outlines import UNITS_PER_PX
 from unigeoseg.data.taxonomy.confusable import confusable
 
 

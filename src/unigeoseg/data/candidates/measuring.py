@@ -8,7 +8,8 @@ import numpy as np
 from unigeoseg.data.candidates.candidate import Candidate
 from unigeoseg.data.ledger import RejectionHandler
 from unigeoseg.data.patches.patch import Patch, patch_rejection
-from unigeoseg.data.programs.graph import SPECK_PX, UNITS_PER_PX, Node, scene_graph
+from unigeoseg.data.programs.graph import SPECK_PX, Node, scene_graph
+from unigeoseg.data.programs.outlines import UNITS_PER_PX
 from unigeoseg.data.taxonomy.categories import taxonomy
 
 

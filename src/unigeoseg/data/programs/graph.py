@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unigeoseg.data.patches.patch import UNKNOWN_REGION, Patch
-from unigeoseg.data.programs.outlines import Outlines
+from unigeoseg.data.programs.outlines import UNITS_PER_PX, Outlines
 from unigeoseg.data.taxonomy.categories import taxonomy
-
-UNITS_PER_PX = 100
-"""Lengths and positions of a graph are whole hundredths of a pixel."""
 
 SPECK_PX = {"thing": 16, "stuff": 64}
 """Regions of fewer pixels are not seen, by kind of category."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 CONTACT_PX = 3
 """Pixels no farther apart than this touch, for an eye."""
 
-_UNITS_PER_PX = 100
+UNITS_PER_PX = 100
+"""Lengths and positions are whole hundredths of a pixel."""
 
 
 class Outlines:
@@ -43,7 +44,7 @@ class Outlines:
         if key not in self._distances:
             b_is_measured = b in self._squares and a not in self._squares
             squares = self._squared(b, a) if b_is_measured else self._squared(a, b)
-            self._distances[key] = isqrt(_UNITS_PER_PX**2 * int(squares.min()))
+            self._distances[key] = isqrt(UNITS_PER_PX**2 * int(squares.min()))
         return self._distances[key]
 
     def contact(self, source: int, target: int) -> int:

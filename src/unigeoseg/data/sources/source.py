@@ -20,6 +20,9 @@ K = TypeVar("K")
 NOTHING = 0
 """Category id of pixels that are none of a source's classes."""
 
+MAX_ID_DIGITS = 9
+"""Of a class id in a text; longer numbers are none."""
+
 _CODES = 2**16  # class ids are below this
 
 Code = int | str | tuple[int, ...]
@@ -271,7 +274,11 @@ class Source:
         return ClassTable.from_classes(self.classes, ignore_id=self.ignore_id)
 
 
-_IMAGE_SUFFIX = "(?:jpg|jpeg|png|tif|tiff|bmp|jp2|JPG|JPEG|PNG|TIF|TIFF|BMP|JP2)"
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".jp2"))
+"""Suffixes of the images of a source, in lower case."""
+
+_IMAGE_ENDINGS = sorted(suffix[1:] for suffix in IMAGE_SUFFIXES)
+_IMAGE_PATTERN = f"(?:{'|'.join((*_IMAGE_ENDINGS, *map(str.upper, _IMAGE_ENDINGS)))})"
 _SPLITS: Mapping[str, Split] = MappingProxyType(
     {
         "train": "train",
@@ -311,7 +318,7 @@ def template_pattern(template: str) -> re.Pattern[str]:
         if word in bound:
             return f"(?P={word})"
         bound.add(word)
-        return f"(?P<{word}>{_IMAGE_SUFFIX if word == 'ext' else '[^/]+?'})"
+        return f"(?P<{word}>{_IMAGE_PATTERN if word == 'ext' else '[^/]+?'})"
 
     parts = re.split(r"\{([a-z_]+)\}", template)
     return re.compile(

@@ -18,15 +18,15 @@ from unigeoseg.data.sources.readers.reading import (
     Labels,
     Reading,
     RejectedError,
+    check_label_size,
     read_label_text,
 )
 from unigeoseg.data.sources.readers.shapes import box_from_corners, upright_corners
+from unigeoseg.data.sources.source import MAX_ID_DIGITS
 from unigeoseg.errors import DataError
 
 Corners = Sequence[Sequence[float]]
 P = ParamSpec("P")
-
-_MAX_DIGITS = 9  # of a class id or a side; longer numbers are none
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,10 @@ def _category(reading: Reading, name: str) -> int | None:
     table = reading.folder.table
     if not (name.isdecimal() and table.ids):
         return reading.category(name)
-    number = int(name) if len(name) <= _MAX_DIGITS else -1
+    number = int(name) if len(name) <= MAX_ID_DIGITS else -1
     if number not in table.ids:
         raise RejectedError(
-            "unknown_id", f"class {name[:_MAX_DIGITS]} has no name; declare it", number
+            "unknown_id", f"class {name[:MAX_ID_DIGITS]} has no name; declare it", number
         )
     if number in table.unmatched_ids:
         reading.count_unknown(table.unmatched_ids[number])
@@ -207,12 +207,9 @@ def _xml_boxes(
 def _check_size(root: Element, shape: tuple[int, int]) -> None:
     """Reject a `size` that is not the image's; 0 and what is no number are ignored."""
     texts = [root.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
-    sides = [int(side) if side.isdecimal() and len(side) <= _MAX_DIGITS else 0 for side in texts]
-    if all(sides) and tuple(sides) != shape:
-        raise RejectedError(
-            "label_size",
-            f"the label says {tuple(sides)} (H, W), its image is {shape}; make them equal",
-        )
+    sides = [int(side) if side.isdecimal() and len(side) <= MAX_ID_DIGITS else 0 for side in texts]
+    if all(sides):
+        check_label_size("the label says", tuple(sides), shape)
 
 
 def _voc_corners(item: Element) -> Corners:

@@ -17,6 +17,8 @@ from unigeoseg.data.sources.readers.reading import (
     Labels,
     Reading,
     RejectedError,
+    check_label_size,
+    file_version,
     normalized_path,
     read_label_json,
 )
@@ -60,15 +62,11 @@ def load_coco(path: Path) -> CocoIndex:
     Raises:
         DataError: If it is no COCO file.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    return _load(path, status.st_mtime_ns, status.st_size)
+    return _load(path, file_version(path))
 
 
 @lru_cache(maxsize=8)
-def _load(path: Path, _changed: int, _size: int) -> CocoIndex:
+def _load(path: Path, _version: tuple[int, int]) -> CocoIndex:
     content = read_label_json(path, MAX_INDEX_BYTES)
     try:
         names = {image["id"]: _file_name(image["file_name"]) for image in content["images"]}
@@ -123,14 +121,9 @@ def check_image_size(coco: CocoIndex, name: str, shape: tuple[int, int]) -> None
     """Check the size of an image against a COCO file.
 
     Raises:
-        RejectedError: If they differ: outlines of another size mean other places.
+        RejectedError: If they differ.
     """
-    listed_size = coco.sizes.get(name, shape)
-    if listed_size != shape:
-        raise RejectedError(
-            "label_size",
-            f"the index says {listed_size} (H, W), its image is {shape}; make them equal",
-        )
+    check_label_size("the index says", coco.sizes.get(name, shape), shape)
 
 
 def _file_name(name: Any) -> str:  # noqa: ANN401 - from a file

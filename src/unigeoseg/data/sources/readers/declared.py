@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 
 from unigeoseg.data.sources.readers.reading import RejectedError, read_label_json
 from unigeoseg.data.sources.source import (
+    MAX_ID_DIGITS,
     Code,
     IndexLayout,
     ReaderName,
@@ -36,7 +37,6 @@ _GROUP_RULES = (
     (r"source scene: prefix ([A-Za-z0-9_-]+)", "prefix"),
 )
 _COARSEST_GSD_M = 1e6  # metres per pixel; more is no length on the ground
-_MAX_ID_DIGITS = 9  # of a class id; more digits are a name
 _METRES = re.compile(r"(?:about )?(\d+(?:\.\d+)?) ?m(?: \(.*)?", re.DOTALL)
 
 
@@ -322,7 +322,7 @@ def _parse_classes(path: Path, classes: Any) -> dict[Code, str]:  # noqa: ANN401
 
 
 def _parse_code(code: str) -> Code:
-    if code.isdecimal() and len(code) <= _MAX_ID_DIGITS:
+    if code.isdecimal() and len(code) <= MAX_ID_DIGITS:
         return int(code)
     if re.fullmatch(r"#[0-9a-fA-F]{6}", code):
         return tuple(bytes.fromhex(code[1:]))

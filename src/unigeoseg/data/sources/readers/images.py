@@ -28,8 +28,6 @@ MAX_PIXELS = 400_000_000
 MAX_SIDE = 100_000
 """Longest side of an image in pixels."""
 
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".jp2"))
-
 _PIL_DRIVERS = frozenset(("JPEG", "PNG"))
 _PIL_PIXELS = 80_000_000  # below Pillow's own alarm
 _PNG_TAIL = 1024  # bytes in which the end of a PNG is looked for

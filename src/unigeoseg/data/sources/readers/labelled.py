@@ -18,12 +18,12 @@ from unigeoseg.data.sources.readers.coco import (
     load_coco,
     note_index_orphans,
 )
-from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, DecodedImage
+from unigeoseg.data.sources.readers.images import DecodedImage
 from unigeoseg.data.sources.readers.masks import read_class_mask
 from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
 from unigeoseg.data.sources.readers.shapes import rasterize_objects, snap_to_mask
 from unigeoseg.data.sources.readers.walk import scene_group
-from unigeoseg.data.sources.source import NOTHING
+from unigeoseg.data.sources.source import IMAGE_SUFFIXES, NOTHING
 from unigeoseg.errors import DataError
 
 

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from unigeoseg.data.sources.annotated import UNKNOWN
 from unigeoseg.data.sources.readers.images import DecodedImage, palette_colours, read_mask_codes
-from unigeoseg.data.sources.readers.reading import Folder, ImageItem, Labels, Reading, RejectedError
+from unigeoseg.data.sources.readers.reading import (
+    Folder,
+    ImageItem,
+    Labels,
+    Reading,
+    RejectedError,
+    check_label_size,
+)
 from unigeoseg.data.sources.readers.walk import items_from_templates
 from unigeoseg.data.sources.source import TemplateLayout
 
@@ -62,11 +69,7 @@ def read_class_mask(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint
     """
     path = reading.label_path
     codes = read_mask_codes(path, lossy=reading.folder.source.lossy)
-    if codes.shape[:2] != shape:
-        raise RejectedError(
-            "label_size",
-            f"the mask is {codes.shape[:2]} (H, W), its image {shape}; make them equal",
-        )
+    check_label_size("the mask is", codes.shape[:2], shape)
     table = reading.folder.table
     if codes.ndim == 3 and not table.colours:
         raise RejectedError(

@@ -217,6 +217,36 @@ def normalized_path(path: str) -> str:
     return "" if normalized == "." else normalized
 
 
+def check_label_size(origin: str, size: tuple[int, ...], image_size: tuple[int, ...]) -> None:
+    """Check that a label is of its image's size.
+
+    Args:
+        origin: What gives the label's size, with its verb: "the mask is", "the index says".
+        size: Rows and columns (H, W) of the label.
+        image_size: Those of the image.
+
+    Raises:
+        RejectedError: If they differ: outlines of another size mean other places.
+    """
+    if size != image_size:
+        raise RejectedError(
+            "label_size", f"{origin} {size} (H, W), its image is {image_size}; make them equal"
+        )
+
+
+def file_version(path: Path) -> tuple[int, int]:
+    """Time of change (ns) and size (bytes) of a file: the key of what is cached of it.
+
+    Raises:
+        DataError: If there is no such file.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return status.st_mtime_ns, status.st_size
+
+
 def read_label_text(path: Path, limit: int = MAX_LABEL_BYTES) -> str:
     """Text of a label file, UTF-8 with or without a mark at its start.
 

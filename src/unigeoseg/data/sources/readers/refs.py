@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from unigeoseg.data.sources.readers.reading import file_version
 from unigeoseg.errors import DataError
 
 MAX_BYTES = 2 * 2**30
@@ -27,17 +28,14 @@ def load_refs(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: If the file is no pickle of a list of dicts, or holds anything but plain values.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if status.st_size > MAX_BYTES:
-        raise DataError(f"{path} has {status.st_size} bytes; at most {MAX_BYTES} are read")
-    return _load(path, status.st_mtime_ns)
+    version = file_version(path)
+    if version[1] > MAX_BYTES:
+        raise DataError(f"{path} has {version[1]} bytes; at most {MAX_BYTES} are read")
+    return _load(path, version)
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, _changed: int) -> list[dict[str, Any]]:
+def _load(path: Path, _version: tuple[int, int]) -> list[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             # Those files were written by Python 2: its strings are read as Latin-1.

@@ -21,7 +21,7 @@ from unigeoseg.data.sources.readers.coco import (
     note_coco_orphans,
     object_from_segmentation,
 )
-from unigeoseg.data.sources.readers.images import IMAGE_SUFFIXES, DecodedImage, read_mask_codes
+from unigeoseg.data.sources.readers.images import DecodedImage, read_mask_codes
 from unigeoseg.data.sources.readers.reading import (
     MAX_INDEX_BYTES,
     Folder,
@@ -29,6 +29,7 @@ from unigeoseg.data.sources.readers.reading import (
     Labels,
     Reading,
     RejectedError,
+    check_label_size,
     read_label_json,
     read_label_text,
 )
@@ -36,6 +37,7 @@ from unigeoseg.data.sources.readers.refs import load_refs
 from unigeoseg.data.sources.readers.shapes import object_from_mask
 from unigeoseg.data.sources.readers.walk import scene_group
 from unigeoseg.data.sources.source import (
+    IMAGE_SUFFIXES,
     IndexLayout,
     TemplateLayout,
     fill_template,
@@ -243,7 +245,5 @@ def _binary_mask(path: Path, image: DecodedImage) -> LabelledObject | None:
     """The object of a binary mask, any value but 0; None if the mask is empty."""
     codes = read_mask_codes(path)
     mask = codes > 0 if codes.ndim == 2 else (codes > 0).any(axis=2)
-    shape = image.pixels.shape[:2]
-    if mask.shape != shape:
-        raise RejectedError("label_size", f"the mask is {mask.shape} (H, W), its image {shape}")
+    check_label_size("the mask is", mask.shape, image.pixels.shape[:2])
     return object_from_mask(0, np.asarray(mask, np.bool_))
