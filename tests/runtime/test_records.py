@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from unigeoseg.errors import DataError
-from unigeoseg.runtime.records import record_from_json, record_json
+from unigeoseg.runtime.records import record_from, record_from_json, record_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,10 @@ def test_a_record_comes_back_as_it_was():
 def test_what_is_wrong_is_named(text, message):
     with pytest.raises(DataError, match=message):
         record_from_json(Drawing, text, "plan.json")
+
+
+def test_secret_values_are_not_repeated():
+    values = {"name": ["hunter2"], "layers": "hunter2", "folder": 3}
+    with pytest.raises(DataError, match="name: got list, expected str; layers: got str") as raised:
+        record_from(Drawing, values, "plan.json", secret=True)
+    assert "hunter2" not in str(raised.value)

@@ -41,10 +41,14 @@ def record_from_json(kind: type[T], text: str | bytes, where: str) -> T:
     return record_from(kind, values, where)
 
 
-def record_from(kind: type[T], values: object, where: str) -> T:
+def record_from(kind: type[T], values: object, where: str, *, secret: bool = False) -> T:
     """A record from plain values, as JSON, TOML or a database row gives them.
 
-    Arguments are those of `record_from_json`.
+    Args:
+        kind: As `record_from_json`.
+        values: What `json.loads` would give.
+        where: As `record_from_json`.
+        secret: Whether values may be secrets, which messages do not repeat then.
 
     Raises:
         DataError: If a value is not of that kind; the message names each wrong field.
@@ -54,7 +58,8 @@ def record_from(kind: type[T], values: object, where: str) -> T:
     try:
         return _converter().structure(values, kind)
     except Exception as error:  # cattrs gathers what hooks and __post_init__ raise, of any type
-        problems = [_located(line) for line in transform_error(error, "", _problem)]
+        describe = _secret_problem if secret else _problem
+        problems = [_located(line) for line in transform_error(error, "", describe)]
         shown = "; ".join(problems[:_PROBLEMS_SHOWN])
         left = len(problems) - _PROBLEMS_SHOWN
         more = f"; and {left} more" if left > 0 else ""
@@ -99,11 +104,24 @@ def _from_list(kind: type[T], converter: "Converter") -> Callable[[object, objec
 
     def structure(value: object, _: object) -> T:
         if not isinstance(value, list | tuple):
-            raise TypeError(f"{_shortened(value)} is {type(value).__name__}, expected a list")
+            raise _WrongTypeError(value, "a list")
         items: T = structure_items(value, kind)
         return items
 
     return structure
+
+
+class _WrongTypeError(TypeError):
+    """A value of another type than its field's.
+
+    Attributes:
+        without_value: What is wrong, for messages that must not repeat the value.
+    """
+
+    def __init__(self, value: object, expected: str) -> None:
+        came = type(value).__name__
+        super().__init__(f"{_shortened(value)} is {came}, expected {expected}")
+        self.without_value = f"got {came}, expected {expected}"
 
 
 def _exactly(kind: type[T], accepted: tuple[type, ...]) -> Callable[[object, object], T]:
@@ -111,9 +129,7 @@ def _exactly(kind: type[T], accepted: tuple[type, ...]) -> Callable[[object, obj
 
     def structure(value: object, _: object) -> T:
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            raise TypeError(
-                f"{_shortened(value)} is {type(value).__name__}, expected {kind.__name__}"
-            )
+            raise _WrongTypeError(value, kind.__name__)
         if isinstance(value, float) and not math.isfinite(value):
             raise TypeError(f"{value} is not a finite number")
         return kind(value)  # type: ignore[call-arg]
@@ -123,7 +139,7 @@ def _exactly(kind: type[T], accepted: tuple[type, ...]) -> Callable[[object, obj
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{_shortened(value)} is {type(value).__name__}, expected str")
+        raise _WrongTypeError(value, "str")
     return value
 
 
@@ -144,6 +160,11 @@ def _problem(error: BaseException, _: type | None) -> str:
     if isinstance(error, AttributeError):  # a field of a number, a text or a list was wanted
         return "expected an object"
     return str(error) or type(error).__name__
+
+
+def _secret_problem(error: BaseException, kind: type | None) -> str:
+    """One error in words that repeat no value, unless the record's own check says it."""
+    return error.without_value if isinstance(error, _WrongTypeError) else _problem(error, kind)
 
 
 def _located(problem: str) -> str:

@@ -36,7 +36,7 @@ def test_processes_agree_on_one_reply_and_every_token_is_counted(tmp_path):
     for process in running:
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
-    assert ReplyCache(tmp_path).used("m") == (3 * 40 * 3, 3 * 40 * 2)
+    assert ReplyCache(tmp_path).token_counts("m") == (3 * 40 * 3, 3 * 40 * 2)
     with sqlite3.connect(tmp_path / "replies.sqlite") as database:
         assert database.execute("SELECT count(*) FROM replies").fetchone() == (40,)
     database.close()
@@ -51,8 +51,8 @@ def test_threads_share_a_cache(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         kept = list(pool.map(put, range(50)))
     assert len({reply.text for reply in kept}) == 5
-    assert cache.used("m") == (50, 50)
-    assert cache.used("n") == (0, 0)
+    assert cache.token_counts("m") == (50, 50)
+    assert cache.token_counts("n") == (0, 0)
 
 
 def test_the_key_is_the_content_whatever_its_order():

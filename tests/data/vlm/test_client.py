@@ -310,7 +310,7 @@ def test_a_cost_cap_stops_before_the_request_and_a_raised_one_resumes(at):
     with saying(completion(POND)) as talker:
         client = at(talker.url, cost_cap=7.5, concurrency=1, **prices)
         with pytest.raises(CostCapError, match=r"m has cost 6 and the next .* cost_cap 7\.5"):
-            client.each(client.ask, questions)
+            client.map(client.ask, questions)
         assert len(talker.asked) == 3
         with pytest.raises(CostCapError, match="has cost 6"):
             at(talker.url, cost_cap=7.5, **prices).ask(questions[4])
@@ -325,7 +325,7 @@ def test_requests_under_way_count_for_the_cost_cap(at):
     with talking(lambda *_: completion(POND), pause_s=0.05) as talker:
         client = at(talker.url, cost_cap=20.0, concurrency=8, **prices)
         with pytest.raises(CostCapError, match="cost_cap 20"):
-            client.each(client.ask, questions)
+            client.map(client.ask, questions)
         client.close()
     assert len(talker.asked) == 2
 
@@ -333,7 +333,7 @@ def test_requests_under_way_count_for_the_cost_cap(at):
 def test_tokens_are_estimated_where_the_server_does_not_count(at, tmp_path):
     with saying(completion(POND, usage=None)) as talker:
         at(talker.url, image_tokens=50).ask(QUESTION)
-        used = ReplyCache(tmp_path / "cache").used("m")
+        used = ReplyCache(tmp_path / "cache").token_counts("m")
     assert used == (50 + 2, -(-len(POND) // 4))
 
 
@@ -351,7 +351,7 @@ def test_concurrency_is_bounded_over_all_callers_and_order_is_kept(at):
 
         def caller(number: int) -> None:
             questions = [replace(QUESTION, prompt=f"{number}-{index}") for index in range(8)]
-            found[number] = [each.expression for each in client.each(client.ask, questions)]
+            found[number] = [each.expression for each in client.map(client.ask, questions)]
 
         threads = [threading.Thread(target=caller, args=(number,)) for number in range(4)]
         for thread in threads:
@@ -365,7 +365,7 @@ def test_concurrency_is_bounded_over_all_callers_and_order_is_kept(at):
 def test_the_same_question_of_several_threads_is_asked_once(at):
     with talking(lambda *_: completion(POND), pause_s=0.05) as talker:
         client = at(talker.url, concurrency=4)
-        answers = client.each(client.ask, [QUESTION] * 4)
+        answers = client.map(client.ask, [QUESTION] * 4)
     assert {answer.expression for answer in answers} == {json.loads(POND)["expression"]}
     assert len(talker.asked) == 1
 
@@ -374,7 +374,7 @@ def test_a_failure_ends_what_has_not_begun(at):
     with saying(Say("{}", 401)) as talker:
         client = at(talker.url, concurrency=1)
         with pytest.raises(OnlineRequestError, match="401"):
-            client.each(client.ask, [replace(QUESTION, prompt=str(n)) for n in range(50)])
+            client.map(client.ask, [replace(QUESTION, prompt=str(n)) for n in range(50)])
         client.close()
     assert len(talker.asked) < 5
 
@@ -384,7 +384,7 @@ def test_a_failure_ends_what_has_not_begun_of_other_callers(at):
         client = at(talker.url, concurrency=1)
         for number in range(2):
             with pytest.raises(OnlineRequestError, match="401"):
-                client.each(client.ask, [replace(QUESTION, prompt=str(number))])
+                client.map(client.ask, [replace(QUESTION, prompt=str(number))])
     assert len(talker.asked) == 1
 
 

@@ -2,13 +2,13 @@ import pytest
 from places import DOCS
 
 from unigeoseg.data.vlm import prompts
-from unigeoseg.data.vlm.cost import Plan, table, tokens
+from unigeoseg.data.vlm.cost import CostPlan, cost_table, request_tokens
 
 JUDGES = DOCS / "judges.md"
 
 
 def test_requests_follow_from_what_is_kept():
-    plan = Plan(
+    plan = CostPlan(
         regions=100, referring=40, attribute=10, context=6, judged_share=0.5, scored_share=0.25
     )
     assert plan.requests() == {
@@ -23,23 +23,25 @@ def test_requests_follow_from_what_is_kept():
 
 
 def test_the_default_plan_keeps_a_million():
-    plan = Plan()
+    plan = CostPlan()
     assert plan.regions + plan.referring + plan.attribute + plan.context == 1_000_000
 
 
 def test_tokens_are_a_quarter_of_the_characters():
-    read, written = tokens("judge", 700)
-    assert read - 700 == pytest.approx(len(prompts.text("judge")) / 4, abs=1)
+    read, written = request_tokens("judge", 700)
+    assert read - 700 == pytest.approx(len(prompts.prompt_text("judge")) / 4, abs=1)
     assert 10 < written < 100
 
 
 def test_a_table_row_is_the_formula():
-    plan = Plan(judged_share=1.0)
-    row = next(line for line in table(plan, 1000, 2.0, 8.0).splitlines() if "| judge |" in line)
-    read, written = tokens("judge", 1000)
+    plan = CostPlan(judged_share=1.0)
+    row = next(
+        line for line in cost_table(plan, 1000, 2.0, 8.0).splitlines() if "| judge |" in line
+    )
+    read, written = request_tokens("judge", 1000)
     cost = plan.regions * (read * 2.0 + written * 8.0) / 1e6
     assert row.endswith(f"| {cost:,.0f} |")
 
 
 def test_the_documents_show_the_table_as_it_is():
-    assert table(Plan(), 1000, 1.0, 4.0) in JUDGES.read_text(encoding="utf-8")
+    assert cost_table(CostPlan(), 1000, 1.0, 4.0) in JUDGES.read_text(encoding="utf-8")

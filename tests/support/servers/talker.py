@@ -47,7 +47,7 @@ class Time:
         self.now_s += seconds
 
     def waiting(self) -> Waiting:
-        return Waiting(now=lambda: self.now_s, sleep=self.sleep, chance=lambda: 1.0)
+        return Waiting(clock=lambda: self.now_s, sleep=self.sleep, jitter=lambda: 1.0)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What models answer, as schemas, and the strict way to read it.
+"""Answers of models: their schemas, and strict validation of a model's text.
 
 Bounds that some servers do not take in a schema (lengths, patterns) are checked here alone.
 """
@@ -8,27 +8,27 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-_LONGEST = 600  # characters of one text: three times the longest that a prompt asks for
-_DRAWING = re.compile(
+_MAX_CHARACTERS = 600  # of one text: three times the longest that a prompt asks for
+_DRAWING_WORDS = re.compile(
     r"\b(outlin|highlight|annotat)\w*|\b(red|yellow|cyan|magenta|green|blue) (line|border|contour)",
     re.IGNORECASE,
 )
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_REASONING_BLOCK = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
-def _plain(text: str) -> str:
+def _single_line(text: str) -> str:
     text = " ".join(text.split())
     if not text or not text.isprintable():
         raise ValueError("must be plain text on one line, and not empty")
-    if len(text) > _LONGEST:
-        raise ValueError(f"has {len(text)} characters, at most {_LONGEST} are allowed")
+    if len(text) > _MAX_CHARACTERS:
+        raise ValueError(f"has {len(text)} characters, at most {_MAX_CHARACTERS} are allowed")
     return text
 
 
-def _undrawn(text: str) -> str:
-    found = _DRAWING.search(text)
-    if found:
-        raise ValueError(f"must not mention the drawing ({found[0]!r})")
+def _without_drawing(text: str) -> str:
+    mention = _DRAWING_WORDS.search(text)
+    if mention:
+        raise ValueError(f"must not mention the drawing ({mention[0]!r})")
     return text
 
 
@@ -38,8 +38,8 @@ def _two_or_three(cues: list[str]) -> list[str]:
     return cues
 
 
-Plain = Annotated[str, AfterValidator(_plain)]
-Instruction = Annotated[str, AfterValidator(_plain), AfterValidator(_undrawn)]
+SingleLine = Annotated[str, AfterValidator(_single_line)]
+Instruction = Annotated[str, AfterValidator(_single_line), AfterValidator(_without_drawing)]
 Level = Literal[1, 2, 3, 4, 5]
 
 
@@ -52,7 +52,7 @@ class Answer(BaseModel):
 class Judgement(Answer):
     """Answer to the prompt judge; the fields after the reason are those of `JudgeLimits`."""
 
-    reason: Plain
+    reason: SingleLine
     soundness: Level
     distinctiveness: Level
     localisation: Level
@@ -67,7 +67,7 @@ class Expression(Answer):
 class Cues(Answer):
     """Answer to the prompt context_cues."""
 
-    cues: Annotated[list[Plain], AfterValidator(_two_or_three)]
+    cues: Annotated[list[SingleLine], AfterValidator(_two_or_three)]
 
 
 class ReasonedQuestion(Answer):
@@ -80,7 +80,7 @@ class ReasonedQuestion(Answer):
 class Score(Answer):
     """Answer to score_a and score_b; the fields after the reason are those of `ScoreLimits`."""
 
-    reason: Plain
+    reason: SingleLine
     complexity: Level
     consistency: Level
     uniqueness: Level
@@ -92,23 +92,23 @@ class Score(Answer):
 A = TypeVar("A", bound=Answer)
 
 
-def parse(kind: type[A], text: str) -> A:
+def parse_answer(kind: type[A], text: str) -> A:
     """Read an answer from a model's text: the JSON object in it, within a fence or bare.
 
     Raises:
         ValueError: If it is not that; the message is written for the model.
     """
-    text = _THOUGHTS.sub("", text)
+    text = _REASONING_BLOCK.sub("", text)
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         raise ValueError("there is no complete JSON object in it")
     try:
         return kind.model_validate_json(text[start : end + 1])
     except ValidationError as error:
-        raise ValueError("; ".join(_complaint(each) for each in error.errors())) from error
+        raise ValueError("; ".join(_complaint(detail) for detail in error.errors())) from error
 
 
-def schema(kind: type[Answer]) -> dict[str, Any]:
+def answer_schema(kind: type[Answer]) -> dict[str, Any]:
     """The answer's JSON schema, in the form of response_format."""
     return {"name": kind.__name__, "strict": True, "schema": kind.model_json_schema()}
 

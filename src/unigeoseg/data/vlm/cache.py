@@ -1,4 +1,4 @@
-"""Every reply that was paid for, by the content of its request: nothing is asked twice.
+"""The cache of replies, by the content of their requests: no request is paid for twice.
 
 One SQLite file in WAL mode, safe for threads and for processes of one machine; a network file
 system is no place for it. Images are stored as digests, API keys not at all.
@@ -9,11 +9,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unigeoseg.errors import OutputUnwritableError
+from unigeoseg.runtime.records import record_from_json, record_values
 
 _TABLES = """
 PRAGMA journal_mode = WAL;
@@ -34,13 +35,13 @@ _PATIENCE_S = 60.0  # other processes hold the file for milliseconds
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server replied: a text, or why there is none.
+    """A server's reply: a text, or why there is none.
 
     Attributes:
         text: What the model wrote, well-formed or not.
         refusal: Why it would not answer, or None.
-        input_tokens: What the server counted, or our estimate.
-        output_tokens: The same of the reply.
+        input_tokens: What the server counted, or an estimate.
+        output_tokens: The same for the reply.
     """
 
     text: str
@@ -57,6 +58,7 @@ class ReplyCache:
 
     Raises:
         OutputUnwritableError: If the directory or file cannot be used, here and in each method.
+        DataError: From `get` and `put`, if a stored reply is damaged.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -69,10 +71,10 @@ class ReplyCache:
             database.executescript(_TABLES)
 
     def get(self, key: str) -> Reply | None:
-        """The reply to the request of this key, if it is known."""
+        """The stored reply to the request of this key, if there is one."""
         with self._open() as database:
             row = database.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
-        return Reply(**json.loads(row[0])) if row else None
+        return self._reply(row[0]) if row else None
 
     def put(self, key: str, request: Mapping[str, Any], reply: Reply) -> Reply:
         """Store a reply and count its tokens.
@@ -80,22 +82,25 @@ class ReplyCache:
         Args:
             key: `request_key` of the request.
             request: With its "model"; images as digests.
-            reply: What came.
+            reply: What the server answered.
 
         Returns:
             The reply that is stored: another process may have been first.
         """
         model = request["model"]
-        row = (key, model, json.dumps(request), json.dumps(asdict(reply)))
+        row = (key, model, json.dumps(request), json.dumps(record_values(reply)))
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", row)
             database.execute(_ADD_USE, (model, reply.input_tokens, reply.output_tokens))
             stored = database.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
             database.execute("COMMIT")
-        return Reply(**json.loads(stored[0]))
+        return self._reply(stored[0])
 
-    def used(self, model: str) -> tuple[int, int]:
+    def _reply(self, text: str) -> Reply:
+        return record_from_json(Reply, text, f"a reply in {self.path}")
+
+    def token_counts(self, model: str) -> tuple[int, int]:
         """Input and output tokens of all replies of a model, by whichever process."""
         with self._open() as database:
             row = database.execute(

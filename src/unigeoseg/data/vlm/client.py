@@ -1,4 +1,4 @@
-"""Asks a model questions about images and gets validated answers; nothing is asked twice."""
+"""Client of a model: questions about images, validated answers, a cache and a cost cap."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.vlm import prompts
-from unigeoseg.data.vlm.answers import A, parse, schema
+from unigeoseg.data.vlm.answers import A, answer_schema, parse_answer
 from unigeoseg.data.vlm.cache import Reply, ReplyCache, request_key
 from unigeoseg.data.vlm.config import OnlineConfig
 from unigeoseg.data.vlm.server import Server, estimate_tokens
@@ -25,7 +25,7 @@ from unigeoseg.errors import CostCapError, OnlineError
 T = TypeVar("T")
 R = TypeVar("R")
 
-_QUOTED = 2000  # characters of a malformed answer that are sent back
+_QUOTED_CHARACTERS = 2000  # characters of a malformed answer that are sent back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ class OnlineClient:
         self._lock = Lock()
         self._reserved = 0.0
         self._answered = Condition()
-        self._asking: set[str] = set()
+        self._pending_keys: set[str] = set()
         self._failure: OnlineError | None = None
 
     def close(self) -> None:
@@ -95,13 +95,13 @@ class OnlineClient:
         self._pool.shutdown(cancel_futures=True)
         self._server.close()
 
-    def each(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
         """Results of a function that asks, for all items, in order.
 
         Items of all callers together are worked on by as many threads as the configuration
         allows, so call it from several threads to overlap patches. The function must not call
-        `each`. An exception ends what has not begun; an `OnlineError` that of all callers, for
-        good: whoever goes on makes a new client.
+        `map`. An exception cancels items that have not begun; an `OnlineError` those of all
+        callers for good: a new client is needed after it.
         """
         futures = [self._pool.submit(self._unless_failed, function, item) for item in items]
         try:
@@ -133,19 +133,21 @@ class OnlineClient:
             if reply.refusal is not None:
                 return NoAnswer("refused", reply.refusal)
             try:
-                return parse(question.answer, reply.text)
+                return parse_answer(question.answer, reply.text)
             except ValueError as error:
-                repairs.append(_Repair(reply.text[:_QUOTED], str(error)[:_QUOTED]))
+                repairs.append(
+                    _Repair(reply.text[:_QUOTED_CHARACTERS], str(error)[:_QUOTED_CHARACTERS])
+                )
         return NoAnswer("malformed", repairs[-1].complaint)
 
     def _reply(self, question: Question[A], repairs: Sequence[_Repair]) -> Reply:
         request = self._request(question, repairs)
         key = request_key(request)
-        with self._alone(key):
-            known = self._cache.get(key)
-            if known:
-                return known
-            texts = [question.prompt, *(part for each in repairs for part in _turns(each))]
+        with self._only_request(key):
+            cached = self._cache.get(key)
+            if cached:
+                return cached
+            texts = [question.prompt, *(turn for repair in repairs for turn in _turns(repair))]
             tokens = self.config.image_tokens + sum(estimate_tokens(text) for text in texts)
             with self._reservation(tokens):
                 messages = self._messages(question, repairs)
@@ -153,20 +155,20 @@ class OnlineClient:
                 return self._cache.put(key, request, reply)
 
     @contextmanager
-    def _alone(self, key: str) -> Iterator[None]:
+    def _only_request(self, key: str) -> Iterator[None]:
         """Wait while another thread asks the same: its reply will be in the cache."""
         with self._answered:
-            self._answered.wait_for(lambda: key not in self._asking)
-            self._asking.add(key)
+            self._answered.wait_for(lambda: key not in self._pending_keys)
+            self._pending_keys.add(key)
         try:
             yield
         finally:
             with self._answered:
-                self._asking.remove(key)
+                self._pending_keys.remove(key)
                 self._answered.notify_all()
 
     def _request(self, question: Question[A], repairs: Sequence[_Repair]) -> dict[str, Any]:
-        """What decides the reply. Pixels are digested before they are packed as PNG or JPEG."""
+        """What decides the reply. Pixels are digested before they are encoded as PNG or JPEG."""
         config = self.config
         shape = "x".join(str(side) for side in question.image.shape)
         digest = hashlib.sha256(question.image.tobytes()).hexdigest()
@@ -176,16 +178,16 @@ class OnlineClient:
             "parameters": dict(config.parameters),
             "text": question.prompt,
             "image": f"{shape} quality {config.jpeg_quality} sha256 {digest}",
-            "repairs": [_turns(each) for each in repairs],
-            "schema": schema(question.answer) if config.structured else None,
+            "repairs": [_turns(repair) for repair in repairs],
+            "schema": answer_schema(question.answer) if config.structured else None,
         }
 
     def _messages(self, question: Question[A], repairs: Sequence[_Repair]) -> list[dict[str, Any]]:
         image = {"type": "image_url", "image_url": {"url": self._data_url(question.image)}}
         content = [{"type": "text", "text": question.prompt}, image]
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        for each in repairs:
-            answer, complaint = _turns(each)
+        for repair in repairs:
+            answer, complaint = _turns(repair)
             messages.append({"role": "assistant", "content": answer})
             messages.append({"role": "user", "content": complaint})
         return messages
@@ -193,21 +195,21 @@ class OnlineClient:
     def _data_url(self, image: NDArray[np.uint8]) -> str:
         quality = self.config.jpeg_quality
         suffix, options = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]) if quality else (".png", [])
-        done, packed = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-        assert done, "cv2 packs any uint8 image"
+        succeeded, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+        assert succeeded, "OpenCV encodes every uint8 image"
         kind = "jpeg" if quality else "png"
-        return f"data:image/{kind};base64,{base64.b64encode(packed.tobytes()).decode()}"
+        return f"data:image/{kind};base64,{base64.b64encode(content.tobytes()).decode()}"
 
     @contextmanager
     def _reservation(self, input_tokens: int) -> Iterator[None]:
-        """Hold what a request may cost until its reply is in the cache and counted there."""
+        """Reserve what a request may cost until its reply is in the cache and counted there."""
         config = self.config
         if config.cost_cap is None:
             yield
             return
         cost = config.price(input_tokens, config.output_bound)
         with self._lock:
-            spent = config.price(*self._cache.used(config.model))
+            spent = config.price(*self._cache.token_counts(config.model))
             if spent + self._reserved + cost > config.cost_cap:
                 raise CostCapError(
                     f"{config.model} has cost {spent:.4g} and the next request could pass cost_cap "
@@ -222,7 +224,7 @@ class OnlineClient:
 
 
 def _turns(repair: _Repair) -> tuple[str, str]:
-    """What the model said and what it is told."""
+    """The model's answer and the reply to it."""
     return repair.answer, (
         f"That answer cannot be used: {repair.complaint}. Answer again with one JSON object of the "
         "form asked for, and nothing else."

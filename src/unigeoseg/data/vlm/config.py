@@ -18,14 +18,18 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from unigeoseg.errors import OptionError
+from unigeoseg.errors import DataError, OptionError
+from unigeoseg.runtime.records import record_from
 
-_OURS = ("model", "messages", "response_format", "stream", "n")
-_BOUNDS = ("max_tokens", "max_completion_tokens")
-_FORBID: Any = {"extra": "forbid"}
+LOWEST_LEVEL, HIGHEST_LEVEL = 1, 5
+"""Range of the levels that models judge and score by."""
+
+_SCORERS = 2
+_REQUEST_FIELDS = ("model", "messages", "response_format", "stream", "n")  # set per request
+_OUTPUT_BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class OnlineConfig:
         base_url: Where the server's API starts, such as "http://127.0.0.1:8000/v1".
         model: Its name there.
         key_variable: Environment variable that holds the API key; empty if none is needed.
-        parameters: Sent with every request as they are; max_tokens or max_completion_tokens
+        parameters: Sent with every request unchanged; max_tokens or max_completion_tokens
             must be among them.
         structured: Whether the server takes response_format json_schema; else the prompt alone
             asks for JSON.
@@ -79,8 +83,6 @@ class OnlineConfig:
     longest_wait_s: float = 60.0
     repairs: int = 2
 
-    __pydantic_config__: ClassVar[Any] = _FORBID
-
     def __post_init__(self) -> None:
         """Check every value."""
         self._check_server()
@@ -95,7 +97,7 @@ class OnlineConfig:
     @property
     def output_bound(self) -> int:
         """Tokens that an answer has at most."""
-        return max(int(self.parameters.get(name, 0)) for name in _BOUNDS)
+        return max(int(self.parameters.get(name, 0)) for name in _OUTPUT_BOUNDS)
 
     def price(self, input_tokens: int, output_tokens: int) -> float:
         """What so many tokens cost."""
@@ -118,15 +120,16 @@ class OnlineConfig:
             )
 
     def _check_parameters(self) -> None:
-        taken = sorted(set(_OURS) & set(self.parameters))
-        if taken:
+        reserved = sorted(set(_REQUEST_FIELDS) & set(self.parameters))
+        if reserved:
             raise OptionError(
-                f"parameters has {taken[0]}, which is set for each request; leave out"
+                f"parameters has {reserved[0]}, which is set for each request; leave it out"
             )
-        bounds = [self.parameters[name] for name in _BOUNDS if name in self.parameters]
+        bounds = [self.parameters[name] for name in _OUTPUT_BOUNDS if name in self.parameters]
         if not bounds or not all(type(bound) is int and bound > 0 for bound in bounds):
             raise OptionError(
-                f"parameters must bound the answer by {' or '.join(_BOUNDS)}, a number above 0"
+                f"parameters must bound the answer by {' or '.join(_OUTPUT_BOUNDS)}, a number "
+                "above 0"
             )
 
     def _check_ranges(self) -> None:
@@ -137,7 +140,7 @@ class OnlineConfig:
                 _check_range(name, getattr(self, name), above=0)
         for name in ("first_wait_s", "repairs", "image_tokens", "input_price", "output_price"):
             _check_range(name, getattr(self, name))
-        _check_range("jpeg_quality", self.jpeg_quality, most=100)
+        _check_range("jpeg_quality", self.jpeg_quality, maximum=100)
         _check_range("cost_cap", self.cost_cap or 0.0)
 
 
@@ -151,8 +154,6 @@ class JudgeLimits:
     soundness: int = 4
     distinctiveness: int = 3
     localisation: int = 4
-
-    __pydantic_config__: ClassVar[Any] = _FORBID
 
     def __post_init__(self) -> None:
         """Check that each is a level."""
@@ -173,8 +174,6 @@ class ScoreLimits:
     clarity: int = 4
     conciseness: int = 3
 
-    __pydantic_config__: ClassVar[Any] = _FORBID
-
     def __post_init__(self) -> None:
         """Check that each is a level."""
         _check_levels(self)
@@ -182,7 +181,7 @@ class ScoreLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The four models and what they hold candidates and drafts to.
+    """The four models and the limits that candidates and drafts have to reach.
 
     Attributes:
         judge: Looks at candidates.
@@ -192,19 +191,20 @@ class Models:
         score_limits: Thresholds of both scorers.
 
     Raises:
-        OptionError: If the writer would score itself, or both scorers are one model.
+        OptionError: If there are not two scorers, the writer would score itself, or both scorers
+            are one model.
     """
 
     judge: OnlineConfig
     writer: OnlineConfig
-    scorers: tuple[OnlineConfig, OnlineConfig]
+    scorers: tuple[OnlineConfig, ...]
     judge_limits: JudgeLimits = field(default_factory=JudgeLimits)
     score_limits: ScoreLimits = field(default_factory=ScoreLimits)
 
-    __pydantic_config__: ClassVar[Any] = _FORBID
-
     def __post_init__(self) -> None:
         """Check that three different models write and score."""
+        if len(self.scorers) != _SCORERS:
+            raise OptionError(f"there are {len(self.scorers)} scorers, give {_SCORERS}")
         names = [config.model for config in (self.writer, *self.scorers)]
         if len(set(names)) < len(names):
             raise OptionError(
@@ -219,20 +219,15 @@ def load_models(path: Path) -> Models:
     Raises:
         OptionError: If the file is missing or malformed, or a value is unknown or out of range.
     """
-    from pydantic import TypeAdapter, ValidationError
-
-    values = _read(path)
     try:
-        return TypeAdapter(Models).validate_python(values)
-    except OptionError as error:
-        raise OptionError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise OptionError(f"{path}: {place}: {first['msg']}; see docs/judges.md") from None
+        return record_from(Models, _read_values(path), str(path), secret=True)
+    except DataError as error:
+        # not chained: the cause repeats values, and one may be a key in the wrong place
+        raise OptionError(f"{error}; see docs/judges.md") from None
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds; validated next)
+def _read_values(path: Path) -> object:
+    """Whatever the file holds; it is validated next."""
     readers = {".toml": tomllib.loads, ".json": json.loads}
     if path.suffix not in readers:
         raise OptionError(
@@ -251,15 +246,17 @@ def _read(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds; validat
 def _check_levels(limits: JudgeLimits | ScoreLimits) -> None:
     for name in limits.__slots__:
         level = getattr(limits, name)
-        if not 1 <= level <= 5:
-            raise OptionError(f"{name} is {level}, levels go from 1 to 5")
+        if not LOWEST_LEVEL <= level <= HIGHEST_LEVEL:
+            raise OptionError(
+                f"{name} is {level}, levels go from {LOWEST_LEVEL} to {HIGHEST_LEVEL}"
+            )
 
 
 def _check_range(
-    name: str, value: float, *, above: float | None = None, most: float = math.inf
+    name: str, value: float, *, above: float | None = None, maximum: float = math.inf
 ) -> None:
-    low = value > above if above is not None else value >= 0
-    if not (math.isfinite(value) and low and value <= most):
+    above_lower_end = value > above if above is not None else value >= 0
+    if not (math.isfinite(value) and above_lower_end and value <= maximum):
         start = "above 0" if above is not None else "at least 0"
-        end = f" and at most {most:g}" if math.isfinite(most) else ""
+        end = f" and at most {maximum:g}" if math.isfinite(maximum) else ""
         raise OptionError(f"{name} is {value}; it must be {start}{end}")

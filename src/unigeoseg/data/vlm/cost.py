@@ -1,4 +1,4 @@
-"""What a run will cost: requests per step, tokens per request, prices.
+"""Cost of a run with models: requests per step, tokens per request, prices.
 
 Prompt and answer tokens are counted from the prompt files, one per four characters; each file ends
 with an example of its answer.
@@ -21,8 +21,8 @@ _STEPS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How many triplets a run is to keep, and how many pass on the way.
+class CostPlan:
+    """How many triplets a run shall keep, and what share of drafts passes.
 
     The counts are the generated ones of the paper (section 2), scaled to a million in total; the
     shares are placeholders until a run has measured its own.
@@ -45,28 +45,28 @@ class Plan:
 
     def requests(self) -> dict[str, int]:
         """Requests of each step, each by the name of its prompt."""
-        kept = {"referring": self.referring, "attribute": self.attribute, "context": self.context}
-        written = {family: round(count / self.scored_share) for family, count in kept.items()}
-        scored = sum(written.values())
+        goals = {"referring": self.referring, "attribute": self.attribute, "context": self.context}
+        drafts = {family: round(count / self.scored_share) for family, count in goals.items()}
+        scored = sum(drafts.values())
         return {
             "judge": round(self.regions / self.judged_share),
-            "referring": written["referring"],
-            "attribute": written["attribute"],
-            "context_cues": written["context"],
-            "context_question": written["context"],
+            "referring": drafts["referring"],
+            "attribute": drafts["attribute"],
+            "context_cues": drafts["context"],
+            "context_question": drafts["context"],
             "score_a": scored,
             "score_b": scored,
         }
 
 
-def tokens(prompt: str, image_tokens: int) -> tuple[int, int]:
+def request_tokens(prompt: str, image_tokens: int) -> tuple[int, int]:
     """Input and output tokens of one request, by the name of its prompt."""
-    text = prompts.text(prompt)
+    text = prompts.prompt_text(prompt)
     example = text.rstrip().rsplit("\n", 1)[-1]
     return estimate_tokens(text) + image_tokens, estimate_tokens(example)
 
 
-def table(plan: Plan, image_tokens: int, input_price: float, output_price: float) -> str:
+def cost_table(plan: CostPlan, image_tokens: int, input_price: float, output_price: float) -> str:
     """Requests, tokens and cost of each step as a Markdown table.
 
     Args:
@@ -81,10 +81,17 @@ def table(plan: Plan, image_tokens: int, input_price: float, output_price: float
     ]
     total = 0.0
     for step, count in plan.requests().items():
-        read, written = tokens(step, image_tokens)
-        cost = count * (read * input_price + written * output_price) / 1e6
+        tokens_in, tokens_out = request_tokens(step, image_tokens)
+        cost = count * (tokens_in * input_price + tokens_out * output_price) / 1e6
         total += cost
-        row = (step, _STEPS[step], f"{count:,}", f"{read:,}", f"{written:,}", f"{cost:,.0f}")
+        row = (
+            step,
+            _STEPS[step],
+            f"{count:,}",
+            f"{tokens_in:,}",
+            f"{tokens_out:,}",
+            f"{cost:,.0f}",
+        )
         lines.append(f"| {' | '.join(row)} |")
     lines.append(f"| all | | {sum(plan.requests().values()):,} | | | {total:,.0f} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Thin outlines round regions: what a model is shown (paper section 2, stage 5).
+"""Thin outlines round regions, as a model is shown them (paper section 2, stage 5).
 
 A filled overlay hides texture and a mask on its own loses context, so a line of 2 pixels runs
 round the region, outside it; its pixels stay as they are.
@@ -24,10 +24,11 @@ COLOURS = {
 }
 """Names that a prompt may call an outline, and their RGB."""
 
-_CROSS = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * WIDTH_PX + 1, 2 * WIDTH_PX + 1))
+_NEAREST_PERCENT = 10  # the share of the pixels that a colour has to differ from
+_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * WIDTH_PX + 1, 2 * WIDTH_PX + 1))
 
 
-def outline(
+def outline_regions(
     pixels: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Draw a line round each region, each in another colour.
@@ -47,27 +48,29 @@ def outline(
     """
     if len(masks) > len(COLOURS):
         raise OptionError(f"{len(masks)} regions are to be outlined, {len(COLOURS)} can be")
-    drawn = pixels.copy()
-    free = dict(COLOURS)
+    canvas = pixels.copy()
+    free_colours = dict(COLOURS)
     names = []
-    taken = np.logical_or.reduce(masks) if masks else np.zeros(pixels.shape[:2], np.bool_)
+    in_any_region = np.logical_or.reduce(masks) if masks else np.zeros(pixels.shape[:2], np.bool_)
     for mask in masks:
-        around = cv2.dilate(mask.astype(np.uint8), _CROSS).astype(np.bool_)
-        line = around & ~taken
-        name = _contrasting(pixels[around], free)
-        drawn[line] = free.pop(name)
+        around = cv2.dilate(mask.astype(np.uint8), _DISC).astype(np.bool_)
+        line = around & ~in_any_region
+        name = _contrasting_colour(pixels[around], free_colours)
+        canvas[line] = free_colours.pop(name)
         names.append(name)
-    return drawn, names
+    return canvas, names
 
 
-def _contrasting(seen: NDArray[np.uint8], colours: dict[str, tuple[int, int, int]]) -> str:
+def _contrasting_colour(
+    background: NDArray[np.uint8], colours: dict[str, tuple[int, int, int]]
+) -> str:
     """The colour farthest, in CIELAB, from the tenth of the pixels that come nearest to it."""
-    if not len(seen):
+    if not len(background):
         return next(iter(colours))
-    lab = _lab(seen)
+    lab = _lab(background)
     palette = _lab(np.array(list(colours.values()), np.uint8))
     distance = np.linalg.norm(lab[None] - palette[:, None], axis=2)  # (colours, pixels)
-    return list(colours)[int(np.percentile(distance, 10, axis=1).argmax())]
+    return list(colours)[int(np.percentile(distance, _NEAREST_PERCENT, axis=1).argmax())]
 
 
 def _lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The model filter: is a region what its label says, distinct, and unmistakable?
+"""The model filter: whether a region is what its label says, distinct, and well outlined.
 
 Source: paper section 2, stage 5.
 """
@@ -15,7 +15,7 @@ from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Answer, Judgement
 from unigeoseg.data.vlm.client import NoAnswer, OnlineClient, Question
 from unigeoseg.data.vlm.config import JudgeLimits, ScoreLimits
-from unigeoseg.data.vlm.drawing import outline
+from unigeoseg.data.vlm.drawing import outline_regions
 
 _log = logging.getLogger(__name__)
 
@@ -40,21 +40,23 @@ class OnlineJudge:
             OnlineError: As `OnlineClient.ask`.
         """
 
-        def one(candidate: Candidate) -> Verdict:
-            drawn, (colour,) = outline(patch.pixels, [candidate.mask])
-            prompt = prompts.fill("judge", colour=colour, category=label(candidate.category))
-            answer = self._client.ask(Question(prompt, drawn, Judgement))
-            return verdict(answer, self._limits)
+        def judge_candidate(candidate: Candidate) -> Verdict:
+            outlined_pixels, (colour,) = outline_regions(patch.pixels, [candidate.mask])
+            prompt = prompts.fill_prompt(
+                "judge", colour=colour, category=category_label(candidate.category)
+            )
+            answer = self._client.ask(Question(prompt, outlined_pixels, Judgement))
+            return answer_verdict(answer, self._limits)
 
-        return self._client.each(one, candidates)
+        return self._client.map(judge_candidate, candidates)
 
 
-def label(category: int) -> str:
-    """What prompts call a category, by its taxonomy id."""
+def category_label(category: int) -> str:
+    """The name of a category in prompts, by its taxonomy id."""
     return taxonomy()[category].label
 
 
-def verdict(answer: Answer | NoAnswer, limits: JudgeLimits | ScoreLimits) -> Verdict:
+def answer_verdict(answer: Answer | NoAnswer, limits: JudgeLimits | ScoreLimits) -> Verdict:
     """Compare levels with limits; the first dimension below its limit decides.
 
     A model that refuses or cannot keep to the form rejects, with the rule "refused" or

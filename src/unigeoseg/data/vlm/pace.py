@@ -1,4 +1,4 @@
-"""The rate cap: how many requests and tokens go out in any 60 seconds."""
+"""Rate limiting: how many requests and tokens are sent in any 60 seconds."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ _WINDOW_S = 60.0
 
 
 @dataclass(slots=True)
-class Sent:
-    """One request within the window.
+class SentRequest:
+    """A request within the window.
 
     Attributes:
-        at: When it went out, seconds of the clock.
-        tokens: What it takes: an estimate, until `Pace.settle` knows.
+        at: When it was sent, seconds of the clock.
+        tokens: Its tokens: an estimate, until `Pace.settle` corrects it.
     """
 
     at: float
@@ -23,9 +23,9 @@ class Sent:
 
 
 class Pace:
-    """Lets requests through so that no 60 seconds see more than allowed; safe for threads.
+    """Rate limiter with a sliding window of 60 seconds; safe for threads.
 
-    A request larger than the whole allowance goes alone.
+    A request larger than the whole allowance is sent when no other is in the window.
 
     Args:
         requests: Requests in any 60 seconds, or None for any number.
@@ -37,42 +37,42 @@ class Pace:
         self._requests = requests
         self._tokens = tokens
         self._waiting = waiting
-        self._sent: deque[Sent] = deque()
+        self._sent: deque[SentRequest] = deque()
         self._lock = Lock()
 
-    def take(self, tokens: int) -> Sent:
+    def take(self, tokens: int) -> SentRequest:
         """Wait for a turn of about so many tokens and take it."""
         while True:
             with self._lock:
                 wait = self._wait(tokens)
                 if wait <= 0:
-                    turn = Sent(self._waiting.now(), tokens)
+                    turn = SentRequest(self._waiting.clock(), tokens)
                     self._sent.append(turn)
                     return turn
             self._waiting.sleep(wait)
 
-    def settle(self, turn: Sent, tokens: int) -> None:
-        """Say how many tokens a turn really took."""
+    def settle(self, turn: SentRequest, tokens: int) -> None:
+        """Correct the number of tokens of a request that was sent."""
         with self._lock:
             turn.tokens = tokens
 
     def _wait(self, tokens: int) -> float:
         """Seconds until a request of so many tokens fits."""
-        now = self._waiting.now()
-        while self._sent and self._sent[0].at + _WINDOW_S <= now:
+        current = self._waiting.clock()
+        while self._sent and self._sent[0].at + _WINDOW_S <= current:
             self._sent.popleft()
         count = len(self._sent)
-        used = sum(turn.tokens for turn in self._sent)
+        sent_tokens = sum(turn.tokens for turn in self._sent)
         wait = 0.0
         for turn in self._sent:
-            if self._fits(count, used + tokens):
+            if self._fits(count, sent_tokens + tokens):
                 break
             count -= 1
-            used -= turn.tokens
-            wait = turn.at + _WINDOW_S - now
+            sent_tokens -= turn.tokens
+            wait = turn.at + _WINDOW_S - current
         return wait
 
-    def _fits(self, before: int, tokens: int) -> bool:
-        return (self._requests is None or before < self._requests) and (
+    def _fits(self, requests: int, tokens: int) -> bool:
+        return (self._requests is None or requests < self._requests) and (
             self._tokens is None or tokens <= self._tokens
         )

@@ -10,7 +10,7 @@ VERSION = "1"
 """The folder that is read. Published prompts stay; a change of words is a new folder."""
 
 
-def fill(name: str, **values: str) -> str:
+def fill_prompt(name: str, **values: str) -> str:
     """A prompt with its placeholders filled.
 
     Args:
@@ -21,18 +21,18 @@ def fill(name: str, **values: str) -> str:
     Raises:
         OptionError: If there is no such prompt, or placeholders and values differ.
     """
-    template = Template(text(name))
-    wanted = set(template.get_identifiers())
-    if not template.is_valid() or wanted != set(values):
+    template = Template(prompt_text(name))
+    placeholders = set(template.get_identifiers())
+    if not template.is_valid() or placeholders != set(values):
         raise OptionError(
-            f"the prompt {name} of version {VERSION} has the placeholders {sorted(wanted)}, "
+            f"the prompt {name} of version {VERSION} has the placeholders {sorted(placeholders)}, "
             f"got {sorted(values)}; give each of them"
         )
     return template.substitute(values)
 
 
 @cache
-def text(name: str) -> str:
+def prompt_text(name: str) -> str:
     """A prompt as written.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Cross-scoring: does another model find the instruction sound?
+"""Cross-scoring: whether other models find an instruction sound.
 
 Source: paper section 2, stage 7. Two scorers with two prompts work independently; a draft stays
 only if it passes every dimension with both.
@@ -15,8 +15,8 @@ from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Score
 from unigeoseg.data.vlm.client import OnlineClient, Question
 from unigeoseg.data.vlm.config import ScoreLimits
-from unigeoseg.data.vlm.drawing import outline
-from unigeoseg.data.vlm.judge import label, verdict
+from unigeoseg.data.vlm.drawing import outline_regions
+from unigeoseg.data.vlm.judge import answer_verdict, category_label
 
 _FAMILIES = {
     "referring": "referring expression",
@@ -52,26 +52,29 @@ class OnlineScorer:
             OnlineError: As `OnlineClient.ask`.
         """
 
-        def one(draft: Draft) -> Verdict:
+        def score_draft(draft: Draft) -> Verdict:
             if draft.family not in _FAMILIES:
                 return Verdict(accepted=True)
-            return verdict(self._client.ask(self._question(patch, draft)), self._limits)
+            return answer_verdict(self._client.ask(self._question(patch, draft)), self._limits)
 
-        return self._client.each(one, drafts)
+        return self._client.map(score_draft, drafts)
 
     def _question(self, patch: Patch, draft: Draft) -> Question[Score]:
-        drawn, target = patch.pixels, "nothing: the instruction should fit no region of the image"
+        outlined_pixels, target = (
+            patch.pixels,
+            "nothing: the instruction should fit no region of the image",
+        )
         if draft.mask.any():
-            drawn, (colour,) = outline(patch.pixels, [draft.mask])
+            outlined_pixels, (colour,) = outline_regions(patch.pixels, [draft.mask])
             target = f"the region inside the thin {colour} line, which was added for you"
-        prompt = prompts.fill(
+        prompt = prompts.fill_prompt(
             self._prompt,
             family=_FAMILIES[draft.family],
             target=target,
-            category=label(draft.category) if draft.category else "not stated",
+            category=category_label(draft.category) if draft.category else "not stated",
             instruction=json.dumps(draft.prompt.text, ensure_ascii=False),
             answer=f"Its answer: {json.dumps(draft.answer, ensure_ascii=False)}"
             if draft.answer
             else "It has no answer in words.",
         )
-        return Question(prompt, drawn, Score)
+        return Question(prompt, outlined_pixels, Score)

@@ -53,9 +53,9 @@ class _Completion(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A try that may be repeated: what went wrong, and how long the server asks to wait."""
+    """A failed try that may be repeated: what went wrong, and the wait that the server asks for."""
 
-    what: str
+    detail: str
     wait_s: float | None = None
 
 
@@ -112,7 +112,7 @@ class Server:
             if isinstance(outcome, Reply):
                 self._pace.settle(turn, outcome.input_tokens + outcome.output_tokens)
                 return outcome
-            _log.warning("%s: %s", self._config.model, outcome.what)
+            _log.warning("%s: %s", self._config.model, outcome.detail)
             failures.append(outcome)
         raise self._unavailable(failures)
 
@@ -164,22 +164,22 @@ class Server:
 
     def _pause(self, failures: Sequence[_Failure]) -> None:
         """Wait as long as the server asks, else twice as long each time, with jitter."""
-        asked = failures[-1].wait_s
+        requested = failures[-1].wait_s
         longest = self._config.longest_wait_s
-        if asked is not None and asked > longest:
+        if requested is not None and requested > longest:
             raise self._unavailable(failures)
-        wait = asked
+        wait = requested
         if wait is None:
             wait = min(self._config.first_wait_s * 2 ** (len(failures) - 1), longest)
-            wait *= 0.5 + 0.5 * self._waiting.chance()
+            wait *= 0.5 + 0.5 * self._waiting.jitter()
         self._waiting.sleep(wait)
 
     def _unavailable(self, failures: Sequence[_Failure]) -> OnlineUnavailableError:
         last = failures[-1]
-        asked = f" (it asks to wait {last.wait_s:g} s)" if last.wait_s else ""
+        request = f" (it asks to wait {last.wait_s:g} s)" if last.wait_s else ""
         return OnlineUnavailableError(
             f"{self._config.base_url} gave no reply from {self._config.model} in {len(failures)} "
-            f"tries, last: {last.what}{asked}; run again later, what was answered is kept"
+            f"tries, last: {last.detail}{request}; run again later, what was answered is kept"
         )
 
     def _clean(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Time and chance as a value, so that waiting can be tested without waiting."""
+"""Clock, sleep and jitter as a value, so that waiting can be tested without waiting."""
 
 import random
 import time
@@ -11,11 +11,11 @@ class Waiting:
     """What waiting needs.
 
     Attributes:
-        now: Seconds on a clock that never goes back.
+        clock: Seconds on a clock that never goes back.
         sleep: Waits so many seconds.
-        chance: A number from 0 to below 1.
+        jitter: A random number from 0 to below 1.
     """
 
-    now: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random

@@ -17,8 +17,8 @@ from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Cues, Expression, ReasonedQuestion
 from unigeoseg.data.vlm.client import NoAnswer, OnlineClient, Question
-from unigeoseg.data.vlm.drawing import outline
-from unigeoseg.data.vlm.judge import label
+from unigeoseg.data.vlm.drawing import outline_regions
+from unigeoseg.data.vlm.judge import category_label
 from unigeoseg.prompt import Prompt, Task
 
 
@@ -65,61 +65,67 @@ class OnlineWriter:
             OnlineError: As `OnlineClient.ask`.
         """
         jobs = [job for candidate in candidates for job in self._jobs(patch, candidate)]
-        written = self._client.each(lambda job: job[2](patch, job[1]), jobs)
+        texts = self._client.map(lambda job: job[2](patch, job[1]), jobs)
         drafts = []
-        for (family, candidate, _), text in zip(jobs, written, strict=True):
+        for (family, candidate, _), text in zip(jobs, texts, strict=True):
             fault = _fault(text, family, candidate)
             if fault:
-                what = f"region {candidate.region}: {fault.detail}"
-                self._reject(patch_rejection(patch, "write", fault.rule, what))
+                detail = f"region {candidate.region}: {fault.detail}"
+                self._reject(patch_rejection(patch, "write", fault.rule, detail))
             elif isinstance(text, _Text):
                 drafts.append(self._draft(family, candidate, text))
         return drafts
 
     def _jobs(self, patch: Patch, candidate: Candidate) -> Iterable[_Job]:
         yield "referring", candidate, self._refer
-        alike = 1 + len(_others(patch, candidate))
-        if alike == 1:
+        same_kind = 1 + len(_siblings(patch, candidate))
+        if same_kind == 1:
             yield "attribute", candidate, self._ask_attribute
-        elif alike <= MOST_OF_A_KIND:
+        elif same_kind <= MOST_OF_A_KIND:
             yield "context", candidate, self._ask_context
 
     def _refer(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
-        drawn, (colour,) = outline(patch.pixels, [candidate.mask])
-        prompt = prompts.fill("referring", colour=colour, category=label(candidate.category))
-        answer = self._client.ask(Question(prompt, drawn, Expression))
+        outlined_pixels, (colour,) = outline_regions(patch.pixels, [candidate.mask])
+        prompt = prompts.fill_prompt(
+            "referring", colour=colour, category=category_label(candidate.category)
+        )
+        answer = self._client.ask(Question(prompt, outlined_pixels, Expression))
         return answer if isinstance(answer, NoAnswer) else _Text(answer.expression)
 
     def _ask_attribute(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
-        drawn, (colour,) = outline(patch.pixels, [candidate.mask])
-        others = sorted(set(patch.categories.values()) - {candidate.category})
-        prompt = prompts.fill(
+        outlined_pixels, (colour,) = outline_regions(patch.pixels, [candidate.mask])
+        other_categories = sorted(set(patch.categories.values()) - {candidate.category})
+        prompt = prompts.fill_prompt(
             "attribute",
             colour=colour,
-            category=label(candidate.category),
-            others=", ".join(label(other) for other in others) or "nothing that is labelled",
+            category=category_label(candidate.category),
+            others=", ".join(map(category_label, other_categories)) or "nothing that is labelled",
         )
-        return _reasoned(self._client.ask(Question(prompt, drawn, ReasonedQuestion)))
+        return _reasoned(self._client.ask(Question(prompt, outlined_pixels, ReasonedQuestion)))
 
     def _ask_context(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
         """Two steps: what sets the target apart, then a question that needs it."""
-        masks = [patch.regions == other for other in _others(patch, candidate)]
-        drawn, (colour, *others) = outline(patch.pixels, [candidate.mask, *masks])
+        masks = [patch.regions == sibling for sibling in _siblings(patch, candidate)]
+        outlined_pixels, (colour, *sibling_colours) = outline_regions(
+            patch.pixels, [candidate.mask, *masks]
+        )
         scene = {
-            "category": label(candidate.category),
+            "category": category_label(candidate.category),
             "colour": colour,
-            "others": " and ".join(others),
+            "others": " and ".join(sibling_colours),
         }
-        found = self._client.ask(Question(prompts.fill("context_cues", **scene), drawn, Cues))
-        if isinstance(found, NoAnswer):
-            return found
-        cues = "\n".join(f"- {cue}" for cue in found.cues)
-        prompt = prompts.fill("context_question", **scene, cues=cues)
-        return _reasoned(self._client.ask(Question(prompt, drawn, ReasonedQuestion)))
+        answer = self._client.ask(
+            Question(prompts.fill_prompt("context_cues", **scene), outlined_pixels, Cues)
+        )
+        if isinstance(answer, NoAnswer):
+            return answer
+        cues = "\n".join(f"- {cue}" for cue in answer.cues)
+        prompt = prompts.fill_prompt("context_question", **scene, cues=cues)
+        return _reasoned(self._client.ask(Question(prompt, outlined_pixels, ReasonedQuestion)))
 
     def _draft(self, family: Family, candidate: Candidate, text: _Text) -> Draft:
         task = Task.REFERRING if family == "referring" else Task.REASONING
-        name = label(candidate.category)
+        name = category_label(candidate.category)
         answer = f"The target region belongs to {name}, and the reason is that {text.reason}."
         return Draft(
             family=family,
@@ -132,7 +138,7 @@ class OnlineWriter:
         )
 
 
-def _others(patch: Patch, candidate: Candidate) -> list[int]:
+def _siblings(patch: Patch, candidate: Candidate) -> list[int]:
     """Ids of the other regions of a candidate's category."""
     return [
         region
