@@ -19,12 +19,12 @@ from affine import Affine
 from networks import save_tiny, tiny_network, tiny_processor
 from places import SOURCE
 from rasterio.crs import CRS
+from results import write_features
 from shapely import box
 
 from unigeoseg.errors import AreaError, CheckpointNotFoundError, OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.features import Feature
-from unigeoseg.geo.vectors.writer import write_vectors
 from unigeoseg.model.io import checkpoint
 from unigeoseg.predict.batch import (
     BEGUN,
@@ -267,7 +267,7 @@ def test_over_ray_a_model_that_is_not_there_is_said_as_it_is(folder, tmp_path, m
 def test_an_area_and_a_gsd_are_the_same_for_all(folder, model):
     """The area has a part of the scenes in UTM only; the one in degrees lies elsewhere."""
     aoi = folder / "aoi.geojson"
-    write_vectors(aoi, [Feature(box(500_010, 4_399_975, 500_030, 4_399_990))], GRID)
+    write_features(aoi, [Feature(box(500_010, 4_399_975, 500_030, 4_399_990))], GRID)
     options = {"prompts": [Prompt.from_text("the roof")], "model": str(model), "gsd_m": 1.0}
     asked = Batch(folder=folder / "out", suffixes=[".tif"], aoi=aoi, **options)
     entries = run(asked, all_scenes(folder), here(silent))
@@ -279,7 +279,7 @@ def test_an_area_and_a_gsd_are_the_same_for_all(folder, model):
     done: list[Path] = []
     run(asked, all_scenes(folder), here(done.append))
     assert [path.name for path in done] == ["1.tif"]  # what lies off the area is settled
-    write_vectors(aoi, [Feature(box(500_000, 4_399_975, 500_030, 4_399_990))], GRID)
+    write_features(aoi, [Feature(box(500_000, 4_399_975, 500_030, 4_399_990))], GRID)
     run(asked, all_scenes(folder), here(done.append))
     assert len(done) == 5  # another area is another question
     aoi.unlink()

@@ -15,7 +15,6 @@ from rasterio.windows import Window
 
 from unigeoseg.geo.formats import MASK_SUFFIXES, atomic_gdal_file, check_suffix
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.vectors.features import check_size
 
 _TILE = 512
 _PACKING = {"compress": "deflate", "zlevel": 1, "tiled": True, "blockxsize": _TILE}
@@ -108,21 +107,3 @@ def _read_back(path: Path) -> None:
         with rasterio.open(path, **({} if level < 0 else {"overview_level": level})) as dataset:
             for _, window in dataset.block_windows(1):
                 dataset.read(1, window=window)
-
-
-def write_mask(path: str | Path, mask: NDArray[np.bool_], grid: Grid) -> None:
-    """Write a mask: uint8, 1 inside and 0 outside. See `mask_writer`.
-
-    Args:
-        path: Ends in .tif or .tiff; replaced if it exists.
-        mask: (H, W) bool on the grid.
-        grid: Gives the CRS and the transform, identical in the file.
-
-    Raises:
-        OutputFormatError: If the suffix is another.
-        OutputUnwritableError: If writing fails.
-        GridMismatchError: If mask and grid differ in size.
-    """
-    check_size(mask, grid)
-    with mask_writer(path, grid) as writer:
-        writer.add(Window(0, 0, grid.width, grid.height), np.asarray(mask, np.uint8))

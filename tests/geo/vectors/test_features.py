@@ -12,21 +12,21 @@ from hypothesis.extra.numpy import arrays
 from pyproj import Geod
 from rasterio.crs import CRS
 from rasterio.features import rasterize
+from rasterio.windows import Window
+from results import outlines_of, write_features, write_mask
 from shapely.geometry import shape
 
 from unigeoseg.errors import (
-    GridMismatchError,
     OutputExistsError,
     OutputFormatError,
     OutputUnwritableError,
 )
 from unigeoseg.geo.formats import check_output
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.mask_writer import write_mask
+from unigeoseg.geo.mask_writer import mask_writer
 from unigeoseg.geo.masks import label_components
 from unigeoseg.geo.raster import open_scene
-from unigeoseg.geo.vectors.features import Feature, polygonise
-from unigeoseg.geo.vectors.writer import write_vectors
+from unigeoseg.geo.vectors.features import Feature
 
 GRID = Grid(64, 64, scenes.UTM50, CRS.from_epsg(32650))
 PLAIN = Grid.of_image(64, 64)
@@ -39,12 +39,12 @@ def roof_mask() -> np.ndarray:
 def roof_features(grid: Grid) -> list[Feature]:
     return [
         Feature(region, {"score": 0.5, "pixels": 60, "instruction": "the roof", "sure": True})
-        for region in polygonise(roof_mask(), grid)
+        for region in outlines_of(roof_mask(), grid)
     ]
 
 
 def test_outline_is_in_map_coordinates():
-    (outline,) = polygonise(roof_mask(), GRID)
+    (outline,) = outlines_of(roof_mask(), GRID)
     assert outline.bounds == (500_010, 4_399_982, 500_015, 4_399_985)
     assert outline.area == pytest.approx(60 * 0.25)
 
@@ -54,15 +54,15 @@ def test_small_regions_are_left_out_also_in_degrees():
     mask[0, 0] = True
     degrees = Grid(64, 64, Affine(1e-6, 0, 117, 0, -1e-6, 39), CRS.from_epsg(4326))
     for grid in (GRID, PLAIN, degrees):
-        assert len(polygonise(mask, grid)) == 2
-        assert len(polygonise(mask, grid, min_area_px=60)) == 1
-        assert polygonise(mask, grid, min_area_px=61) == []
+        assert len(outlines_of(mask, grid)) == 2
+        assert len(outlines_of(mask, grid, min_area_px=60)) == 1
+        assert outlines_of(mask, grid, min_area_px=61) == []
 
 
 def test_holes_are_kept():
     mask = roof_mask()
     mask[32:34, 24:26] = False
-    (outline,) = polygonise(mask, PLAIN)
+    (outline,) = outlines_of(mask, PLAIN)
     assert len(outline.interiors) == 1
     assert outline.area == 56
 
@@ -70,18 +70,23 @@ def test_holes_are_kept():
 @given(arrays(np.bool_, (9, 11)))
 def test_outlines_are_valid_and_hold_the_mask_exactly(mask):
     grid = Grid.of_image(11, 9)
-    outlines = polygonise(mask, grid)
+    outlines = outlines_of(mask, grid)
     assert len(outlines) == label_components(mask).max()
     assert all(outline.is_valid for outline in outlines)
     burnt = rasterize(outlines, mask.shape) if outlines else np.zeros(mask.shape)
     np.testing.assert_array_equal(burnt.astype(bool), mask)
 
 
-def test_mask_and_grid_must_agree(tmp_path):
-    with pytest.raises(GridMismatchError, match=r"mask is \(64, 32\)"):
-        polygonise(roof_mask()[:, :32], GRID)
-    with pytest.raises(GridMismatchError, match=r"mask is \(64, 32\)"):
-        write_mask(tmp_path / "m.tif", roof_mask()[:, :32], GRID)
+def test_a_mask_may_come_in_blocks_of_any_height(tmp_path):
+    grid = Grid(700, 1300, scenes.UTM50, CRS.from_epsg(32650))
+    mask = np.random.default_rng(0).random(grid.shape) > 0.5
+    with mask_writer(tmp_path / "mask.tif", grid) as writer:
+        for top, bottom in ((0, 600), (600, 1100), (1100, 1300)):
+            for left, right in ((0, 300), (300, 700)):
+                window = Window(left, top, right - left, bottom - top)
+                writer.add(window, mask[top:bottom, left:right].astype(np.uint8))
+    with rasterio.open(tmp_path / "mask.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1) == 1, mask)
 
 
 @pytest.mark.parametrize("builder", [scenes.roof, scenes.photo, scenes.geographic, scenes.rotated])
@@ -103,7 +108,7 @@ def test_mask_is_a_plain_tiled_geotiff(tmp_path):
 
 def test_geojson_is_lonlat_with_outer_rings_counterclockwise(tmp_path):
     path = tmp_path / "roof.geojson"
-    write_vectors(path, roof_features(GRID), GRID)
+    write_features(path, roof_features(GRID), GRID)
     content = json.loads(path.read_text())
     (feature,) = content["features"]
     assert content["type"] == "FeatureCollection" and "crs" not in content
@@ -122,7 +127,7 @@ def test_geojson_is_lonlat_with_outer_rings_counterclockwise(tmp_path):
 
 def test_geojson_without_crs_is_in_pixels(tmp_path):
     path = tmp_path / "roof.json"
-    write_vectors(path, roof_features(PLAIN), PLAIN)
+    write_features(path, roof_features(PLAIN), PLAIN)
     (feature,) = json.loads(path.read_text())["features"]
     assert shape(feature["geometry"]).bounds == scenes.ROOF
 
@@ -130,7 +135,7 @@ def test_geojson_without_crs_is_in_pixels(tmp_path):
 @pytest.mark.parametrize("grid", [GRID, PLAIN])
 def test_geopackage_keeps_the_crs(tmp_path, grid):
     path = tmp_path / "roof.gpkg"
-    write_vectors(path, roof_features(grid), grid)
+    write_features(path, roof_features(grid), grid)
     meta, _, geometry, columns = pyogrio.raw.read(path)
     assert meta["geometry_type"] == "MultiPolygon"
     assert (grid.crs is None) or CRS.from_user_input(meta["crs"]) == grid.crs
@@ -141,9 +146,9 @@ def test_geopackage_keeps_the_crs(tmp_path, grid):
 
 def test_geopackage_holds_missing_and_mixed_values(tmp_path):
     path = tmp_path / "mixed.gpkg"
-    (region,) = polygonise(roof_mask(), GRID)
+    (region,) = outlines_of(roof_mask(), GRID)
     rows = [{"a": None, "b": 1, "c": "x", "d": None}, {"a": 2, "b": 0.5, "c": 3, "d": None}]
-    write_vectors(path, [Feature(region, row) for row in rows], GRID)
+    write_features(path, [Feature(region, row) for row in rows], GRID)
     meta, _, _, columns = pyogrio.raw.read(path)
     table = dict(zip(meta["fields"], [column.tolist() for column in columns], strict=True))
     assert np.isnan(table["a"][0]) and table["a"][1] == 2
@@ -153,7 +158,7 @@ def test_geopackage_holds_missing_and_mixed_values(tmp_path):
 @pytest.mark.parametrize("suffix", [".geojson", ".json", ".gpkg"])
 def test_no_region_is_a_file_too(tmp_path, suffix):
     path = tmp_path / f"none{suffix}"
-    write_vectors(path, [], GRID)
+    write_features(path, [], GRID)
     assert pyogrio.read_info(path)["features"] == 0
 
 
@@ -164,18 +169,18 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, suffix):
     # Half a surrogate pair cannot be stored in either format.
     broken = Feature(roof_features(GRID)[0].geometry, {"instruction": "\ud800"})
     with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-        write_vectors(path, [broken], GRID)
+        write_features(path, [broken], GRID)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_directory_that_vanished_is_an_output_error(tmp_path):
-    for write, name in ((write_mask, "gone/m.tif"), (write_vectors, "gone/m.gpkg")):
+    for write, name in ((write_mask, "gone/m.tif"), (write_features, "gone/m.gpkg")):
         content = roof_mask() if write is write_mask else roof_features(GRID)
         with pytest.raises(OutputUnwritableError, match="was not written"):
             write(tmp_path / name, content, GRID)
     with pytest.raises(OutputUnwritableError, match="was not written"):
-        write_vectors(tmp_path / "gone/m.geojson", [], GRID)
+        write_features(tmp_path / "gone/m.geojson", [], GRID)
 
 
 def test_outputs_are_checked_before_any_work(tmp_path):
@@ -198,7 +203,7 @@ def test_outputs_are_checked_before_any_work(tmp_path):
 
 def test_columns_that_begin_alike_stay_apart_in_a_shapefile(tmp_path):
     columns = {"population_2010": 1, "population_2020": 2, "population": 3, "prompt_area": 4}
-    write_vectors(tmp_path / "a.shp", [Feature(shapely.box(0, 0, 9, 9), columns)], GRID)
+    write_features(tmp_path / "a.shp", [Feature(shapely.box(0, 0, 9, 9), columns)], GRID)
     meta, _, _, values = pyogrio.raw.read(tmp_path / "a.shp")
     row = dict(zip(meta["fields"], (column[0] for column in values), strict=True))
     assert row == {"population": 1, "populati_1": 2, "populati_2": 3, "prompt_are": 4}
@@ -210,4 +215,4 @@ def test_writers_know_their_own_suffixes(tmp_path):
     with pytest.raises(
         OutputFormatError, match=r"\.geojson, \.json, \.gpkg, \.parquet, \.fgb, \.shp$"
     ):
-        write_vectors(tmp_path / "mask.tif", [], GRID)
+        write_features(tmp_path / "mask.tif", [], GRID)

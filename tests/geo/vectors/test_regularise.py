@@ -6,10 +6,10 @@ import rasterio.features
 import scenes
 import shapely
 from rasterio.crs import CRS
+from results import outlines_of
 
 from unigeoseg.errors import OptionError
 from unigeoseg.geo.grid import Grid
-from unigeoseg.geo.vectors.features import polygonise
 from unigeoseg.geo.vectors.regularise import regularise_outlines
 from unigeoseg.predict.output_spec import OutputConfig
 
@@ -19,7 +19,7 @@ GRID = Grid(400, 400, scenes.UTM50, CRS.from_epsg(32650))
 def outlines(true: list[shapely.Polygon]) -> list[shapely.Geometry]:
     """What the pixels of shapes, in pixels, look like on the map."""
     mask = rasterio.features.rasterize(true, GRID.shape, default_value=1)
-    return polygonise(mask.astype(bool), GRID)
+    return outlines_of(mask, GRID)
 
 
 def corners(shape: shapely.Polygon) -> np.ndarray:

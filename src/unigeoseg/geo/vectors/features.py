@@ -13,7 +13,6 @@ from shapely.affinity import affine_transform
 from shapely.geometry import MultiPolygon, Polygon, shape
 from shapely.geometry.polygon import orient
 
-from unigeoseg.errors import GridMismatchError
 from unigeoseg.geo.grid import Grid
 
 Geometry: TypeAlias = Polygon | MultiPolygon
@@ -31,28 +30,6 @@ class Feature:
 
     geometry: Geometry
     properties: Mapping[str, Value] = field(default_factory=dict)
-
-
-def polygonise(mask: NDArray[np.bool_], grid: Grid, min_area_px: float = 0) -> list[Geometry]:
-    """Outline the 8-connected regions of a mask, holes kept.
-
-    Args:
-        mask: (H, W) bool on the grid.
-        grid: The grid; without a CRS the outlines are in its transform's units (pixels for a
-            plain image).
-        min_area_px: Regions of fewer pixels are left out.
-
-    Returns:
-        One valid geometry per region in map coordinates: a Polygon, or a MultiPolygon where
-        parts of a region touch at a pixel's corner only.
-
-    Raises:
-        GridMismatchError: If mask and grid differ in size.
-    """
-    check_size(mask, grid)
-    # Outlined and measured in pixels: areas in degrees would drown in rounding.
-    regions = (region for _, region in outline_regions(np.asarray(mask, np.int32), 0, 0))
-    return [to_map(region, grid) for region in regions if region.area >= min_area_px]
 
 
 def outline_regions(
@@ -131,13 +108,3 @@ def length_m(geometry: Geometry, grid: Grid) -> float | None:
     metric = shapely.transform(geometry, lambda xy: (xy - (x0, y0)) * scale)
     corners = shapely.get_coordinates(shapely.minimum_rotated_rectangle(metric))
     return float(np.hypot(*np.diff(corners, axis=0).T).max())
-
-
-def check_size(mask: NDArray[np.bool_], grid: Grid) -> None:
-    """Check that a mask lies on a grid.
-
-    Raises:
-        GridMismatchError: If they differ in size.
-    """
-    if mask.shape != grid.shape:
-        raise GridMismatchError(f"the mask is {mask.shape} (H, W), the grid is {grid.shape}")

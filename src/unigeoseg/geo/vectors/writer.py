@@ -65,12 +65,6 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
         yield add
 
 
-def write_vectors(path: str | Path, features: Sequence[Feature], grid: Grid) -> None:
-    """Write features at once; see `vector_writer`."""
-    with vector_writer(path, grid) as add:
-        add(features)
-
-
 def _mover(grid: Grid, target: CRS | None) -> Callable[[Geometry], Geometry]:
     """From map coordinates of a grid to a CRS."""
     if grid.crs is None or target is None:
