@@ -1,13 +1,11 @@
-"""Files of results: their names, and how none is ever half there."""
+"""Formats of results: which suffixes there are, and files of GDAL that are whole or not there."""
 
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyogrio.errors import DataLayerError, DataSourceError
-from rasterio._err import CPLE_BaseError  # copies raise GDAL's own errors, which have no other name
-from rasterio.errors import RasterioError
 
 from unigeoseg.errors import OutputExistsError, OutputFormatError, OutputUnwritableError
 from unigeoseg.runtime.atomic import atomic_file
@@ -46,19 +44,20 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
         raise OutputUnwritableError(f"{path} cannot be written: no permission in {path.parent}")
 
 
-def check_suffix(path: Path, known: Sequence[str]) -> None:
-    """Check that a file's suffix is one of those known.
+def check_suffix(path: Path, suffixes: Sequence[str]) -> None:
+    """Check that a file has one of some suffixes, in letters of any case.
 
     Raises:
-        OutputFormatError: If it is not.
+        OutputFormatError: If it has another.
     """
-    if path.suffix.lower() not in known:
+    if path.suffix.lower() not in suffixes:
         raise OutputFormatError(
-            f"{path.name} ends in {path.suffix or 'no suffix'}; give one of {', '.join(known)}"
+            f"{path.name} ends in {path.suffix or 'no suffix'}; give one of {', '.join(suffixes)}"
         )
 
 
-def atomic_gdal_file(path: Path) -> AbstractContextManager[Path]:
+@contextmanager
+def atomic_gdal_file(path: Path) -> Iterator[Path]:
     """A temporary file for a driver of GDAL, which becomes `path` when it is whole.
 
     Files that belong to it, of the same name with other suffixes, go with it.
@@ -66,9 +65,24 @@ def atomic_gdal_file(path: Path) -> AbstractContextManager[Path]:
     Raises:
         OutputUnwritableError: If writing fails.
     """
-    return atomic_file(path, errors=_gdal_errors(), companions=True)
+    errors = (OSError, DataSourceError, DataLayerError)
+    with (
+        atomic_file(path, errors=errors, companions=True) as temporary,
+        _rasterio_errors_as_os_errors(),
+    ):
+        yield temporary
 
 
-def _gdal_errors() -> tuple[type[Exception], ...]:
-    """What rasterio and pyogrio raise when a file cannot be written."""
-    return (OSError, RasterioError, CPLE_BaseError, DataSourceError, DataLayerError)
+@contextmanager
+def _rasterio_errors_as_os_errors() -> Iterator[None]:
+    """Raise rasterio's errors, and GDAL's own that it lets through, as errors of the system.
+
+    Copies raise errors of GDAL whose classes have no public name (they are in `rasterio._err` of
+    rasterio 1.4): they are known by the package that defines them.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "rasterio":
+            raise
+        raise OSError(str(error)) from error
