@@ -232,12 +232,12 @@ class Prompt:
         if self.task is not Task.INTERACTIVE:
             return self.text
         unit = self.scaled(1 / width, 1 / height)
-        kept = [point for point in unit.points if point.positive]
-        dropped = [point for point in unit.points if not point.positive]
+        positive = [point for point in unit.points if point.positive]
+        negative = [point for point in unit.points if not point.positive]
         parts = [_box_words(unit.box)] if unit.box else []
-        parts += [_point_words(kept)] if kept else []
-        but = f", excluding {_point_words(dropped, always_many=True)}" if dropped else ""
-        return f"Please segment the region corresponding to {' and '.join(parts)}{but}."
+        parts += [_point_words(positive)] if positive else []
+        exclusion = f", excluding {_point_words(negative, always_many=True)}" if negative else ""
+        return f"Please segment the region corresponding to {' and '.join(parts)}{exclusion}."
 
     def check_inside(self, width: int, height: int) -> None:
         """Check that every point is on the raster and that the box overlaps it.
@@ -323,9 +323,9 @@ def as_prompt(prompt: PromptLike) -> Prompt:
     )
 
 
-def _check_finite(what: str, *numbers: float) -> None:
+def _check_finite(kind: str, *numbers: float) -> None:
     if not all(math.isfinite(number) for number in numbers):
-        raise PromptError(f"{what} {_numbers(*numbers)} is not finite; give plain numbers")
+        raise PromptError(f"{kind} {_numbers(*numbers)} is not finite; give plain numbers")
 
 
 def _check_georeferenced(grid: "Grid") -> None:
@@ -335,9 +335,9 @@ def _check_georeferenced(grid: "Grid") -> None:
         )
 
 
-def _outside(what: str, width: int, height: int) -> PromptOutsideRasterError:
+def _outside(part: str, width: int, height: int) -> PromptOutsideRasterError:
     return PromptOutsideRasterError(
-        f"{what} is outside the raster of {width} x {height} pixels (x from 0 to {width} to the "
+        f"{part} is outside the raster of {width} x {height} pixels (x from 0 to {width} to the "
         f"right, y from 0 to {height} down); give pixels, or name the CRS of map coordinates"
     )
 

@@ -107,11 +107,11 @@ class Sample:
         try:
             prompt, box = row["prompt"], row["prompt"]["box"]
             points = tuple(Point(*point) for point in prompt["points"])
-            asked = Prompt(Task(prompt["task"]), prompt["text"], points, box and Box(*box))
+            instruction = Prompt(Task(prompt["task"]), prompt["text"], points, box and Box(*box))
             rle = Rle(size=list(row["rle"]["size"]), counts=row["rle"]["counts"])
-            rest = {name: value for name, value in row.items() if name not in ("prompt", "rle")}
-            rest["regions"] = tuple(rest.get("regions", ()))
-            return cls(prompt=asked, rle=rle, **rest)
+            values = {name: value for name, value in row.items() if name not in ("prompt", "rle")}
+            values["regions"] = tuple(values.get("regions", ()))
+            return cls(prompt=instruction, rle=rle, **values)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"a row is not a sample: {type(error).__name__} {error}; write it with as_row"
@@ -119,7 +119,9 @@ class Sample:
 
 
 _PLAIN = tuple(
-    each.name for each in fields(Sample) if each.name not in ("prompt", "rle", "regions", "scores")
+    column.name
+    for column in fields(Sample)
+    if column.name not in ("prompt", "rle", "regions", "scores")
 )
 
 

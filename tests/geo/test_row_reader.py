@@ -46,7 +46,7 @@ def swept(scene: Scene, area: Area | None = None) -> np.ndarray:
     def look(window: Window, raster) -> np.ndarray:
         return (raster.array[:1] / 255 * raster.valid).astype(np.float32)
 
-    plan, area = TilePlan.of(WIDTH, HEIGHT, 64, 16), area or Area.whole(scene.grid)
+    plan, area = TilePlan.of(WIDTH, HEIGHT, 64, 16), area or Area.of_grid(scene.grid)
     TilePipeline(scene=scene, plan=plan, area=area, prompts=1).run(look, take, StageClock())
     return whole
 

@@ -40,7 +40,7 @@ def write_windows(
     spec = OutputSpec(
         paths=paths,
         grid=grid,
-        area=area or Area.whole(grid),
+        area=area or Area.of_grid(grid),
         config=OutputConfig(**config),
         entries=[PromptEntry.of(Box(0, 0, 1 + at, 1)) for at in range(len(windows))],
         provenance=Provenance("tiny", None, "made"),

@@ -68,7 +68,7 @@ def run(
     **config,
 ) -> ResultWriter:
     scene = scene or scene_from_array(truth(), GRID)
-    area = area or Area.whole(scene.grid)
+    area = area or Area.of_grid(scene.grid)
     spec = OutputSpec(
         paths=paths,
         grid=scene.grid,

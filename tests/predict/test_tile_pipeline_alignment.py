@@ -80,7 +80,7 @@ def test_masks_and_outlines_lie_on_the_scene(
         spec = OutputSpec(
             paths=paths,
             grid=scene.grid,
-            area=Area.whole(scene.grid),
+            area=Area.of_grid(scene.grid),
             config=OutputConfig(min_area_px=0),
             entries=[PromptEntry.of("what is bright")],
             provenance=Provenance(),

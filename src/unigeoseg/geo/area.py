@@ -1,4 +1,4 @@
-"""The part of a scene in which results are wanted."""
+"""Area of interest: the part of a scene in which results are wanted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from unigeoseg.geo.vectors.reader import read_shapes
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A polygon on a scene, or all of it.
+    """An area of interest: a polygon on a scene, or all of it.
 
     Attributes:
         window: The least window of whole pixels that holds it.
@@ -28,7 +28,7 @@ class Area:
     shape: shapely.Geometry | None = None
 
     @classmethod
-    def whole(cls, grid: Grid) -> "Area":
+    def of_grid(cls, grid: Grid) -> "Area":
         """All of a scene."""
         return cls(Window(0, 0, grid.width, grid.height))
 
@@ -75,8 +75,8 @@ class Area:
         size = int(window.height), int(window.width)
         if self.shape is None or self.shape.contains(_box(window)):
             return np.ones(size, np.bool_)
-        move = Affine.translation(window.col_off, window.row_off)
-        inside: NDArray[np.bool_] = geometry_mask([self.shape], size, move, invert=True)
+        to_scene = Affine.translation(window.col_off, window.row_off)  # pixels of the window
+        inside: NDArray[np.bool_] = geometry_mask([self.shape], size, to_scene, invert=True)
         return inside
 
 

@@ -1,4 +1,4 @@
-"""Arrays as the source of a scene."""
+"""Scenes from arrays in memory: their layout, and windows of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from unigeoseg.errors import BandsError, EmptyRasterError
+
+_CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: a last axis of so many holds channels
+_RGBA = 4
+_WHITE = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,18 +39,19 @@ class ArrayReader:
             raise BandsError(f"pixels are {array.dtype}; give integers or floating point")
         if array.size == 0 and array.ndim in (2, 3):
             raise EmptyRasterError(f"the array of shape {array.shape} has no pixel")
+        # to channels first, (C, H, W)
         if array.ndim == 2:
             array = array[None]
         elif array.ndim != 3:
             raise BandsError(
                 f"the array has shape {array.shape}; give (H, W), (H, W, 3) or (C, H, W)"
             )
-        elif array.shape[2] in (1, 3, 4):
+        elif array.shape[2] in _CHANNELS:
             array = np.moveaxis(array, 2, 0)
-            if array.shape[0] == 4:
+            if array.shape[0] == _RGBA:
                 return cls(array[:3], array[3] > 0)
         if array.dtype == np.bool_:
-            array = array.astype(np.uint8) * np.uint8(255)
+            array = array.astype(np.uint8) * np.uint8(_WHITE)
         colours = array[:3] if array.shape[0] >= 3 else array[[0, 0, 0]]
         return cls(colours, None)
 
@@ -87,10 +92,10 @@ class ArrayReader:
 def resize_bands(pixels: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     """Resample (C, H, W) to `shape` (h, w), averaging when it shrinks, in the same type."""
     shrinks = shape[0] <= pixels.shape[1] and shape[1] <= pixels.shape[2]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    dtype = np.uint8 if pixels.dtype == np.uint8 else np.float32  # what OpenCV resizes
     bands = [
-        cv2.resize(np.ascontiguousarray(band, kind), shape[::-1], interpolation=method)
+        cv2.resize(np.ascontiguousarray(band, dtype), shape[::-1], interpolation=interpolation)
         for band in pixels
     ]
     return np.stack(bands).astype(pixels.dtype)

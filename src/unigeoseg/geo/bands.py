@@ -1,6 +1,6 @@
-"""Which bands of a raster are shown as red, green and blue.
+"""Band selection: which bands of a raster are shown as red, green and blue.
 
-1. The bands asked for: 1-based numbers or names, three of them or one that is repeated, or the
+1. The requested bands: 1-based numbers or names, three of them or one that is repeated, or the
    name of a sensor (`SENSORS`);
 2. else the bands whose colour interpretation is red, green and blue, if all three are there;
 3. else the bands that are named "red", "green" and "blue", or "B4", "B3" and "B2" as Sentinel-2 and
@@ -41,16 +41,20 @@ def rgb_bands(dataset: DatasetReader, bands: Bands | None) -> tuple[int, ...]:
         BandsError: If what is asked for is not there, or the raster has no band.
     """
     if bands:
-        return _asked(dataset, bands)
-    meaning = dataset.colorinterp
+        return _requested_bands(dataset, bands)
+    interpretations = dataset.colorinterp
     colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if all(colour in meaning for colour in colours):
-        return tuple(meaning.index(colour) + 1 for colour in colours)
-    known = _named(dataset)
+    if all(colour in interpretations for colour in colours):
+        return tuple(interpretations.index(colour) + 1 for colour in colours)
+    numbers = _band_numbers(dataset)
     for names in _NAMES:
-        if all(name in known for name in names):
-            return tuple(known[name] for name in names)
-    usable = [i for i, what in enumerate(meaning, start=1) if what != ColorInterp.alpha]
+        if all(name in numbers for name in names):
+            return tuple(numbers[name] for name in names)
+    usable = [
+        number
+        for number, interpretation in enumerate(interpretations, start=1)
+        if interpretation != ColorInterp.alpha
+    ]
     if not usable:
         inner = f"; open one of its subdatasets: {dataset.subdatasets[0]}, ..."
         raise BandsError(
@@ -70,26 +74,26 @@ def palette_colours(dataset: DatasetReader) -> NDArray[np.uint8] | None:
     return table
 
 
-def _asked(dataset: DatasetReader, bands: Bands) -> tuple[int, ...]:
+def _requested_bands(dataset: DatasetReader, bands: Bands) -> tuple[int, ...]:
     if len(bands) == 1 and str(bands[0]).lower() in SENSORS:
         return _of_sensor(dataset, str(bands[0]).lower())
     if len(bands) not in (1, 3):
         raise BandsError(
             f"got {len(bands)} bands {list(bands)}; give three (red, green, blue) or one"
         )
-    known = _named(dataset)
-    found = [known.get(plain_name(band)) if isinstance(band, str) else band for band in bands]
-    for band, number in zip(bands, found, strict=True):
+    by_name = _band_numbers(dataset)
+    numbers = [by_name.get(plain_name(band)) if isinstance(band, str) else band for band in bands]
+    for band, number in zip(bands, numbers, strict=True):
         if number is None:
             raise BandsError(
                 f"{dataset.name} has no band named {band!r}; its names are "
-                f"{', '.join(known) or 'not given'}, and sensors are {', '.join(SENSORS)}"
+                f"{', '.join(by_name) or 'not given'}, and sensors are {', '.join(SENSORS)}"
             )
         if not 1 <= number <= dataset.count:
             raise BandsError(
                 f"{dataset.name} has no band {number}; bands are counted from 1 to {dataset.count}"
             )
-    return tuple(number for number in found if number) * (3 // len(bands))
+    return tuple(number for number in numbers if number) * (3 // len(bands))
 
 
 def _of_sensor(dataset: DatasetReader, sensor: str) -> tuple[int, ...]:
@@ -103,7 +107,7 @@ def _of_sensor(dataset: DatasetReader, sensor: str) -> tuple[int, ...]:
     return counts[dataset.count - alpha]
 
 
-def _named(dataset: DatasetReader) -> dict[str, int]:
+def _band_numbers(dataset: DatasetReader) -> dict[str, int]:
     """Band numbers by their plain names; of two with one name, the first."""
     described = list(enumerate(dataset.descriptions, start=1))
     names = {plain_name(name): band for band, name in reversed(described) if name}
@@ -111,6 +115,6 @@ def _named(dataset: DatasetReader) -> dict[str, int]:
 
 
 def plain_name(name: str) -> str:
-    """One name of those that say the same, such as "B04", "SR_B4" and "b4"."""
+    """A band's name in one spelling: "B04", "SR_B4" and "b4" are all "b4"."""
     name = name.strip().lower().removeprefix("sr_")
     return re.sub(r"^b0+(?=\d)", "b", name)

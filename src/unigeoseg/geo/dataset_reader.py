@@ -1,4 +1,4 @@
-"""Where pixels come from: files that GDAL opens, and the assets of a STAC item."""
+"""Scenes from files: datasets that GDAL opens, and the assets of a STAC item."""
 
 import warnings
 from collections.abc import Sequence
@@ -26,6 +26,9 @@ from unigeoseg.geo.bands import Bands, palette_colours, rgb_bands
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.stac import Layer, is_item, item_stretch, read_item
 from unigeoseg.geo.stretch import Stretch
+
+_LONGITUDES = -360.0, 540.0  # degrees; rasters across the date line count on
+_LATITUDES = -90.5, 90.5  # degrees; half a pixel of a global raster may lie beyond a pole
 
 
 class Reader(Protocol):
@@ -104,8 +107,8 @@ class FileReader:
     @property
     def rowwise(self) -> bool:
         """See `Reader.rowwise`; not of coarser grids, whose windows are not cuts of each other."""
-        whole = self._dataset.block_shapes[0][1] >= self._dataset.width
-        return whole and self._step == (1, 1)
+        full_rows = self._dataset.block_shapes[0][1] >= self._dataset.width
+        return full_rows and self._step == (1, 1)
 
     def _source(self, window: Window) -> Window:
         """Where a window of the scene's grid lies in the file, which may have finer pixels."""
@@ -177,10 +180,10 @@ def open_scene_source(path: str, bands: Bands | None, gsd_m: float | None) -> Sc
             FileReader(dataset, layer.bands, grid)
             for dataset, layer in zip(datasets, layers, strict=True)
         ]
-        known = {dtype for dataset in datasets for dtype in dataset.dtypes} != {"uint8"}
+        stretched = {dtype for dataset in datasets for dtype in dataset.dtypes} != {"uint8"}
         opened.pop_all()
         reader = readers[0] if len(readers) == 1 else StackReader(readers)
-        return SceneSource(grid, reader, item_stretch(layers) if known else None)
+        return SceneSource(grid, reader, item_stretch(layers) if stretched else None)
 
 
 def _grid(dataset: DatasetReader) -> Grid:
@@ -192,7 +195,8 @@ def _grid(dataset: DatasetReader) -> Grid:
         )
     grid = Grid(dataset.width, dataset.height, dataset.transform, dataset.crs or None)
     left, bottom, right, top = grid.bounds
-    on_earth = -360 <= left <= right <= 540 and -90.5 <= bottom <= top <= 90.5
+    (west, east), (south, north) = _LONGITUDES, _LATITUDES
+    on_earth = west <= left <= right <= east and south <= bottom <= top <= north
     if grid.crs is not None and grid.crs.is_geographic and not on_earth:
         raise GridMismatchError(
             f"{dataset.name} is said to be in degrees ({grid.crs}) but reaches from ({left:.6g}, "

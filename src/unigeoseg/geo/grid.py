@@ -36,7 +36,7 @@ _EQUAL_AREA = CRS.from_proj4("+proj=cea +ellps=WGS84 +units=m")
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where pixels lie.
+    """Georeference of a raster: where its pixels lie.
 
     Attributes:
         width: Number of columns, at least 1.
@@ -175,15 +175,16 @@ class Grid:
             return np.full(height, self.gsd_m**2)
         row = window.row_off + np.arange(height)
         left = np.full(height, window.col_off + (window.width - 1) / 2)
-        around = ((0, 0), (1, 0), (1, 1), (0, 1))
         a, b, c, d, e, f = tuple(self.transform)[:6]
-        pixels = [(left + dx, row + dy) for dx, dy in around]
+        # the four corners of every cell in order around it, each (h,) x and y
+        pixels = [(left + dx, row + dy) for dx, dy in ((0, 0), (1, 0), (1, 1), (0, 1))]
         corners = [(a * x + b * y + c, d * x + e * y + f) for x, y in pixels]
         # in an equal-area projection a small cell's corners span its area
         to_plane = transformer(self.crs, _EQUAL_AREA)
         x, y = np.moveaxis(np.array([to_plane.transform(*corner) for corner in corners]), 1, 0)
-        turned = x * np.roll(y, -1, axis=0) - np.roll(x, -1, axis=0) * y
-        areas: NDArray[np.float64] = np.abs(turned.sum(axis=0)) / 2
+        # the shoelace formula along axis 0, the corners
+        cross_products = x * np.roll(y, -1, axis=0) - np.roll(x, -1, axis=0) * y
+        areas: NDArray[np.float64] = np.abs(cross_products.sum(axis=0)) / 2
         return areas
 
     def for_window(self, window: Window) -> "Grid":
@@ -203,17 +204,17 @@ class Grid:
             )
         source = parse_crs(crs) if isinstance(crs, str) else crs
         try:
-            there: tuple[float, float] = transformer(source, self.crs).transform(x, y)
+            projected: tuple[float, float] = transformer(source, self.crs).transform(x, y)
         except ProjError as error:
             raise PromptError(
                 f"({x}, {y}) in {source} cannot be moved to {self.crs}: {error}"
             ) from error
-        if not all(math.isfinite(value) for value in there):
+        if not all(math.isfinite(value) for value in projected):
             raise PromptError(
                 f"({x}, {y}) in {source} does not exist in {self.crs}, the raster's CRS; "
                 "check the order (x or longitude first) and the CRS"
             )
-        return there
+        return projected
 
     def _ground_gsd_m(self) -> float:
         """Geometric mean of one pixel's two steps on the ellipsoid, at the centre."""
@@ -224,8 +225,9 @@ class Grid:
     def _ground_m(self, x: float, y: float, dx: float, dy: float) -> float:
         """Metres on the ellipsoid of a step (dx, dy) from (x, y), all in CRS units."""
         to_degrees = transformer(self.crs, WGS84)
-        here, there = to_degrees.transform(x, y), to_degrees.transform(x + dx, y + dy)
-        return float(_ELLIPSOID.inv(*here, *there)[2])
+        start, end = to_degrees.transform(x, y), to_degrees.transform(x + dx, y + dy)
+        _, _, distance_m = _ELLIPSOID.inv(*start, *end)
+        return float(distance_m)
 
 
 def parse_crs(text: str) -> CRS:

@@ -1,4 +1,4 @@
-"""Masks and maps of labels as GeoTIFF, written block by block."""
+"""Masks and label maps as Cloud Optimized GeoTIFF, written block by block."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -72,8 +72,8 @@ def mask_writer(
     path = Path(path)
     check_suffix(path, MASK_SUFFIXES)
     profile = {"width": grid.width, "height": grid.height, "count": 1, "dtype": "uint8"}
-    plain = grid == Grid.of_image(grid.width, grid.height)
-    located = {} if plain else {"crs": grid.crs, "transform": grid.transform}
+    has_no_place = grid == Grid.of_image(grid.width, grid.height)
+    georeference = {} if has_no_place else {"crs": grid.crs, "transform": grid.transform}
     with atomic_gdal_file(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         rows = temporary.with_suffix(".rows.tif")
@@ -85,7 +85,7 @@ def mask_writer(
             blockysize=_TILE,
             **_PACKING,
             **profile,
-            **located,
+            **georeference,
         ) as dataset:
             dataset.update_tags(**(tags or {}))
             yield MaskWriter(dataset, grid)

@@ -1,4 +1,4 @@
-"""Masks: COCO run-lengths, connected regions, tight boxes."""
+"""Binary masks: COCO run-length encoding, connected components, bounding boxes."""
 
 from typing import TypedDict
 
@@ -8,6 +8,12 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from unigeoseg.errors import DataError
+
+# A character of compressed counts is a code of 6 bits above "0": 5 bits of a value and one that
+# says whether more follow; the highest of the value's last 5 is its sign.
+_ZERO = ord("0")
+_BITS, _VALUE, _SIGN, _MORE, _LARGEST_CODE = 5, 0x1F, 0x10, 0x20, 0x3F
+_LONGEST_RUN = 8  # characters: 40 bits, more than any raster has pixels
 
 
 class Rle(TypedDict):
@@ -28,21 +34,22 @@ def encode_mask(mask: NDArray[np.bool_]) -> Rle:
 
 def encode_labels(labels: NDArray[np.integer]) -> dict[int, Rle]:
     """Encode each label of a map (H, W) above 0 as COCO RLE, in one pass over the map."""
-    flat = labels.ravel(order="F")
+    flat = labels.ravel(order="F")  # COCO counts down the columns
     starts = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if flat.size else np.zeros(0, int)
     ends = np.r_[starts[1:], flat.size]
-    names = flat[starts]
-    order = np.argsort(names, kind="stable")
-    found, firsts = np.unique(names[order], return_index=True)
+    # runs of equal labels, grouped by their label
+    run_labels = flat[starts]
+    order = np.argsort(run_labels, kind="stable")
+    distinct, firsts = np.unique(run_labels[order], return_index=True)
     size = [int(side) for side in labels.shape]
     encoded = {}
-    for name, runs in zip(found.tolist(), np.split(order, firsts[1:]), strict=True):
-        if name > 0:
+    for label, runs in zip(distinct.tolist(), np.split(order, firsts[1:]), strict=True):
+        if label > 0:
             edges = np.stack([starts[runs], ends[runs]], axis=1).ravel()
             tail = [flat.size] if edges[-1] < flat.size else []
             counts = np.diff(np.r_[0, edges, tail]).astype(int).tolist()
             packed = coco.frPyObjects({"size": size, "counts": counts}, *size)
-            encoded[name] = Rle(size=size, counts=packed["counts"].decode("ascii"))
+            encoded[label] = Rle(size=size, counts=packed["counts"].decode("ascii"))
     return encoded
 
 
@@ -72,14 +79,12 @@ def check_rle(rle: Rle) -> None:
         DataError: If it does not, or its characters are no run-lengths.
     """
     height, width = rle["size"]
-    codes = (
-        np.frombuffer(rle["counts"].encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64)
-        - 48
-    )
-    ends = np.flatnonzero(codes & 32 == 0)
-    whole = codes.size and ends.size and ends[-1] == codes.size - 1 and 0 <= codes.min()
-    lengths = np.diff(ends, prepend=-1)
-    if not whole or codes.max() > 63 or lengths.max() > 8:
+    characters = np.frombuffer(rle["counts"].encode("utf-8", "surrogatepass"), np.uint8)
+    codes = characters.astype(np.int64) - _ZERO
+    ends = np.flatnonzero(codes & _MORE == 0)  # the last character of each run
+    complete = codes.size and ends.size and ends[-1] == codes.size - 1 and codes.min() >= 0
+    lengths = np.diff(ends, prepend=-1)  # characters of each run
+    if not complete or codes.max() > _LARGEST_CODE or lengths.max() > _LONGEST_RUN:
         raise DataError(f"the RLE of size {rle['size']} is damaged: it is not compressed runs")
     runs = _runs(codes, ends, lengths)
     if runs.min() < 0 or int(runs.sum()) != height * width:
@@ -97,9 +102,9 @@ def _runs(
     From the fourth on they are differences to the run before the last.
     """
     starts = ends - lengths + 1
-    place = 5 * (np.arange(codes.size) - np.repeat(starts, lengths))
-    values = np.add.reduceat((codes & 31) << place, starts)
-    values -= np.where(codes[ends] & 16 > 0, np.int64(1) << (5 * lengths), 0)
+    shifts = _BITS * (np.arange(codes.size) - np.repeat(starts, lengths))
+    values = np.add.reduceat((codes & _VALUE) << shifts, starts)
+    values -= np.where(codes[ends] & _SIGN > 0, np.int64(1) << (_BITS * lengths), 0)
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values

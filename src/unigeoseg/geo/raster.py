@@ -22,7 +22,7 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.stretch import Stretch
 from unigeoseg.geo.tiling import plan_tiles
 
-_LOOK = 1024
+_SAMPLE_SIDE = 1024
 """Longest side, in pixels, of the decimated read that the stretch is taken from."""
 _DECIMATED = 4096 * 4096
 """Larger scenes without overviews are sampled instead: decimating reads every pixel."""
@@ -76,8 +76,8 @@ class Scene:
         self.name = name
         self.grid = grid
         self._reader = reader
-        looked = Stretch.of(*self._look())
-        self.stretch = stretch or looked
+        measured = Stretch.of(*self._sample_pixels())
+        self.stretch = stretch or measured
 
     def read(self, window: Window | None = None, *, shape: tuple[int, int] | None = None) -> Raster:
         """Read a window as RGB.
@@ -100,7 +100,7 @@ class Scene:
         grid = self.grid.for_window(window)
         inside = _clip(window, self.grid)
         if shape is not None:
-            if inside != _whole(window):
+            if inside != _whole_pixels(window):
                 raise GridMismatchError(
                     f"{window} reaches outside the scene of {self.grid.width} x "
                     f"{self.grid.height} pixels and cannot be resampled; clip it first"
@@ -146,18 +146,18 @@ class Scene:
         pixels, valid = self._reader.read(window, shape)
         return self.stretch.apply(pixels), valid
 
-    def _look(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Pixels (3, 1, n) and validity (1, n) that speak for the scene, with a valid one.
+    def _sample_pixels(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """A sample of the scene: pixels (3, 1, n) and validity (1, n), at least one of them valid.
 
         They depend on the scene alone, not on what of it is asked for, and are read in bounded
         time: decimated where that is cheap, else as small windows spread over the scene.
         """
         height, width = self.grid.shape
-        whole = Window(0, 0, width, height)
-        scale = min(1.0, _LOOK / max(height, width))
+        extent = Window(0, 0, width, height)
+        scale = min(1.0, _SAMPLE_SIDE / max(height, width))
         if height * width <= _DECIMATED or self._reader.overviews:
             shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-            parts = [self._reader.read(whole, shape)]
+            parts = [self._reader.read(extent, shape)]
         else:
             parts = [
                 self._reader.read(window, (window.height, window.width))
@@ -166,8 +166,8 @@ class Scene:
         valid = np.concatenate([valid.reshape(1, -1) for _, valid in parts], axis=1)
         if valid.any():
             return np.concatenate([pixels.reshape(3, 1, -1) for pixels, _ in parts], axis=2), valid
-        # A few valid pixels can slip through such a look: look everywhere once.
-        for window in plan_tiles(width, height, 2 * _LOOK, 0):
+        # A few valid pixels can slip through a sample: read everywhere once.
+        for window in plan_tiles(width, height, 2 * _SAMPLE_SIDE, 0):
             pixels, valid = self._reader.read(window, (window.height, window.width))
             if valid.any():
                 return pixels, valid
@@ -246,13 +246,13 @@ def _samples(width: int, height: int) -> list[Window]:
     return [Window(x, y, *size) for y in rows for x in columns]
 
 
-def _whole(window: Window) -> Window:
+def _whole_pixels(window: Window) -> Window:
     return Window(*(int(value) for value in window.flatten()))
 
 
 def _clip(window: Window, grid: Grid) -> Window:
     """The part of a window inside the scene, in whole pixels; 0 wide or high if none is."""
-    x, y, width, height = _whole(window).flatten()
+    x, y, width, height = _whole_pixels(window).flatten()
     x0, y0 = min(max(x, 0), grid.width), min(max(y, 0), grid.height)
     x1, y1 = (
         min(max(end, start), size)

@@ -1,4 +1,4 @@
-"""Tiles of files that hold whole rows, read so that every row is decoded once."""
+"""A row buffer: tiles of files that hold full rows, read so that every row is decoded once."""
 
 import numpy as np
 from rasterio.windows import Window
@@ -34,14 +34,14 @@ class RowReader:
 
     def _go_to(self, top: int, bottom: int) -> None:
         """Hold the rows from `top` to `bottom`, those that are held already not read again."""
-        kept = max(self._top + len(self._valid) - top, 0)
+        reused = max(self._top + len(self._valid) - top, 0)
         array = np.empty((3, bottom - top, self._width), np.uint8)
         valid = np.empty((bottom - top, self._width), np.bool_)
-        if kept:
-            array[:, :kept], valid[:kept] = self._array[:, -kept:], self._valid[-kept:]
-        for row in range(top + kept, bottom, _ROWS):
+        if reused:
+            array[:, :reused], valid[:reused] = self._array[:, -reused:], self._valid[-reused:]
+        for row in range(top + reused, bottom, _ROWS):
             count = min(_ROWS, bottom - row)
-            part = self._scene.read(Window(self._left, row, self._width, count))
-            at = slice(row - top, row - top + count)
-            array[:, at], valid[at] = part.array, part.valid
+            strip = self._scene.read(Window(self._left, row, self._width, count))
+            rows = slice(row - top, row - top + count)
+            array[:, rows], valid[rows] = strip.array, strip.valid
         self._top, self._array, self._valid = top, array, valid

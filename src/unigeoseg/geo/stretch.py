@@ -1,4 +1,4 @@
-"""How values of a scene become 8 bits: the same everywhere in it, and reusable elsewhere."""
+"""Contrast stretch: values of a scene to 8 bits, the same everywhere in it, reusable elsewhere."""
 
 import json
 import math
@@ -16,6 +16,7 @@ from unigeoseg.errors import OptionError
 
 TAG = "UNIGEOSEG_STRETCH"
 """The tag of an output that holds its scene's stretch."""
+_PERCENTILES = (2, 98)  # become black and white
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Stretch:
         """
         if pixels.dtype == np.uint8:
             return cls()
-        low, high = np.percentile(pixels[:, valid].astype(np.float64), (2, 98), axis=1)
+        low, high = np.percentile(pixels[:, valid].astype(np.float64), _PERCENTILES, axis=1)
         high = np.where(high > low, high, low + 1)
         return cls(_triple(low), _triple(high))
 
@@ -85,12 +86,12 @@ class Stretch:
             return cls.parse(text)
         try:
             with rasterio.open(text) as dataset:
-                found = cls.from_tags(dataset.tags())
+                stretch = cls.from_tags(dataset.tags())
         except RasterioError as error:
             raise OptionError(f"no stretch can be read from {text}: {error}") from error
-        if found is None:
+        if stretch is None:
             raise OptionError(f"{text} has no tag {TAG}; give a mask that was written by unigeoseg")
-        return found
+        return stretch
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> "Stretch | None":
@@ -111,10 +112,10 @@ class Stretch:
         if pixels.dtype == np.uint8 and self == Stretch():
             return pixels
         # integers of 16 bits are exact in float32
-        kind: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-        low = np.asarray(self.low, kind)[:, None, None]
-        high = np.asarray(self.high, kind)[:, None, None]
-        unit: NDArray[Any] = np.nan_to_num((pixels.astype(kind) - low) / (high - low), nan=0.0)
+        dtype: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+        low = np.asarray(self.low, dtype)[:, None, None]
+        high = np.asarray(self.high, dtype)[:, None, None]
+        unit: NDArray[Any] = np.nan_to_num((pixels.astype(dtype) - low) / (high - low), nan=0.0)
         scaled: NDArray[np.uint8] = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
         return scaled
 

@@ -1,4 +1,4 @@
-"""Cut a scene into overlapping tiles and blend their scores back without seams."""
+"""Overlap-tile inference: overlapping tiles over a scene, their scores blended without seams."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from unigeoseg.errors import OptionError
 
-_FLOOR = 0.01
+_FLOOR = 0.01  # weight at a tile's edge, where it may be the only one
 
 
 @dataclass(frozen=True, slots=True, eq=False)

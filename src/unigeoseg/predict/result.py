@@ -83,7 +83,7 @@ class Segmentation:
         spec = OutputSpec(
             paths=[Path(path)],
             grid=self.grid,
-            area=Area.whole(self.grid),
+            area=Area.of_grid(self.grid),
             config=OutputConfig(threshold=self.threshold),
             entries=[PromptEntry.of(self.prompt)],
             provenance=self.provenance,

@@ -139,7 +139,7 @@ class _SceneRun:
         self._session = Session(predictor, scene)
         self._session.check_speech(job.answer)
         self._entries = job.entries
-        self._area = job.area or Area.whole(scene.grid)
+        self._area = job.area or Area.of_grid(scene.grid)
 
     def summaries(self, progress: Progress | None) -> list[PromptSummary]:
         """Look everywhere, write everything, and say what was found."""
@@ -219,7 +219,7 @@ class TilePredictor:
         """Prepare for the tiles of `scene`, or of an area of it."""
         self.answers: list[list[ViewAnswer]] = [[] for _ in prompts]
         self._predictor, self._prompts, self._clock = predictor, prompts, clock
-        self._area = area or Area.whole(scene.grid)
+        self._area = area or Area.of_grid(scene.grid)
         # in a part of a scene the region that is meant may be another
         self._grid = None if area else scene.grid
         self._focus = {} if area else predictor.focus(scene, prompts)

@@ -1,4 +1,4 @@
-"""Outlines: from labelled pixels to geometries on a map."""
+"""Polygonization: from labelled pixels to outlines on a map."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ Value: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A region with what is known about it.
+    """A vector feature: a region's geometry with its properties.
 
     Attributes:
         geometry: In map coordinates of the grid it is written with.
@@ -46,11 +46,11 @@ def outline_regions(
         The label of each region and its valid geometry, in pixels.
     """
     packed = np.ascontiguousarray(labels)
-    move = Affine.translation(left, top)
-    for found, label in rasterio_features.shapes(
-        packed, mask=packed > 0, connectivity=8, transform=move
+    to_scene = Affine.translation(left, top)
+    for geometry, label in rasterio_features.shapes(
+        packed, mask=packed > 0, connectivity=8, transform=to_scene
     ):
-        yield int(label), _valid(shape(found))
+        yield int(label), _valid(shape(geometry))
 
 
 def to_map(geometry: Geometry, grid: Grid) -> Geometry:

@@ -1,4 +1,4 @@
-"""Features of GeoJSON, GeoPackage and other files of vectors."""
+"""Vector files, such as GeoJSON and GeoPackage: their features on the pixels of a grid."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +89,10 @@ def _placed(shape: shapely.Geometry, crs: CRS, grid: Grid, path: str | Path) -> 
 
 def _properties(names: NDArray[Any], row: tuple[Any, ...]) -> dict[str, Value]:
     """Plain values; what is no number, text or truth becomes text, and NaN nothing."""
-    plain: dict[str, Value] = {}
+    properties: dict[str, Value] = {}
     for name, value in zip(names, row, strict=True):
         value = value.item() if isinstance(value, np.generic) else value
         if not isinstance(value, (str, int, float, bool, type(None))):
             value = str(value)
-        plain[str(name)] = None if isinstance(value, float) and value != value else value
-    return plain
+        properties[str(name)] = None if isinstance(value, float) and value != value else value
+    return properties

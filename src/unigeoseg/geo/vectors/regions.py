@@ -1,4 +1,4 @@
-"""Connected regions of a labelled scene that comes block by block, whole across the blocks' seams.
+"""Streaming connected components: regions of a labelled scene, whole across its blocks' seams.
 
 Each block is labelled alone; regions that touch across a seam are one, by union-find over the
 pixels on both sides of it. A region is given out as soon as no later block can touch it, so that
@@ -43,7 +43,9 @@ def merge_regions(regions: Sequence[Region]) -> Region:
     metres = [region.area_m2 for region in regions if region.area_m2 is not None]
     outlines = [region.geometry for region in regions]
     return Region(
-        join_polygons([part for each in outlines for part in getattr(each, "geoms", [each])]),
+        join_polygons(
+            [part for outline in outlines for part in getattr(outline, "geoms", [outline])]
+        ),
         regions[0].label,
         area_px,
         sum(metres) if metres else None,
@@ -52,8 +54,8 @@ def merge_regions(regions: Sequence[Region]) -> Region:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A region, or what is known of it so far; its pieces are in pixels of the scene."""
+class _OpenRegion:
+    """A region that later blocks may still touch; its pieces are in pixels of the scene."""
 
     label: int
     area_px: int
@@ -61,12 +63,12 @@ class _Open:
     score: float
     pieces: list[Geometry] = field(default_factory=list)
 
-    def take(self, other: "_Open") -> None:
-        """Join another part of the same region to this one."""
-        self.area_px += other.area_px
-        self.area_m2 += other.area_m2
-        self.score += other.score
-        self.pieces += other.pieces
+    def absorb(self, part: "_OpenRegion") -> None:
+        """Add another part of the same region to this one."""
+        self.area_px += part.area_px
+        self.area_m2 += part.area_m2
+        self.score += part.score
+        self.pieces += part.pieces
 
 
 class RegionFinder:
@@ -93,7 +95,7 @@ class RegionFinder:
         self._located = grid.gsd_m is not None
         self._least = (min_area_px, min_area_m2)
         self._left = left
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, _OpenRegion] = {}
         self._parent: dict[int, int] = {}
         self._next = 1
         width = right - left + 2  # one column of nothing at both ends
@@ -136,11 +138,12 @@ class RegionFinder:
         self._row = row
         self._beside = _Edge.empty(0)
         self._above, self._below = self._below, _Edge.empty(len(self._below.ids))
-        roots = {each: self._find(each) for each in np.unique(self._above.ids).tolist() if each}
-        reaching = set(roots.values())
-        for root in [each for each in self._open if each not in reaching]:
+        ids = np.unique(self._above.ids).tolist()
+        roots = {part: self._find(part) for part in ids if part}
+        continued = set(roots.values())
+        for root in [root for root in self._open if root not in continued]:
             yield from self._close(self._open.pop(root))
-        self._parent = {each: root for each, root in roots.items() if each != root}
+        self._parent = {part: root for part, root in roots.items() if part != root}
 
     def _label(
         self,
@@ -151,35 +154,36 @@ class RegionFinder:
         ids: NDArray[np.int32],
     ) -> Iterator[Region]:
         """Find the regions of one label in a block; write the ids of those on its edge."""
-        found = label_components(mask)
-        parts = self._parts(window, found, label, score)
-        edge = np.unique(np.concatenate([found[0], found[-1], found[:, 0], found[:, -1]]))
-        names = np.zeros(len(parts) + 1, np.int32)
+        components = label_components(mask)
+        parts = self._parts(window, components, label, score)
+        sides = (components[0], components[-1], components[:, 0], components[:, -1])
+        edge = np.unique(np.concatenate(sides))
+        part_ids = np.zeros(len(parts) + 1, np.int32)  # by number; 0 for what is complete
         for number in edge[edge > 0].tolist():
-            names[number] = self._next
+            part_ids[number] = self._next
             self._open[self._next] = parts[number - 1]
             self._next += 1
         for number, part in enumerate(parts, start=1):
-            if not names[number]:
+            if not part_ids[number]:
                 yield from self._close(part)
-        ids += names[found]
+        ids += part_ids[components]
 
     def _parts(
-        self, window: Window, found: NDArray[np.int32], label: int, score: NDArray[np.float32]
-    ) -> list[_Open]:
+        self, window: Window, components: NDArray[np.int32], label: int, score: NDArray[np.float32]
+    ) -> list[_OpenRegion]:
         """Every region of a block, in the order of its number."""
-        numbers = found.ravel()
-        count = int(found.max()) + 1
+        numbers = components.ravel()
+        count = int(components.max()) + 1
         pixels = np.bincount(numbers, minlength=count)[1:]
         scores = np.bincount(numbers, score.ravel(), count)[1:]
         cells = self._grid.cell_areas_m2(window)
-        weights = None if cells is None else np.repeat(cells, found.shape[1])
+        weights = None if cells is None else np.repeat(cells, components.shape[1])
         metres = np.bincount(numbers, weights, count)[1:]
         parts = [
-            _Open(label, int(area), float(m2), float(total))
+            _OpenRegion(label, int(area), float(m2), float(total))
             for area, m2, total in zip(pixels, metres, scores, strict=True)
         ]
-        for number, piece in outline_regions(found, int(window.col_off), int(window.row_off)):
+        for number, piece in outline_regions(components, int(window.col_off), int(window.row_off)):
             parts[number - 1].pieces.append(piece)
         return parts
 
@@ -189,36 +193,37 @@ class RegionFinder:
         for shift in (-1, 0, 1):
             self._join(top, self._above.cut(at + shift, width))
             height = len(left.ids) - abs(shift)
-            here, there = max(-shift, 0), max(shift, 0)
             if len(self._beside.ids):
-                self._join(left.cut(here, height), self._beside.cut(there, height))
+                beside = self._beside.cut(max(shift, 0), height)
+                self._join(left.cut(max(-shift, 0), height), beside)
 
-    def _join(self, one: "_Edge", other: "_Edge") -> None:
-        touching = (one.ids > 0) & (other.ids > 0) & (one.labels == other.labels)
-        pairs = np.unique(np.stack([one.ids[touching], other.ids[touching]]), axis=1)
+    def _join(self, inner: "_Edge", outer: "_Edge") -> None:
+        touching = (inner.ids > 0) & (outer.ids > 0) & (inner.labels == outer.labels)
+        pairs = np.unique(np.stack([inner.ids[touching], outer.ids[touching]]), axis=1)
         for first, second in pairs.T.tolist():
             keep, drop = sorted((self._find(first), self._find(second)))
             if keep != drop:
                 self._parent[drop] = keep
-                self._open[keep].take(self._open.pop(drop))
+                self._open[keep].absorb(self._open.pop(drop))
 
-    def _find(self, name: int) -> int:
-        root = name
+    def _find(self, part: int) -> int:
+        """The id of the region that a part belongs to now (union-find)."""
+        root = part
         while root in self._parent:
             root = self._parent[root]
-        while name != root:  # shorten the way for the next time
-            self._parent[name], name = root, self._parent[name]
+        while part != root:  # path compression
+            self._parent[part], part = root, self._parent[part]
         return root
 
-    def _close(self, found: _Open) -> Iterator[Region]:
-        if found.area_px < self._least[0] or (self._located and found.area_m2 < self._least[1]):
+    def _close(self, region: _OpenRegion) -> Iterator[Region]:
+        if region.area_px < self._least[0] or (self._located and region.area_m2 < self._least[1]):
             return
         yield Region(
-            to_map(_whole(found.pieces), self._grid),
-            found.label,
-            found.area_px,
-            found.area_m2 if self._located else None,
-            found.score / found.area_px,
+            to_map(_union(region.pieces), self._grid),
+            region.label,
+            region.area_px,
+            region.area_m2 if self._located else None,
+            region.score / region.area_px,
         )
 
 
@@ -237,7 +242,7 @@ class _Edge:
         return _Edge(self.ids[start : start + length], self.labels[start : start + length])
 
 
-def _whole(pieces: list[Geometry]) -> Geometry:
+def _union(pieces: list[Geometry]) -> Geometry:
     """One geometry of pieces that touch at seams, without the corners that seams have made."""
     if len(pieces) == 1:
         return pieces[0]

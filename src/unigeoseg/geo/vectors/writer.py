@@ -1,4 +1,4 @@
-"""Features to files that GIS software opens, as they come."""
+"""Vector files that GIS software opens, written as features come."""
 
 import json
 import warnings
@@ -60,7 +60,7 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
 
         def add(features: Sequence[Feature]) -> None:
             if features:
-                write([Feature(move(each.geometry), each.properties) for each in features])
+                write([Feature(move(feature.geometry), feature.properties) for feature in features])
 
         yield add
 
@@ -71,11 +71,11 @@ def _mover(grid: Grid, target: CRS | None) -> Callable[[Geometry], Geometry]:
         return lambda geometry: geometry
     moved = transformer(grid.crs, target)
     decimals = _DEGREE_DECIMALS if target == WGS84 else None
-    same = grid.crs == target
+    projects = grid.crs != target
 
     def project(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        there = xy if same else np.column_stack(moved.transform(xy[:, 0], xy[:, 1]))
-        return there if decimals is None else there.round(decimals)
+        placed = np.column_stack(moved.transform(xy[:, 0], xy[:, 1])) if projects else xy
+        return placed if decimals is None else placed.round(decimals)
 
     return lambda geometry: shapely.transform(geometry, project)
 
@@ -85,18 +85,18 @@ def _geojson(path: Path, crs: CRS | None) -> Iterator[Add]:
     del crs  # RFC 7946 knows one
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
-        before = "\n"
+        separator = "\n"
 
         def add(features: Sequence[Feature]) -> None:
-            nonlocal before
+            nonlocal separator
             for feature in features:
                 row = {
                     "type": "Feature",
                     "geometry": mapping(orient_right_handed(feature.geometry)),
                     "properties": dict(feature.properties),
                 }
-                file.write(before + json.dumps(row, ensure_ascii=False, allow_nan=False))
-                before = ",\n"
+                file.write(separator + json.dumps(row, ensure_ascii=False, allow_nan=False))
+                separator = ",\n"
 
         yield add
         file.write("\n]}\n")
@@ -170,14 +170,14 @@ def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
 
     with _appended("ESRI Shapefile", encoding="UTF-8")(path, crs) as add:
         yield lambda features: add(
-            [Feature(each.geometry, fitted(each.properties)) for each in features]
+            [Feature(feature.geometry, fitted(feature.properties)) for feature in features]
         )
 
 
-def _short_name(name: str, taken: Container[str]) -> str:
+def _short_name(name: str, used: Container[str]) -> str:
     """A column's name as a Shapefile holds it, with a number where another begins alike."""
     short, number = name[:_SHAPEFILE_NAME], 1
-    while short in taken:
+    while short in used:
         end = f"_{number}"
         short, number = name[: _SHAPEFILE_NAME - len(end)] + end, number + 1
     return short
@@ -239,8 +239,8 @@ def _table(
     names = list(dict.fromkeys(name for feature in features for name in feature.properties))
     columns = [_column([feature.properties.get(name) for feature in features]) for name in names]
     shapes = [
-        shapely.to_wkb(MultiPolygon(getattr(turned, "geoms", [turned])))
-        for turned in (orient_right_handed(feature.geometry) for feature in features)
+        shapely.to_wkb(MultiPolygon(getattr(oriented, "geoms", [oriented])))
+        for oriented in (orient_right_handed(feature.geometry) for feature in features)
     ]
     return names, columns, np.array(shapes, dtype=object)
 
@@ -285,11 +285,11 @@ def _check_last(path: Path, count: int) -> None:
 
 def _column(values: list[Value]) -> NDArray[Any]:
     """A column of one type: bool, int64, float64 (None is NaN), or text (None is null)."""
-    kinds = {type(value) for value in values}
-    if kinds == {bool}:
+    types = {type(value) for value in values}
+    if types == {bool}:
         return np.array(values, np.bool_)
-    if kinds == {int}:
+    if types == {int}:
         return np.array(values, np.int64)
-    if kinds <= {int, float, type(None)} and kinds != {type(None)}:
+    if types <= {int, float, type(None)} and types != {type(None)}:
         return np.array([np.nan if value is None else value for value in values], np.float64)
     return np.array([value if value is None else str(value) for value in values], dtype=object)
