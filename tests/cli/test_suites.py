@@ -26,9 +26,12 @@ def test_from_a_suite_to_a_report(folder, tmp_path, monkeypatch, capsys):
     assert typed(monkeypatch, "score", out, *words) == 0
     said = capsys.readouterr().out
     assert "PARTIAL" in said and "also called mIoU" in said and "Pr@" not in said
+    assert "scored\n" in said and said.index("PARTIAL") < said.index("| all | 4 |")
     words = ("--suite", folder, "--family", "box")
     assert typed(monkeypatch, "score", out, *words, "--json") == 0
     found = json.loads(capsys.readouterr().out)
+    assert typed(monkeypatch, "score", out, *words) == 0
+    assert "PARTIAL" not in capsys.readouterr().out
     assert found["metrics"]["gIoU"]["value"] > 0.99 and not found["partial"]
     assert typed(monkeypatch, "report", out, *words, "-o", tmp_path / "r.html") == 0
     assert "fill-box on suite" in (tmp_path / "r.html").read_text()

@@ -12,7 +12,7 @@ import suites
 from unigeoseg.errors import DataError, OptionError
 from unigeoseg.evaluate.metrics import CIOU, GIOU
 from unigeoseg.evaluate.predictions import Prediction, PredictionFile
-from unigeoseg.evaluate.reports.score_tables import overall_text, problem_lines
+from unigeoseg.evaluate.reports.score_tables import overall_table, problem_lines
 from unigeoseg.evaluate.score import Outcome, outcome_values, score_predictions, size_bin
 from unigeoseg.geo.masks import Rle, decode_mask, encode_mask
 
@@ -96,7 +96,6 @@ def test_everything_wrong_is_counted(folder, samples, tmp_path):
     assert len(found.scored) == 3
     said = "\n".join(problem_lines(found))
     assert "missing: 11" in said and "malformed: 6" in said
-    assert overall_text(found).startswith("PARTIAL")
     assert "metrics" not in outcome_values(found, refused=True)
 
 
@@ -160,10 +159,10 @@ def test_a_suite_of_boxes_scores_boxes(folder, samples, tmp_path):
 
 def test_tables_say_what_they_mean(folder, samples, tmp_path):
     found = scored(folder, suites.written(tmp_path / "best", suites.perfect(samples)))
-    text = overall_text(found)
-    assert "| all | 16 | 100.00 [100.0, 100.0] |" in text
-    assert "also called oIoU" in text and "| referring | 4 |" in text
-    assert "PARTIAL" not in text
+    table = overall_table(found)
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["all"][:2] == ("16", "100.00 [100.0, 100.0]")
+    assert "also called oIoU" in table.note and rows["referring"][0] == "4"
     assert {size_bin(each) for each in samples} == {"above 10 %"}
 
 

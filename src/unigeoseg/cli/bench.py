@@ -35,7 +35,7 @@ training_bench.add_commands(app)
 
 
 @app.command("nano")
-def nano(
+def nano_command(
     *,
     data: HeldOutData,
     model: Annotated[str, typer.Option(help=suites.SYSTEM_HELP)] = "nano",
@@ -57,28 +57,28 @@ def nano(
         write_held_out_report,
     )
     from unigeoseg.evaluate.suites.held_out import open_held_out
-    from unigeoseg.report.document import report_markdown
+    from unigeoseg.report.terminal import print_report
     from unigeoseg.runtime.atomic import atomic_directory
 
     layout = open_held_out(data, split, images)
-    temporary = atomic_directory(output) if output else tempfile.TemporaryDirectory()
-    with temporary as place, progress("samples") as bar:
-        folder = Path(place)
-        found = measure_held_out(layout, model, folder, baselines=baselines, progress=counter(bar))
-        tables, title = held_out_sections(found), f"{model} on {layout.suite.title}"
+    directory = atomic_directory(output) if output else tempfile.TemporaryDirectory()
+    with directory as path, progress("samples") as bar:
+        folder = Path(path)
+        result = measure_held_out(layout, model, folder, baselines=baselines, progress=counter(bar))
+        sections, title = held_out_sections(result), f"{model} on {layout.suite.title}"
         if output:
-            write_held_out_report(found, tables, folder, title)
+            write_held_out_report(result, sections, folder, title)
             answers = PredictionFile.open(folder / ANSWERS)
-            write_answer_sheet(found.outcome, layout, answers, folder / "pictures.png")
-    typer.echo(report_markdown(title, tables, ""))
+            write_answer_sheet(result.outcome, layout, answers, folder / "pictures.png")
+    print_report(title, sections)
     if output:
         say(f"wrote {output}")
-    if found.outcome.problems:
+    if result.outcome.problems:
         raise typer.Exit(1)
 
 
 @app.command("pictures")
-def pictures(
+def pictures_command(
     predictions: suites.Predictions,
     *,
     data: HeldOutData,
@@ -105,7 +105,7 @@ def pictures(
 
 
 @app.command("calibrate")
-def calibrate(
+def calibrate_command(
     *,
     data: HeldOutData,
     output: Annotated[
@@ -116,23 +116,22 @@ def calibrate(
     images: Images = None,
 ) -> None:
     """Fit a model's confidence to the IoU of its masks, and write the model with it."""
-    from unigeoseg.evaluate.confidence import calibrate_model as fitted
-    from unigeoseg.evaluate.confidence import calibration_table
+    from unigeoseg.evaluate.confidence import calibrate_model, calibration_table
     from unigeoseg.evaluate.reports.score_tables import problem_lines
     from unigeoseg.evaluate.suites.held_out import open_held_out
-    from unigeoseg.report.document import table_markdown
+    from unigeoseg.report.terminal import print_table
     from unigeoseg.runtime.atomic import atomic_directory
 
     layout = open_held_out(data, split, images)
-    with atomic_directory(output) as place, progress("samples") as bar:
-        found = fitted(layout, model, place, counter(bar))
-    typer.echo("\n".join(problem_lines(found.outcome)))
-    typer.echo(f"\n{table_markdown(calibration_table(found))}")
+    with atomic_directory(output) as folder, progress("samples") as bar:
+        calibrated = calibrate_model(layout, model, folder, counter(bar))
+    typer.echo("\n".join([*problem_lines(calibrated.outcome), ""]))
+    print_table(calibration_table(calibrated))
     say(f"wrote {output}")
 
 
 @app.command("speed")
-def speed(
+def speed_command(
     *,
     model: Annotated[
         str, typer.Option(help=f"{MODEL_HELP}; 'base' has random weights here")
@@ -180,14 +179,14 @@ def _beside_released(loaded: "Segmenter", rounds: int) -> None:
     from unigeoseg.profiling.tile import time_beside_released
 
     turns = time_beside_released(loaded, rounds=rounds)
-    for ours, theirs in turns:
-        typer.echo(f"ours {ours:.2f} s, the released way {theirs:.2f} s")
-    ratio = statistics.median(theirs / ours for ours, theirs in turns)
+    for seconds, released_seconds in turns:
+        typer.echo(f"ours {seconds:.2f} s, the released way {released_seconds:.2f} s")
+    ratio = statistics.median(released_seconds / seconds for seconds, released_seconds in turns)
     typer.echo(f"the released way takes {ratio:.2f} times as long (median of {rounds} turns)")
 
 
 @app.command("scene")
-def scene(
+def scene_command(
     path: Annotated[Path | None, typer.Argument(help="A scene; one is made without it.")] = None,
     text: Annotated[str, typer.Argument(help="What is asked.")] = "the buildings",
     *,
@@ -216,7 +215,7 @@ def scene(
 
 
 @app.command("memory")
-def memory(
+def memory_command(
     *,
     mpx: Annotated[
         list[float] | None, typer.Option(help="Sizes of scenes; 10, 100 and 1000 without it.")
@@ -239,7 +238,7 @@ def memory(
 
 
 @app.command("curves")
-def curves(
+def curves_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of trainings.", metavar="RUN...")],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The image, a .png.")],
@@ -252,7 +251,7 @@ def curves(
 
 
 @app.command("parity")
-def parity(
+def parity_command(
     *,
     goldens: Annotated[Path, typer.Option(help="Folder of golden tensors of the released code.")],
     weights: Annotated[

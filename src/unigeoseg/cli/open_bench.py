@@ -17,11 +17,14 @@ Sources = Annotated[Path, typer.Argument(help="Folder with a folder per source."
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (select, rebuild, review, agreement, enter):
-        app.command()(command)
+    app.command("select")(select_command)
+    app.command("rebuild")(rebuild_command)
+    app.command("review")(review_command)
+    app.command("agreement")(agreement_command)
+    app.command("enter")(enter_command)
 
 
-def select(
+def select_command(
     dataset: Annotated[Path, typer.Argument(help="What unigeoseg data build made.")],
     *,
     data: Annotated[Path, typer.Option(help="Sets that models trained on, or a dataset of them.")],
@@ -31,35 +34,33 @@ def select(
     """Choose samples of a dataset, balanced, of images that no training saw."""
     from unigeoseg.data.store.dataset import Dataset
     from unigeoseg.evaluate.open_bench.index import index_entries, write_index
-    from unigeoseg.evaluate.open_bench.selection import select_samples as choose
-    from unigeoseg.evaluate.open_bench.selection import training_windows
+    from unigeoseg.evaluate.open_bench.selection import select_samples, training_windows
 
-    opened = Dataset.open(dataset)
-    chosen = choose(opened, training_windows(data), total=total)
-    say(f"left out: {len(chosen.trained)} images of groups for training or tuning")
-    say(f"left out: {len(chosen.leaks)} images that show what training saw")
-    say(f"left out: {len(chosen.unknown)} images with pixels that nobody knows")
-    count = write_index(output, index_entries(opened, chosen.samples))
+    source = Dataset.open(dataset)
+    selection = select_samples(source, training_windows(data), total=total)
+    say(f"left out: {len(selection.trained)} images of groups for training or tuning")
+    say(f"left out: {len(selection.leaks)} images that show what training saw")
+    say(f"left out: {len(selection.unknown)} images with pixels that nobody knows")
+    count = write_index(output, index_entries(source, selection.samples))
     say(f"wrote {count} samples to {output}")
 
 
-def rebuild(
+def rebuild_command(
     data: Sources,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
     index: IndexOption = None,
 ) -> None:
     """Cut the images of GeoSeg-Bench-Open again from their sources."""
-    from unigeoseg.evaluate.open_bench.index import read_index
-    from unigeoseg.evaluate.open_bench.index import rebuild_dataset as build
+    from unigeoseg.evaluate.open_bench.index import read_index, rebuild_dataset
 
     with progress("images") as bar:
-        dataset = build(read_index(index), data, output, counter(bar))
+        dataset = rebuild_dataset(read_index(index), data, output, counter(bar))
     say(f"{dataset.summary.triplets:,} samples in {output}")
     say(f"use it with: --data {output}")
 
 
-def review(
+def review_command(
     suite: Annotated[str, typer.Argument(help="A suite, or a folder of one.")],
     *,
     reviewer: Annotated[str, typer.Option(help="Who judges.")],
@@ -72,32 +73,31 @@ def review(
     from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore
     from unigeoseg.evaluate.suites.opening import open_suite
 
-    pass_ = ReviewPass(open_suite(suite, data), VerdictStore(verdicts), reviewer)
-    with bind_review_server(pass_, port, lambda url: say(f"open {url}")) as server:
+    review = ReviewPass(open_suite(suite, data), VerdictStore(verdicts), reviewer)
+    with bind_review_server(review, port, lambda url: say(f"open {url}")) as server:
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             say(f"stopped; verdicts are in {verdicts}")
 
 
-def agreement(
+def agreement_command(
     verdicts: Annotated[
         Path, typer.Argument(help="File of the verdicts.", exists=True, dir_okay=False)
     ],
 ) -> None:
     """Say how two reviewers agree: Cohen's kappa, and the reasons for rejections."""
-    from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore
-    from unigeoseg.evaluate.open_bench.review.verdicts import reviewer_agreement as agree
+    from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore, reviewer_agreement
 
-    found = agree(VerdictStore(verdicts).all())
-    one, other = found.reviewers
-    typer.echo(f"{one} and {other} judged {found.both} samples, alike on {found.agreed}")
-    typer.echo(f"Cohen's kappa {found.kappa:.3f}")
-    for reason, count in found.reasons.items():
+    agreement = reviewer_agreement(VerdictStore(verdicts).all())
+    reviewers = " and ".join(agreement.reviewers)
+    typer.echo(f"{reviewers} judged {agreement.shared} samples, alike on {agreement.agreed}")
+    typer.echo(f"Cohen's kappa {agreement.kappa:.3f}")
+    for reason, count in agreement.reasons.items():
         typer.echo(f"{count:6} {reason}")
 
 
-def enter(
+def enter_command(
     *,
     verdicts: Annotated[
         Path, typer.Option(help="SQLite file of the verdicts.", exists=True, dir_okay=False)
@@ -111,10 +111,10 @@ def enter(
     from unigeoseg.evaluate.open_bench.index import read_index, write_index
     from unigeoseg.evaluate.open_bench.review.verdicts import VerdictStore, accepted_samples
 
-    given = VerdictStore(verdicts).all()
-    kept = (
+    judged = VerdictStore(verdicts).all()
+    accepted = (
         replace(entry, sample=sample)
         for entry in list(read_index(index))
-        for sample in accepted_samples([entry.sample], given)
+        for sample in accepted_samples([entry.sample], judged)
     )
-    say(f"wrote {write_index(output, kept)} samples to {output}")
+    say(f"wrote {write_index(output, accepted)} samples to {output}")

@@ -57,20 +57,23 @@ Partial = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (suites, run, score, report, compare):
-        app.command()(command)
+    app.command("suites")(list_suites_command)
+    app.command("run")(run_command)
+    app.command("score")(score_command)
+    app.command("report")(report_command)
+    app.command("compare")(compare_command)
 
 
-def suites() -> None:
+def list_suites_command() -> None:
     """List the suites with their protocols."""
     from unigeoseg.evaluate.suites.catalog import SUITES
 
-    for each in SUITES.values():
-        typer.echo(f"{each.name:18}{each.title}: {each.protocol}")
-        typer.echo(f"{'':18}{each.cite} {each.url}".rstrip())
+    for suite in SUITES.values():
+        typer.echo(f"{suite.name:18}{suite.title}: {suite.protocol}")
+        typer.echo(f"{'':18}{suite.cite} {suite.url}".rstrip())
 
 
-def run(
+def run_command(
     suite: SuiteName,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The file of predictions.")],
@@ -86,17 +89,16 @@ def run(
     ] = False,
 ) -> None:
     """Predict every sample of a suite, or go on where a run was stopped."""
-    from unigeoseg.evaluate.run import RunCard
-    from unigeoseg.evaluate.run import run_suite as run_suite
+    from unigeoseg.evaluate.run import RunCard, run_suite
     from unigeoseg.evaluate.suites.opening import open_suite
 
     layout = open_suite(suite, data)
-    about = RunCard(layout.suite.name, model, answer)
+    card = RunCard(layout.suite.name, model, answer)
     with progress("samples") as bar:
         missing = run_suite(
             layout,
             output,
-            about,
+            card,
             engine=engine.value,
             workers=workers,
             partial=allow_partial,
@@ -107,7 +109,7 @@ def run(
     say(f"wrote {output}; score it with: unigeoseg bench score {output} --suite {suite}")
 
 
-def score(
+def score_command(
     predictions: Predictions,
     *,
     suite: SuiteOption,
@@ -119,22 +121,26 @@ def score(
     allow_partial: Partial = False,
 ) -> None:
     """Score any system's predictions; exit code 1, and no score, if something is wrong."""
-    from unigeoseg.evaluate.reports.score_tables import overall_text, problem_lines
-    from unigeoseg.evaluate.score import outcome_values as values
+    from unigeoseg.evaluate.reports.score_tables import PARTIAL, overall_table, problem_lines
+    from unigeoseg.evaluate.score import outcome_values
+    from unigeoseg.report.terminal import print_table
 
     metrics = _metrics(metric)
     scoring = Scoring(suite, data, mode, family)
     outcome = scoring(predictions)
     refused = bool(outcome.problems) and not allow_partial
     if as_json:
-        typer.echo(json.dumps(values(outcome, metrics, refused=refused), indent=1))
+        typer.echo(json.dumps(outcome_values(outcome, metrics, refused=refused), indent=1))
     else:
         typer.echo("\n".join(problem_lines(outcome)))
-        typer.echo("" if refused else f"\n{overall_text(outcome, metrics)}")
+        typer.echo("")
+        if not refused:
+            typer.echo(f"{PARTIAL}\n\n" if outcome.problems else "", nl=False)
+            print_table(overall_table(outcome, metrics))
     _refuse(refused)
 
 
-def report(
+def report_command(
     predictions: Predictions,
     *,
     suite: SuiteOption,
@@ -157,13 +163,13 @@ def report(
         typer.echo("\n".join(problem_lines(outcome)))
         _refuse(True)
     card = read_run_card(predictions)
-    called = name or (card.model if card else predictions.stem)
-    parts = suite_sections(outcome, called, scoring.layout, scoring.file(predictions))
-    write_report(output, f"{called} on {outcome.suite.title}", parts)
+    system = name or (card.model if card else predictions.stem)
+    sections = suite_sections(outcome, system, scoring.layout, scoring.file(predictions))
+    write_report(output, f"{system} on {outcome.suite.title}", sections)
     say(f"wrote {output}")
 
 
-def compare(
+def compare_command(
     first: Predictions,
     second: Annotated[Path, typer.Argument(help="Another one, of the same suite.")],
     *,
@@ -175,22 +181,19 @@ def compare(
     allow_partial: Partial = False,
 ) -> None:
     """Compare two systems sample by sample, with intervals of their difference."""
-    from unigeoseg.evaluate import paired
+    from unigeoseg.evaluate.paired import compare_outcomes, comparison_table
     from unigeoseg.evaluate.reports.score_tables import PARTIAL, problem_lines
-    from unigeoseg.report.document import table_markdown
+    from unigeoseg.report.terminal import print_table
 
     metrics = _metrics(metric)
     scoring = Scoring(suite, data, mode, family)
-    one, other = scoring(first), scoring(second)
-    for outcome in (one, other):
+    outcomes = scoring(first), scoring(second)
+    for outcome in outcomes:
         typer.echo("\n".join(problem_lines(outcome)))
-    partial = bool(one.problems or other.problems)
+    partial = any(outcome.problems for outcome in outcomes)
     _refuse(partial and not allow_partial)
-    table = paired.comparison_table(
-        paired.compare_outcomes(one, other, metrics), first.name, second.name
-    )
-    marked = f"{PARTIAL} in both files\n\n" if partial else ""
-    typer.echo(f"\n{marked}{table_markdown(table)}")
+    typer.echo(f"\n{PARTIAL} in both files\n" if partial else "")
+    print_table(comparison_table(compare_outcomes(*outcomes, metrics), first.name, second.name))
 
 
 class Scoring:
@@ -213,16 +216,16 @@ class Scoring:
 
     def __call__(self, path: Path) -> "Outcome":
         """Score a file."""
-        from unigeoseg.evaluate.score import score_predictions as score_file
+        from unigeoseg.evaluate.score import score_predictions
 
         with progress("samples") as bar:
             update = counter(bar)
-            return score_file(
+            return score_predictions(
                 self.layout,
                 self.file(path),
                 mode=self._mode.value,
                 families=self._families,
-                progress=lambda done: update(done, done),
+                progress=lambda count: update(count, count),
             )
 
 

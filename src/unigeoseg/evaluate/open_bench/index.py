@@ -1,7 +1,7 @@
-"""GeoSeg-Bench-Open without its images: a line per sample, and the way back to images.
+"""The index of GeoSeg-Bench-Open: the benchmark without pixels, and how to cut them again.
 
-A line is the sample and where its image is cut from: the path below the folder of its source, and
-the window's left column and top row.
+An index is JSON Lines. A line is a sample and the window that its image is cut from: the path below
+the folder of its source, and the window's left column and top row.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from unigeoseg.data.ledger import Rejection
 from unigeoseg.data.patches.cutting import cut_patches
@@ -20,8 +21,9 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.rows import image_row, triplet_row
 from unigeoseg.data.store.shard_writer import DatasetWriter
 from unigeoseg.data.store.summary import write_summary
-from unigeoseg.errors import DataError
+from unigeoseg.errors import DataError, UniGeoSegError
 from unigeoseg.runtime.atomic import atomic_directory, write_bytes
+from unigeoseg.runtime.records import record_from_json
 from unigeoseg.sample import Sample
 
 Progress = Callable[[int, int], None]
@@ -30,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One line.
+    """A sample and the window that its image is cut from: one line of an index.
 
     Attributes:
         sample: The sample.
@@ -46,25 +48,35 @@ class IndexEntry:
 
 
 def write_index(path: Path, entries: Iterable[IndexEntry]) -> int:
-    """Write an index, by the ids of its samples; give their number.
+    """Write an index, its lines sorted; give their number.
 
     Raises:
         OutputUnwritableError: If it cannot be written.
     """
     lines = sorted(
         json.dumps(
-            {"key": each.key, "x": each.x, "y": each.y, "sample": _row(each.sample)},
+            {"key": entry.key, "x": entry.x, "y": entry.y, "sample": _sparse_row(entry.sample)},
             ensure_ascii=False,
             separators=(",", ":"),
         )
-        for each in entries
+        for entry in entries
     )
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
     return len(lines)
 
 
-def _row(sample: Sample) -> dict[str, object]:
-    """A sample without what its source states anyway, and without empty fields."""
+@dataclass(frozen=True, slots=True)
+class _IndexLine:
+    """A line of an index as it is stored."""
+
+    key: str
+    x: int
+    y: int
+    sample: dict[str, Any]
+
+
+def _sparse_row(sample: Sample) -> dict[str, object]:
+    """A sample as JSON without scores, empty fields, and the licence, which is its source's."""
     row = replace(sample, scores={}, licence="").as_row()
     return {name: value for name, value in row.items() if value not in ("", {}, [])}
 
@@ -77,12 +89,20 @@ def read_index(path: Path | None = None) -> Iterator[IndexEntry]:
     """
     source = files("unigeoseg.evaluate.open_bench") / "open_bench.jsonl" if path is None else path
     try:
-        for line in source.read_text("utf-8").splitlines():
-            row = json.loads(line)
-            sample = Sample.from_row({"licence": ""} | row["sample"])
-            yield IndexEntry(sample, str(row["key"]), int(row["x"]), int(row["y"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        lines = source.read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
         raise DataError(f"{source} is no index: {type(error).__name__} {error}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield _parse_entry(line)
+        except UniGeoSegError as error:
+            raise DataError(f"{source} is no index: line {number}: {error}") from error
+
+
+def _parse_entry(line: str) -> IndexEntry:
+    stored = record_from_json(_IndexLine, line, "the entry")
+    sample = Sample.from_row({"licence": ""} | stored.sample)
+    return IndexEntry(sample, stored.key, stored.x, stored.y)
 
 
 def index_entries(dataset: Dataset, samples: Iterable[Sample]) -> Iterator[IndexEntry]:
@@ -97,12 +117,12 @@ def rebuild_dataset(
     index: Iterable[IndexEntry],
     data: Path,
     out: Path,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Dataset:
     """Cut the images of an index again from their sources, and write both as shards.
 
     Args:
-        index: What to rebuild.
+        index: Entries of an index.
         data: Folder with a folder per source, each with source.json or meta.json.
         out: Directory of the dataset, a new one.
         progress: Called as images are done.
@@ -112,50 +132,52 @@ def rebuild_dataset(
         OutputError: If `out` exists or cannot be written.
     """
     images: defaultdict[tuple[str, str], list[IndexEntry]] = defaultdict(list)
-    for each in index:
-        images[each.sample.source, each.key].append(each)
-    lost: list[str] = []
+    for entry in index:
+        images[entry.sample.source, entry.key].append(entry)
+    problems: list[str] = []
     with atomic_directory(out) as folder:
         with DatasetWriter(folder) as shards:
-            for done, ((source, key), members) in enumerate(sorted(images.items()), start=1):
-                found, missing = _cut(data / source, key, members)
-                lost += missing
-                for patch, samples in found:
+            for count, ((source, key), members) in enumerate(sorted(images.items()), start=1):
+                patches, image_problems = _cut_image(data / source, key, members)
+                problems += image_problems
+                for patch, samples in patches:
                     for sample in samples:
                         shards.write_triplet(triplet_row(sample))
                     shards.write_image(image_row(patch, perceptual_hash(patch.pixels)))
-                progress(done, len(images))
-        if lost:
+                progress(count, len(images))
+        if problems:
             raise DataError(
-                f"{len(lost)} of {len(images)} images cannot be rebuilt, first {lost[0]}; get the "
-                "sources as docs/benchmark.md lists them"
+                f"{len(problems)} of {len(images)} images cannot be rebuilt, first {problems[0]}; "
+                "get the sources as docs/benchmark.md lists them"
             )
         write_summary(folder, shards.counts(), {})
     return Dataset.open(out)
 
 
-def _cut(
+def _cut_image(
     folder: Path, key: str, members: Sequence[IndexEntry]
 ) -> tuple[list[tuple[Patch, list[Sample]]], list[str]]:
-    """Patches of one image with their samples, and what is lost."""
-    rejected: list[Rejection] = []
+    """Patches of one image with their samples, and why others cannot be cut."""
+    rejections: list[Rejection] = []
     if not (folder / key).is_file():
         return [], [f"{folder / key}: there is no such file"]
-    opened = open_labelled_source(declared_source(folder), folder, rejected.append)
+    opened = open_labelled_source(declared_source(folder), folder, rejections.append)
     item = next((item for item in opened.items if item.key == key), None)
-    image = item and opened.read(item, rejected.append)
+    image = item and opened.read(item, rejections.append)
     if not image:
-        return [], [f"{folder / key}: {rejected[-1].detail if rejected else 'not of its source'}"]
-    wanted: defaultdict[tuple[int, int], list[Sample]] = defaultdict(list)
-    for each in members:
-        wanted[each.x, each.y].append(each.sample)
-    patches = {(patch.x, patch.y): patch for patch in cut_patches(image, rejected.append)}
-    found, lost = [], []
-    for place, samples in sorted(wanted.items()):
-        patch = patches.get(place)
+        return [], [
+            f"{folder / key}: {rejections[-1].detail if rejections else 'not of its source'}"
+        ]
+    windows: defaultdict[tuple[int, int], list[Sample]] = defaultdict(list)
+    for entry in members:
+        windows[entry.x, entry.y].append(entry.sample)
+    patches = {(patch.x, patch.y): patch for patch in cut_patches(image, rejections.append)}
+    recovered, problems = [], []
+    for corner, samples in sorted(windows.items()):
+        patch = patches.get(corner)
         if patch is None or any(sample.image != patch.id for sample in samples):
-            lost.append(f"{folder / key} at {place}: other pixels than those of the index")
+            problems.append(f"{folder / key} at {corner}: other pixels than those of the index")
         else:
-            told = [replace(sample, licence=patch.licence) for sample in samples]
-            found.append((replace(patch, split="test"), told))
-    return found, lost
+            licensed = [replace(sample, licence=patch.licence) for sample in samples]
+            recovered.append((replace(patch, split="test"), licensed))
+    return recovered, problems

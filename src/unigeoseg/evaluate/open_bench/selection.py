@@ -1,7 +1,7 @@
-"""Which samples of a dataset enter GeoSeg-Bench-Open, and the audit against what models trained on.
+"""Selection of samples for GeoSeg-Bench-Open: balance, and the audit against training images.
 
-Balanced over families and categories: small ones enter whole, large ones share what is left. Of a
-category those come first whose scene has not been used for it yet.
+Samples are balanced over families and categories: small ones enter whole, large ones share the
+rest. Within a category samples come first whose scene has been used least for it.
 """
 
 import hashlib
@@ -31,13 +31,13 @@ from unigeoseg.sample import Sample, Split
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was chosen, and what was refused.
+    """Selected samples, and the images that were refused.
 
     Attributes:
-        samples: The chosen ones.
+        samples: The selected ones.
         trained: Images of groups that are for training or tuning.
-        leaks: Others that show what training saw.
-        unknown: Images with pixels that nobody knows; masks could not be scored there.
+        leaks: Others that show the same as a training image.
+        unknown: Images with pixels of unknown class, where masks could not be scored.
     """
 
     samples: tuple[Sample, ...]
@@ -47,14 +47,14 @@ class Selection:
 
 
 def select_samples(dataset: Dataset, training: Iterable[HashedPatch], *, total: int) -> Selection:
-    """Choose samples whose images no training saw.
+    """Select samples whose images no training saw.
 
     Only images of test groups enter, by the recorded splits (`builder.splits`): a dataset may be
     split otherwise than what a model trained on was, so its own splits do not count. Of these
     every image is left out that `training` shows too.
 
     Args:
-        dataset: What the engine built.
+        dataset: A dataset of the data engine.
         training: Images that no sample may show, of the splits "train" and "val".
         total: How many samples.
 
@@ -63,18 +63,18 @@ def select_samples(dataset: Dataset, training: Iterable[HashedPatch], *, total: 
             an index takes for granted.
     """
     options = dataset.summary.options
-    cut = options.get("size"), options.get("stride")
-    if cut != (PATCH_SIZE, PATCH_STRIDE):
+    window = options.get("size"), options.get("stride")
+    if window != (PATCH_SIZE, PATCH_STRIDE):
         raise DataError(
-            f"the patches of {dataset.path} are of size and stride {cut}, an index needs "
+            f"the patches of {dataset.path} are of size and stride {window}, an index needs "
             f"{(PATCH_SIZE, PATCH_STRIDE)}; build it without --size and --stride"
         )
     rows = list(dataset.image_rows((*HASHED_PATCH_COLUMNS, "unknown")))
     unknown = frozenset(row["id"] for row in rows if row["unknown"] is not None)
-    tests = _tests(rows)
-    trained = frozenset(row["id"] for row in rows if row["group"] not in tests)
-    seen = [_seen(row, "test") for row in rows if row["group"] in tests]
-    leaks = leaked_images(seen, training)
+    test_groups = _test_groups(rows)
+    trained = frozenset(row["id"] for row in rows if row["group"] not in test_groups)
+    test = [_hashed_patch(row, "test") for row in rows if row["group"] in test_groups]
+    leaks = leaked_images(test, training)
     refused = trained | leaks | unknown
     candidates = [
         replace(sample, split="test") for sample in dataset.samples() if sample.image not in refused
@@ -88,7 +88,7 @@ def select_samples(dataset: Dataset, training: Iterable[HashedPatch], *, total: 
     return Selection(tuple(balanced_samples(candidates, total)), trained, leaks, unknown)
 
 
-def _tests(rows: Iterable[Row]) -> frozenset[str]:
+def _test_groups(rows: Iterable[Row]) -> frozenset[str]:
     """Groups that are for testing, of images of any sources."""
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
@@ -101,45 +101,44 @@ def _tests(rows: Iterable[Row]) -> frozenset[str]:
     )
 
 
-def _seen(row: Row, split: Split) -> HashedPatch:
+def _hashed_patch(row: Row, split: Split) -> HashedPatch:
     return HashedPatch(**{name: row[name] for name in HASHED_PATCH_COLUMNS} | {"split": split})
 
 
 def leaked_images(test: Iterable[HashedPatch], training: Iterable[HashedPatch]) -> frozenset[str]:
-    """Ids of test images whose file or scene trained, or that look like an image that did."""
-    trained = list(training)
-    groups = {image.group for image in trained}
-    files = {(image.source, Path(image.key).stem) for image in trained}
-    tested = list(test)
-    known = {
+    """Ids of test images of the scene or file of a training image, or that look like one."""
+    training_images, test_images = list(training), list(test)
+    groups = {image.group for image in training_images}
+    files = {(image.source, Path(image.key).stem) for image in training_images}
+    by_name = {
         image.id
-        for image in tested
+        for image in test_images
         if image.group in groups or (image.source, Path(image.key).stem) in files
     }
-    return find_copies(tested, trained) | known
+    return find_copies(test_images, training_images) | by_name
 
 
 def training_windows(data: Path) -> Iterator[HashedPatch]:
     """Every window of the images whose groups are for training or tuning.
 
     Args:
-        data: A dataset, a labelled set, or a folder of such sets; what has boxes alone counts too.
+        data: A dataset, a labelled set, or a folder of such sets; sets with boxes alone count too.
 
     Raises:
         DataError: If an image cannot be read.
     """
-    return _of_dataset(data) if (data / SUMMARY).is_file() else _of_sets(data)
+    return _dataset_windows(data) if (data / SUMMARY).is_file() else _set_windows(data)
 
 
-def _of_dataset(folder: Path) -> Iterator[HashedPatch]:
+def _dataset_windows(folder: Path) -> Iterator[HashedPatch]:
     dataset = Dataset.open(folder)
-    tests = _tests(dataset.image_rows(("source", "group")))
+    test_groups = _test_groups(dataset.image_rows(("source", "group")))
     for row in dataset.image_rows(("id", "source", "key", "group", "image_phash", "bytes")):
-        if row["group"] not in tests:
-            yield from _windows(row, decode_png(row["bytes"], row["id"]))
+        if row["group"] not in test_groups:
+            yield from _image_windows(row, decode_png(row["bytes"], row["id"]))
 
 
-def _of_sets(folder: Path) -> Iterator[HashedPatch]:
+def _set_windows(folder: Path) -> Iterator[HashedPatch]:
     for directory in labelled_sets_in(folder):
         opened = open_labelled_source(declared_source(directory), directory, lambda _: None)
         name = opened.source.name
@@ -147,15 +146,15 @@ def _of_sets(folder: Path) -> Iterator[HashedPatch]:
             {"source": name, "key": item.key, "group": f"{name}/{item.group}"}
             for item in opened.items
         ]
-        tests = _tests(rows)
+        test_groups = _test_groups(rows)
         for row in rows:
-            if row["group"] not in tests:
+            if row["group"] not in test_groups:
                 path = opened.folder.path(row["key"])
                 pixels = read_image(path, opened.source.bands).pixels
-                yield from _windows(row | {"image_phash": perceptual_hash(pixels)}, pixels)
+                yield from _image_windows(row | {"image_phash": perceptual_hash(pixels)}, pixels)
 
 
-def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[HashedPatch]:
+def _image_windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[HashedPatch]:
     height, width = pixels.shape[:2]
     for window in plan_tiles(width, height, PATCH_SIZE, PATCH_SIZE - PATCH_STRIDE):
         phash = perceptual_hash(pixels[window.toslices()])
@@ -167,15 +166,15 @@ def _windows(row: Row, pixels: NDArray[np.uint8]) -> Iterator[HashedPatch]:
 def balanced_samples(candidates: Iterable[Sample], total: int) -> Iterator[Sample]:
     """Samples, as even over families and then over categories as they allow."""
     families: defaultdict[str, list[Sample]] = defaultdict(list)
-    for each in candidates:
-        families[each.family].append(each)
-    used: Counter[tuple[str, str]] = Counter()
+    for sample in candidates:
+        families[sample.family].append(sample)
+    uses: Counter[tuple[str, str]] = Counter()
     for family, count in even_shares(_sizes(families), total).items():
         categories: defaultdict[str, list[Sample]] = defaultdict(list)
-        for each in families[family]:
-            categories[each.category].append(each)
-        for category, wanted in even_shares(_sizes(categories), count).items():
-            yield from _diverse(categories[category], wanted, used)
+        for sample in families[family]:
+            categories[sample.category].append(sample)
+        for category, share in even_shares(_sizes(categories), count).items():
+            yield from _diverse_samples(categories[category], share, uses)
 
 
 def _sizes(groups: Mapping[str, list[Sample]]) -> dict[str, int]:
@@ -184,22 +183,31 @@ def _sizes(groups: Mapping[str, list[Sample]]) -> dict[str, int]:
 
 def even_shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
     """How many of each group to take so that they are as even as their sizes allow."""
-    left, given = total, {}
-    ranked = sorted(sizes.items(), key=lambda pair: (pair[1], pair[0]))
-    for at, (name, size) in enumerate(ranked):
-        given[name] = min(size, left // (len(ranked) - at))
-        left -= given[name]
-    return given
+    remaining, shares = total, {}
+    by_size = sorted(sizes.items(), key=lambda pair: (pair[1], pair[0]))
+    for index, (name, size) in enumerate(by_size):
+        shares[name] = min(size, remaining // (len(by_size) - index))
+        remaining -= shares[name]
+    return shares
 
 
-def _diverse(
-    candidates: list[Sample], count: int, used: Counter[tuple[str, str]]
+def _diverse_samples(
+    candidates: list[Sample], count: int, uses: Counter[tuple[str, str]]
 ) -> Iterator[Sample]:
-    """Samples of the scenes and images that were used least, else by the hash of their ids."""
-    rest = sorted(candidates, key=lambda each: hashlib.sha256(each.id.encode()).digest())
+    """Samples of the scenes and images that were used least, else by the hash of their ids.
+
+    Args:
+        candidates: Samples of one category.
+        count: How many.
+        uses: How often a scene was used for a category, and an image at all; they are counted on.
+    """
+    pool = sorted(candidates, key=lambda sample: hashlib.sha256(sample.id.encode()).digest())
     for _ in range(count):
-        chosen = min(rest, key=lambda each: (used[each.group, each.category], used[each.image, ""]))
-        rest.remove(chosen)
-        used[chosen.group, chosen.category] += 1
-        used[chosen.image, ""] += 1
-        yield chosen
+        selected = min(
+            pool,
+            key=lambda sample: (uses[sample.group, sample.category], uses[sample.image, ""]),
+        )
+        pool.remove(selected)
+        uses[selected.group, selected.category] += 1
+        uses[selected.image, ""] += 1
+        yield selected

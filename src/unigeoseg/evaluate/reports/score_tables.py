@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from unigeoseg.evaluate.metrics import DEFAULT, GIOU, Metric, Scores
 from unigeoseg.evaluate.score import Outcome
-from unigeoseg.report.document import Bars, Table, table_markdown
+from unigeoseg.report.document import Bars, Table
 
 PARTIAL = "PARTIAL: scores of the samples that have a usable prediction"
 
@@ -21,12 +21,6 @@ def problem_lines(outcome: Outcome) -> Iterator[str]:
         if count:
             yield f"{name}: {count}"
     yield from filter(None, (outcome.problems.example, outcome.problems.suite))
-
-
-def overall_text(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> str:
-    """`overall_table` as Markdown, marked where the outcome is partial."""
-    mark = f"{PARTIAL}\n\n" if outcome.problems else ""
-    return mark + table_markdown(overall_table(outcome, metrics))
 
 
 def overall_table(outcome: Outcome, metrics: Sequence[Metric] = DEFAULT) -> Table:

@@ -71,7 +71,7 @@ def test_agreement_counts_what_both_judged(tmp_path):
     kept.put(Verdict("d", "one", "accept"))
     kept.put(Verdict("d", "two", "reject", "blurred"))
     found = reviewer_agreement(VerdictStore(tmp_path / "v.sqlite").all())
-    assert (found.both, found.agreed) == (3, 2)
+    assert (found.shared, found.agreed) == (3, 2)
     assert found.reasons == {REASONS[0]: 2, "blurred": 1}
     assert found.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
     with pytest.raises(DataError, match="two reviewers"):

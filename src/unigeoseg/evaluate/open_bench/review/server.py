@@ -1,4 +1,4 @@
-"""The page of the review, served on this machine alone; it needs no network."""
+"""The server of the review page, for this machine alone; it needs no network."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,22 +7,37 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from threading import Lock
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from unigeoseg.errors import OptionError, UniGeoSegError
-from unigeoseg.evaluate.open_bench.review.verdicts import REASONS, Verdict, VerdictStore
+from unigeoseg.evaluate.open_bench.review.verdicts import (
+    REASONS,
+    Judgement,
+    Verdict,
+    VerdictStore,
+)
 from unigeoseg.evaluate.suites.layouts import Layout
 from unigeoseg.geo.png import encode_png
 from unigeoseg.prompt import Task
 from unigeoseg.report.overlay import draw_sample
+from unigeoseg.runtime.records import record_from_json
 from unigeoseg.sample import Sample
 
 HOST = "127.0.0.1"
-_MOST_BYTES = 64 * 1024
+_LARGEST_REQUEST = 64 * 1024  # bytes
 
 Reply = tuple[int, str, bytes]
 """Status, content type and body."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMessage:
+    """A verdict as the page sends it; see `Verdict`."""
+
+    sample: str
+    judgement: Judgement
+    reason: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ class ReviewPass:
 
     @cached_property
     def samples(self) -> dict[str, Sample]:
-        """All samples by id; in that order, which is by chance, so that any part is a fair one."""
+        """All samples by id; ids are hashes, so any first part is a random one."""
         return dict(sorted((sample.id, sample) for sample in self.layout.samples()))
 
     @cached_property
@@ -50,27 +65,28 @@ class ReviewPass:
 
     def state(self) -> Mapping[str, object]:
         """All samples in order with the reviewer's verdicts, for the page."""
-        given = self.verdicts.of(self.reviewer)
+        verdicts = self.verdicts.of(self.reviewer)
         return {
             "reviewer": self.reviewer,
             "suite": self.layout.suite.title,
             "reasons": REASONS,
             "samples": [
-                self._about(name, sample, given.get(name)) for name, sample in self.samples.items()
+                self._sample_values(name, sample, verdicts.get(name))
+                for name, sample in self.samples.items()
             ],
         }
 
     @staticmethod
-    def _about(name: str, sample: Sample, given: Verdict | None) -> Mapping[str, object]:
+    def _sample_values(name: str, sample: Sample, verdict: Verdict | None) -> Mapping[str, object]:
         return {
             "id": name,
             "text": sample.prompt.instruction(sample.width, sample.height),
             "fixable": sample.prompt.task is not Task.INTERACTIVE,
             "answer": sample.answer,
             "about": f"{sample.family} · {sample.category} · {sample.source}",
-            "judgement": given.judgement if given else "",
-            "reason": given.reason if given else "",
-            "better": given.text if given else "",
+            "judgement": verdict.judgement if verdict else "",
+            "reason": verdict.reason if verdict else "",
+            "better": verdict.text if verdict else "",
         }
 
     def picture(self, name: str, *, outline: bool) -> bytes | None:
@@ -82,18 +98,22 @@ class ReviewPass:
             pixels = self.layout.pixels(sample.image)
         return encode_png(draw_sample(pixels, sample) if outline else pixels)
 
-    def judge(self, content: Mapping[str, Any]) -> None:
-        """Keep a verdict from the page.
+    def judge(self, content: bytes) -> None:
+        """Store a verdict from the page.
+
+        Args:
+            content: A `VerdictMessage` as JSON.
 
         Raises:
+            DataError: If it is no verdict.
             OptionError: If it is of no use.
         """
-        name = str(content.get("sample", ""))
-        if name not in self.samples:
-            raise OptionError(f"the suite has no sample {name!r}")
-        judgement = str(content.get("judgement", ""))
-        reason, text = str(content.get("reason") or ""), str(content.get("text") or "")
-        self.verdicts.put(Verdict(name, self.reviewer, judgement, reason, text))  # type: ignore[arg-type]
+        message = record_from_json(VerdictMessage, content, "the verdict")
+        if message.sample not in self.samples:
+            raise OptionError(f"the suite has no sample {message.sample!r}")
+        self.verdicts.put(
+            Verdict(message.sample, self.reviewer, message.judgement, message.reason, message.text)
+        )
 
 
 def bind_review_server(
@@ -104,7 +124,7 @@ def bind_review_server(
     Args:
         review: What is reviewed.
         port: The port, 0 for any free one.
-        ready: Called with the page's address.
+        ready: Called with the address of the page.
 
     Raises:
         OptionError: If the port is taken.
@@ -141,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _get(self, path: str) -> Reply:
         if not self._local():
-            return _said(403, "ask by the address 127.0.0.1")
+            return _message(403, "ask by the address 127.0.0.1")
         if path == "/":
             page = (files("unigeoseg.evaluate.open_bench.review") / "page.html").read_bytes()
             return 200, "text/html; charset=utf-8", page
@@ -152,24 +172,21 @@ class _Handler(BaseHTTPRequestHandler):
             picture = self.review.picture(name, outline=kind == "outlined")
             if picture is not None:
                 return 200, "image/png", picture
-        return _said(404, "there is no such page")
+        return _message(404, "there is no such page")
 
     def _post(self) -> Reply:
         length = int(self.headers.get("Content-Length") or 0)
         if not self._local() or self.headers.get_content_type() != "application/json":
             self.close_connection = True
-            return _said(403, "verdicts come from the page alone")
-        if not 0 < length <= _MOST_BYTES:
+            return _message(403, "verdicts come from the page alone")
+        if not 0 < length <= _LARGEST_REQUEST:
             self.close_connection = True
-            return _said(413, f"a verdict has 1 to {_MOST_BYTES} bytes")
+            return _message(413, f"a verdict has 1 to {_LARGEST_REQUEST} bytes")
         try:
-            content = json.loads(self.rfile.read(length))
-            if not isinstance(content, dict):
-                raise OptionError("a verdict is a JSON object")
-            self.review.judge(content)
-        except (UniGeoSegError, ValueError) as error:
-            return _said(400, str(error))
-        return _said(200, "kept")
+            self.review.judge(self.rfile.read(length))
+        except UniGeoSegError as error:
+            return _message(400, str(error))
+        return _message(200, "kept")
 
     def _local(self) -> bool:
         """Whether the page was asked for by this machine's own name, not by one led here."""
@@ -187,5 +204,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _said(status: int, words: str) -> Reply:
-    return status, "application/json", json.dumps({"said": words}).encode()
+def _message(status: int, text: str) -> Reply:
+    return status, "application/json", json.dumps({"message": text}).encode()

@@ -1,4 +1,4 @@
-"""What reviewers said of samples, kept in SQLite; agreement; and what enters the benchmark."""
+"""Verdicts of reviewers in SQLite, inter-rater agreement, and which samples enter the benchmark."""
 
 import math
 import sqlite3
@@ -45,11 +45,11 @@ CREATE TABLE IF NOT EXISTS verdicts (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one reviewer said of one sample.
+    """The verdict of one reviewer on one sample.
 
     Attributes:
         sample: Its id.
-        reviewer: Who.
+        reviewer: The name of the reviewer.
         judgement: "accept" or "reject".
         reason: Why it was rejected, or empty.
         text: A better text, or empty to leave it.
@@ -108,7 +108,7 @@ class VerdictStore:
 
     def of(self, reviewer: str) -> dict[str, Verdict]:
         """The verdicts of one reviewer by sample."""
-        return {each.sample: each for each in self.all() if each.reviewer == reviewer}
+        return {verdict.sample: verdict for verdict in self.all() if verdict.reviewer == reviewer}
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -121,18 +121,18 @@ class VerdictStore:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How two reviewers agree on what both judged.
+    """Inter-rater agreement of two reviewers on the samples that both judged.
 
     Attributes:
         reviewers: The two.
-        both: Samples that both judged.
-        agreed: On how many they gave the same verdict.
+        shared: Number of samples that both judged.
+        agreed: Number of those on which their verdicts are the same.
         kappa: Cohen's kappa; NaN where both gave one and the same verdict to all.
         reasons: How often each reason was given, by either.
     """
 
     reviewers: tuple[str, str]
-    both: int
+    shared: int
     agreed: int
     kappa: float
     reasons: Mapping[str, int]
@@ -144,22 +144,26 @@ def reviewer_agreement(verdicts: Iterable[Verdict]) -> Agreement:
     Raises:
         DataError: If there are not two, or they share no sample.
     """
-    given: defaultdict[str, dict[str, Verdict]] = defaultdict(dict)
-    for each in verdicts:
-        given[each.reviewer][each.sample] = each
-    if len(given) != NEEDED:
-        raise DataError(f"agreement is of two reviewers, the file has {len(given)}")
-    (one, first), (other, second) = sorted(given.items())
+    by_reviewer: defaultdict[str, dict[str, Verdict]] = defaultdict(dict)
+    for verdict in verdicts:
+        by_reviewer[verdict.reviewer][verdict.sample] = verdict
+    if len(by_reviewer) != NEEDED:
+        raise DataError(f"agreement is of two reviewers, the file has {len(by_reviewer)}")
+    names = sorted(by_reviewer)
+    first, second = (by_reviewer[name] for name in names)
     shared = sorted(first.keys() & second.keys())
     if not shared:
-        raise DataError(f"{one} and {other} judged no sample in common yet")
+        raise DataError(f"{' and '.join(names)} judged no sample in common yet")
     pairs = [(first[sample].judgement, second[sample].judgement) for sample in shared]
     reasons = Counter(
-        each.reason for sample in shared for each in (first[sample], second[sample]) if each.reason
+        verdict.reason
+        for sample in shared
+        for verdict in (first[sample], second[sample])
+        if verdict.reason
     )
     agreed = sum(a == b for a, b in pairs)
     return Agreement(
-        (one, other), len(shared), agreed, cohen_kappa(pairs), dict(reasons.most_common())
+        (names[0], names[1]), len(shared), agreed, cohen_kappa(pairs), dict(reasons.most_common())
     )
 
 
@@ -175,9 +179,12 @@ def cohen_kappa(pairs: Iterable[tuple[str, str]]) -> float:
         return math.nan
     observed = sum(count for (a, b), count in counted.items() if a == b) / total
     expected = 0.0
-    for word in {word for pair in counted for word in pair}:
-        shares = [sum(n for pair, n in counted.items() if pair[at] == word) for at in (0, 1)]
-        expected += shares[0] * shares[1] / total**2
+    for judgement in {judgement for pair in counted for judgement in pair}:
+        marginals = [
+            sum(count for pair, count in counted.items() if pair[rater] == judgement)
+            for rater in (0, 1)
+        ]
+        expected += marginals[0] * marginals[1] / total**2
     return math.nan if expected == 1 else (observed - expected) / (1 - expected)
 
 
@@ -186,18 +193,18 @@ def accepted_samples(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> 
 
     A better text takes the place of the old one; the sample's id changes with it.
     """
-    given: defaultdict[str, list[Verdict]] = defaultdict(list)
-    for each in verdicts:
-        given[each.sample].append(each)
+    by_sample: defaultdict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        by_sample[verdict.sample].append(verdict)
     for sample in samples:
-        said = given.get(sample.id, [])
-        texts = {each.text.strip() for each in said}
-        whole = len(said) >= NEEDED and all(each.judgement == "accept" for each in said)
-        if whole and len(texts) == 1:
-            yield _worded(sample, texts.pop())
+        judged = by_sample.get(sample.id, [])
+        texts = {verdict.text.strip() for verdict in judged}
+        unanimous = all(verdict.judgement == "accept" for verdict in judged)
+        if len(judged) >= NEEDED and unanimous and len(texts) == 1:
+            yield _reworded(sample, texts.pop())
 
 
-def _worded(sample: Sample, text: str) -> Sample:
+def _reworded(sample: Sample, text: str) -> Sample:
     if not text or sample.prompt.task is Task.INTERACTIVE:
         return sample
     prompt = Prompt.from_text(text, sample.prompt.task)
