@@ -16,9 +16,9 @@ class Rejection:
         rule: Which rule it broke, such as "area_share".
         source: Name of the catalogue's row.
         key: Path of the image below the source's directory.
-        detail: What was dropped: a place, a region, a text, an error's message.
-        value: What was measured, or None.
-        limit: What it was compared with, or None.
+        detail: The place, region or text that was dropped, or an error's message.
+        value: The measured value, or None.
+        limit: The rule's limit, or None.
     """
 
     stage: str

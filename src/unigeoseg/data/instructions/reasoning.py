@@ -64,7 +64,7 @@ class ReasoningWriter(PatchWriter):
             if question in used_questions or not self._selects_alone(selection, node):
                 continue
             used_questions.add(question)
-            hint = " and ".join(self._say.lies(fact) for fact in conditions)
+            hint = " and ".join(self._say.condition_phrase(fact) for fact in conditions)
             text = self._say.pick(ATTRIBUTE_FRAMES[bool(hint)]).format(
                 ask=question[:-1] if question[-1] in ".?" else question,
                 mark="?" if question.endswith("?") else ".",
@@ -86,7 +86,7 @@ class ReasoningWriter(PatchWriter):
             option
             for option in [
                 *(expression("only", _narrowed(source, [t])) for t in self._facts.relations(node)),
-                *self._facts.compared(node, source),
+                *self._facts.comparisons(node, source),
             ]
             if option.operator in ("largest", "smallest")
             or any(part.operator in RELATION_OPERATORS for part in option.walk())

@@ -69,10 +69,10 @@ class ReferringWriter(PatchWriter):
         """Programs that may select the region, in random order, relations sooner."""
         source = expression("category", node.category)
         relations, places = self._facts.relations(node), self._facts.places(node)
-        options = list(_conjunctions(relations, [*places, *self._facts.looks(node)]))
-        compared = self._facts.compared(node, source)
+        options = list(_conjunctions(relations, [*places, *self._facts.appearance(node)]))
+        compared = self._facts.comparisons(node, source)
         for place in places:
-            compared += self._facts.compared(node, expression("filter", source, place))
+            compared += self._facts.comparisons(node, expression("filter", source, place))
         options += [(option.operator, (option,)) for option in compared]
         counts = Counter(kind for kind, _ in options)
         weights = np.array([_KIND_WEIGHTS[kind] / counts[kind] for kind, _ in options])

@@ -50,13 +50,13 @@ def segment_boxes(
 
     Smaller objects lie over larger ones; existing regions stay. Where a box's mask is not good
     enough, the free pixels of the box become unknown, and its category no longer counts as labelled
-    wherever it occurs in this patch: nothing may be said to be the only one.
+    wherever it occurs in this patch: no instruction may call one of its regions the only one.
 
     Args:
         patch: Its `boxes` are used up.
         segment: Makes the masks; without it no box has one.
         reject: Records boxes without a mask.
-        agreement: What a mask has to fulfil.
+        agreement: The limits that a mask has to meet.
 
     Raises:
         OptionError: If the segmenter gives something else than a mask (H, W) bool for each box.

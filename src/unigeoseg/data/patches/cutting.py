@@ -45,7 +45,7 @@ def cut_patches(
     smaller than a patch stays as it is. A box is clipped and goes with every patch that holds at
     least half of its area.
 
-    An instruction of the source speaks of the whole image ("at the top"), so it goes with the
+    An instruction of the source refers to the whole image ("at the top"), so it goes with the
     whole image: where that is more than one patch, as a patch of its own that carries nothing
     but the instructions.
 

@@ -1,7 +1,7 @@
 """Verbalization of programs: noun phrases for what they select, verb phrases for why.
 
 A phrase is put together from a construction for the operator, the wordings of its conditions, and
-a name of the category, each drawn at random; it never says more or less than the program.
+a name of the category, each drawn at random; it means neither more nor less than the program.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from unigeoseg.data.programs.phrases import (
 from unigeoseg.data.programs.program import Expression
 
 _ADJECTIVE_SHARE = 0.8  # of the conditions that may stand before the noun do
-_COMPASS_SHARE = 0.5  # of the sides are told by the compass where north is up
+_COMPASS_SHARE = 0.5  # of the sides are named by the compass where north is up
 _FRAMES = ("{}",) * 6 + ("segment {}", "find {}", "mark {}", "outline {}")
 
 Constructions = tuple[list[str], list[str]]
@@ -59,10 +59,10 @@ class Verbalizer:
         return self.pick(_FRAMES).format(compact[at])
 
     def verb(self, selection: Expression) -> str:
-        """What sets the region apart, a verb phrase: "lies closest to the road"."""
+        """A verb phrase for what distinguishes the region: "lies closest to the road"."""
         return self.pick(_VERBS[selection.operator](self, selection))
 
-    def lies(self, test: Expression) -> str:
+    def condition_phrase(self, test: Expression) -> str:
         """A condition as a verb phrase: "lies next to the road"."""
         wording = self._wording(test)
         ways = [f"lies {place}" for place in wording.place] or [
@@ -139,7 +139,7 @@ class Verbalizer:
     def _postmodifiers(self, tests: Sequence[Expression], plural: bool) -> list[str]:
         """What follows the noun, for conditions that are not places."""
         if len(tests) > 1:
-            return ["that " + " and ".join(self.lies(test) for test in tests)]
+            return ["that " + " and ".join(self.condition_phrase(test) for test in tests)]
         ways = [
             self.pick(
                 wording.place
@@ -204,7 +204,10 @@ def _only_noun(verbalizer: Verbalizer, selection: Expression) -> Constructions:
 
 def _only_verb(verbalizer: Verbalizer, selection: Expression) -> list[str]:
     tests = _parts(_source(selection))[1]
-    return [" and ".join(verbalizer.lies(test) for test in tests) or "is the only one of its kind"]
+    return [
+        " and ".join(verbalizer.condition_phrase(test) for test in tests)
+        or "is the only one of its kind"
+    ]
 
 
 _EXTREMES = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Ways to say one condition.
+    """Ways to word one condition.
 
     Attributes:
         place: Adverbials of place.

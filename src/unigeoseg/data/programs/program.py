@@ -120,7 +120,7 @@ def parse_program(text: str) -> Expression:
     """Read the text of a program.
 
     Returns:
-        What it selects, an expression of type one or set.
+        Its selection, an expression of type one or set.
 
     Raises:
         ProgramError: If the text is not a program of this version.

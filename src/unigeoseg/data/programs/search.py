@@ -62,7 +62,7 @@ class SceneFacts:
         edges = self._holding(node, (expression("at-edge", side) for side in SIDES))
         return (corners or places) + (edges if len(edges) == 1 else [])
 
-    def looks(self, node: Node) -> list[Expression]:
+    def appearance(self, node: Node) -> list[Expression]:
         """Tests of colour and course that hold; colour only to tell one thing from others."""
         kind = taxonomy()[node.category].kind
         if kind == "stuff":
@@ -71,7 +71,7 @@ class SceneFacts:
             return []
         return self._holding(node, (expression("colour", word) for word in COLOURS))
 
-    def compared(self, node: Node, source: Expression) -> list[Expression]:
+    def comparisons(self, node: Node, source: Expression) -> list[Expression]:
         """Expressions that compare the regions of a set, this one among them."""
         count = self._count(source)
         if not 2 <= count <= _MOST_COMPARED:
@@ -181,7 +181,7 @@ def selection_fault(
     """Why a program does not select one region and nothing else; None if it does.
 
     Returns:
-        What the program raises, or one with the rule "other" if it selects something else.
+        The error that the program raises; one with the rule "other" if it selects anything else.
     """
     try:
         if executor.run(selection) == (node,):

@@ -14,7 +14,7 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.prompt import Task
 
 UNKNOWN = np.uint16(65535)
-"""Category id of pixels of which the source does not say what they show."""
+"""Category id of pixels of which nobody knows what they show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +59,8 @@ class LabelledText:
     Attributes:
         text: The instruction as published.
         task: Referring or reasoning.
-        target: What it means; None where the source says that nothing is meant.
-        category: Id in the taxonomy, or 0 where the source does not say.
+        target: The object that it refers to; None where the source states that nothing is meant.
+        category: Id in the taxonomy, or 0 where the source does not state it.
         answer: As published, or empty.
     """
 
@@ -83,7 +83,7 @@ class AnnotatedImage:
         gsd_m: Metres per pixel, or None where not stated.
         grid: Where the image lies, or None without georeference.
         pixels: (H, W, 3) uint8 RGB.
-        classes: (H, W) uint16 category ids, 0 where none, UNKNOWN where the source does not say;
+        classes: (H, W) uint16 category ids, 0 where none, UNKNOWN where nobody knows;
             None where the source has no pixel classes.
         objects: Objects with their own masks, larger ones first.
         boxes: Objects with boxes alone.

@@ -1,7 +1,7 @@
 """Sources as rows: the layout of the files, the meaning of the classes, and the licence.
 
 A class is written "name" or "name -> category". The category is any name that the taxonomy
-knows, "nothing" (none of the source's classes) or "unknown" (nobody says what is there).
+knows, "nothing" (none of the source's classes) or "unknown" (nobody knows what is there).
 """
 
 import re
@@ -26,7 +26,7 @@ MAX_ID_DIGITS = 9
 _CODES = 2**16  # class ids are below this
 
 Code = int | str | tuple[int, ...]
-"""What stands for a class on disk: an id, a name, a colour (r, g, b), or (id, r, g, b)."""
+"""The code of a class on disk: an id, a name, a colour (r, g, b), or (id, r, g, b)."""
 
 ReaderName = Literal[
     "masks",
@@ -214,7 +214,7 @@ class IndexLayout:
     Attributes:
         files: Where it may lie below the directory; the first that exists is read.
         images: Folder of the images.
-        split: The split that it lists; empty if the entries say so themselves.
+        split: The split that it lists; empty if the entries state it.
         masks: Folder of the masks that phrases mean.
         refs: Where the pickle of referring expressions may lie.
     """
@@ -239,7 +239,7 @@ class Source:
         licence: As its publisher states it.
         cite: Whom to cite.
         url: Where its files are got.
-        gsd_m: Metres per pixel, or None where it varies or nobody says.
+        gsd_m: Metres per pixel, or None where it varies or is not stated.
         resolution: The same in words, for people.
         bands: 1-based bands shown as red, green, blue; empty for the file's own.
         threshold: Masks in colour are cut there to 0 and 255 first; 0 leaves them.
@@ -248,7 +248,7 @@ class Source:
         group_pattern: Images whose stems start with the same match are one scene; empty for
             the layout's own rule.
         ignore_id: Mask id that means unknown.
-        notes: What to know, and what was not confirmed.
+        notes: Remarks, and what was not confirmed.
     """
 
     name: str

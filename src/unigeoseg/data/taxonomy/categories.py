@@ -1,4 +1,4 @@
-"""The categories: what each is called, how it is recognised, and how it is asked for unnamed.
+"""The taxonomy: categories with their names, features, and questions that do not name them.
 
 The 117 categories of the paper (section 2) have its ids and names; ids from 201 are our own, for
 what public datasets label beyond them.
@@ -56,7 +56,7 @@ class QuestionSet:
     """An entry of `questions.json`: what asks for one category without naming it.
 
     Attributes:
-        name: The category's name, for whoever reads the file; it must be that of the entry.
+        name: The category's name, for readers of the file; it must be that of the entry.
         questions: Reasoning questions and phrases.
         held_out: Questions that no generator may use.
     """
@@ -73,7 +73,7 @@ class Category:
     Attributes:
         id: 1 to 117 as in the paper; our own from 201.
         name: The paper's name, as it is spelled there.
-        label: How a person says it, lower case but for proper names.
+        label: The common name, lower case but for proper names.
         origin: "paper" or "own".
         kind: "thing" if single objects can be counted, else "stuff".
         target: Whether one may ask for it; not the background, not what hides the ground.
@@ -85,7 +85,7 @@ class Category:
         plural: Ways to name all of it.
         synonyms: Its class names in public datasets.
         functions: Phrases that complete "a place (or thing) that ...".
-        properties: What can be seen or measured.
+        properties: Features that can be seen or measured.
         questions: Reasoning questions and phrases that mean it and do not name it.
         held_out: Words that no generator may use.
         reason: Completes "the reason is that ..." in an answer.
@@ -115,7 +115,7 @@ class Category:
     reason: str
 
     def __post_init__(self) -> None:
-        """Check what the types of the fields do not say."""
+        """Check the values, beyond the types of the fields."""
         parent = () if self.parent is None else (self.parent,)
         ids = {
             "id": (self.id,),

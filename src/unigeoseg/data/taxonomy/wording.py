@@ -108,7 +108,7 @@ def find_leak(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> s
     a name made of nothing else counts as a whole phrase, written as one word or as several.
 
     Args:
-        text: What is to be judged.
+        text: The text to be judged.
         names: All ways to name what the text must not name.
         phrases: Further ways that count only as a whole, because they describe in common words.
 
@@ -128,7 +128,7 @@ def find_leak(text: str, names: Iterable[str], phrases: Iterable[str] = ()) -> s
 
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
-    """What the forms and relatives of a lower-case word have in common: "stor" for "storage"."""
+    """The stem of a lower-case word, shared by its forms and relatives: "stor" for "storage"."""
     word = _singular(word)
     while word not in _IRREGULAR:
         ending = next((end for end, left in _ENDINGS if _strippable(word, end, left)), None)

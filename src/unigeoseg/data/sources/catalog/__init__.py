@@ -18,7 +18,7 @@ CATALOG: Mapping[str, Source] = MappingProxyType(
 """Every row by its name."""
 
 CATALOG_COLUMNS = ("name", "title", "licence", "GSD", "classes", "layout", "url")
-"""Columns of `table`."""
+"""Columns of `catalog_table`."""
 
 
 def catalog_source(name: str) -> Source:

@@ -105,7 +105,7 @@ def _labels(
         try:
             boxes += _box(reading, item, image.pixels.shape[:2])
         except RejectedError as error:
-            reading.note(error.rule, f"{item.place}: {error}", error.value, error.limit)
+            reading.record(error.rule, f"{item.place}: {error}", error.value, error.limit)
     return Labels(boxes=boxes, gsd_m=gsd_m)
 
 
@@ -174,7 +174,7 @@ def _dota_corners(words: Sequence[str]) -> Corners:
 
 
 def _dota_gsd(lines: Sequence[str]) -> float | None:
-    """The header's `gsd:`, metres per pixel; None where it says "null"."""
+    """The header's `gsd:`, metres per pixel; None for "null"."""
     for line in lines[:2]:
         key, _, value = line.partition(":")
         if key.strip().lower() == "gsd":

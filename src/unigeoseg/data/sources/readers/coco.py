@@ -43,7 +43,7 @@ class CocoIndex:
         names: Image id -> file name, in `normalized_path`'s form; a file may have several ids.
         categories: Id -> class name; empty if the file has none.
         annotations: File name -> its annotations, in the order of the file; names in order.
-        sizes: File name -> rows and columns (H, W) of the image, where the file says them.
+        sizes: File name -> rows and columns (H, W) of the image, where the file states them.
         orphans: How many annotations are of each image id that the file does not list.
         broken: Annotations that name no image, and why.
     """
@@ -100,7 +100,7 @@ def _load(path: Path, _version: tuple[int, int]) -> CocoIndex:
 
 
 def _fault(annotation: Any) -> str:  # noqa: ANN401 - from a file
-    """What keeps an annotation from being of an image, or nothing."""
+    """The fault by which an annotation names no image, or an empty text."""
     if not isinstance(annotation, dict):
         return f"it is {reprlib.repr(annotation)}, expected an object"
     image = annotation.get("image_id")
@@ -193,22 +193,22 @@ def coco_entry(reading: Reading) -> tuple[IndexLayout, CocoIndex, str]:
     raise RejectedError("missing_label", f"{item.label} has no entry for the image")
 
 
-def note_coco_orphans(source_reading: Reading) -> None:
-    """Record annotations without an image, for each index; see `note_index_orphans`."""
+def record_coco_orphans(source_reading: Reading) -> None:
+    """Record annotations without an image, for each index; see `record_index_orphans`."""
     for path, _ in available_indexes(source_reading.folder):
-        note_index_orphans(source_reading, path, load_coco(source_reading.folder.path(path)))
+        record_index_orphans(source_reading, path, load_coco(source_reading.folder.path(path)))
 
 
-def note_index_orphans(source_reading: Reading, path: str, coco: CocoIndex) -> None:
+def record_index_orphans(source_reading: Reading, path: str, coco: CocoIndex) -> None:
     """Record each image that annotations of an index refer to and that it does not list.
 
     Entries that are no annotations are recorded one by one.
     """
     for image, count in coco.orphans.items():
         detail = f"{path} has {count} annotations of image {image!r}, which it does not list"
-        source_reading.note("missing_image", detail, count, 0)
+        source_reading.record("missing_image", detail, count, 0)
     for problem in coco.broken:
-        source_reading.note("broken_label", f"{path}: {problem}")
+        source_reading.record("broken_label", f"{path}: {problem}")
 
 
 def coco_labels(reading: Reading, image: DecodedImage) -> Labels:
@@ -225,7 +225,7 @@ def labels_of_image(reading: Reading, coco: CocoIndex, name: str, shape: tuple[i
     """Objects and boxes of the image that a COCO file calls `name`; broken ones are recorded.
 
     Raises:
-        RejectedError: If the image has another size than the file says.
+        RejectedError: If the image has another size than the file states.
     """
     check_image_size(coco, name, shape)
     objects: list[LabelledObject] = []
@@ -234,7 +234,7 @@ def labels_of_image(reading: Reading, coco: CocoIndex, name: str, shape: tuple[i
         try:
             label = _shape(reading, coco, annotation, shape)
         except RejectedError as error:
-            reading.note(error.rule, f"annotation {annotation.get('id')}: {error}", error.value)
+            reading.record(error.rule, f"annotation {annotation.get('id')}: {error}", error.value)
             continue
         if isinstance(label, LabelledObject):
             objects.append(label)

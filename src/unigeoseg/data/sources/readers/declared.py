@@ -85,7 +85,7 @@ class Declaration:
         lossy: Whether masks may be JPEG.
         attribute: Property of a polygon that holds its class.
         ignore_id: Mask id that means unknown.
-        notes: What to know.
+        notes: Remarks.
         images: Templates of the images.
         labels: Templates of the labels.
         masks: Template of the mask that a label's questions mean.
@@ -243,7 +243,7 @@ def _with_lists(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_declaration(path: Path, declaration: Declaration) -> None:
-    """Check what the types of the fields do not say."""
+    """Check the values, beyond the types of the fields."""
     readers = [name for name in get_args(ReaderName) if name != "labelled"]
     if declaration.reader not in readers:
         raise DataError(

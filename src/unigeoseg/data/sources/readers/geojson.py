@@ -42,7 +42,7 @@ def geojson_labels(reading: Reading, image: DecodedImage) -> Labels:
             with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
                 objects += _objects(reading, feature, image.grid, crs)
         except RejectedError as error:
-            reading.note(error.rule, f"feature {number}: {error}", error.value, error.limit)
+            reading.record(error.rule, f"feature {number}: {error}", error.value, error.limit)
     return Labels(objects=larger_first(objects))
 
 

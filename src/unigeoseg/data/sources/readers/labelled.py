@@ -16,7 +16,7 @@ from unigeoseg.data.sources.readers.coco import (
     CocoIndex,
     labels_of_image,
     load_coco,
-    note_index_orphans,
+    record_index_orphans,
 )
 from unigeoseg.data.sources.readers.images import DecodedImage
 from unigeoseg.data.sources.readers.masks import read_class_mask
@@ -81,7 +81,7 @@ def _cut_to_mask(
     windows = find_objects(regions, max_label=len(objects))
     for number, (item, window) in enumerate(zip(objects, windows, strict=True), start=1):
         if window is None:
-            reading.note("outside_image", f"an object at {item.x}, {item.y} is not in the mask")
+            reading.record("outside_image", f"an object at {item.x}, {item.y} is not in the mask")
         else:
             rows, cols = window
             mask_part = regions[window] == number
@@ -89,16 +89,16 @@ def _cut_to_mask(
     return cut_objects
 
 
-def note_labelled_set_orphans(source_reading: Reading) -> None:
-    """Record the images that an index lists and the set lacks; and `note_index_orphans`."""
+def record_labelled_set_orphans(source_reading: Reading) -> None:
+    """Record the images that an index lists and the set lacks; and `record_index_orphans`."""
     images = source_reading.folder.directory / "images"
     existing = _names_in(images, images.stat().st_mtime_ns) if images.is_dir() else frozenset()
     for below, coco in _indexes(source_reading.folder).items():
-        note_index_orphans(source_reading, below, coco)
+        record_index_orphans(source_reading, below, coco)
         for name, members in coco.annotations.items():
             if name not in existing:
                 detail = f"{below} lists it with {len(members)} annotations"
-                source_reading.at(f"images/{name}").note("missing_image", detail, len(members), 0)
+                source_reading.at(f"images/{name}").record("missing_image", detail, len(members), 0)
 
 
 @lru_cache(maxsize=8)
@@ -117,7 +117,7 @@ def _listing_indexes(reading: Reading, name: str, *, required: bool) -> list[Coc
     if required and len(lacking) == len(indexes):
         raise RejectedError("missing_label", f"{' and '.join(lacking)} have no entry for the image")
     for below in lacking:
-        reading.note("missing_entry", f"{below} has no entry for the image", 0, 1)
+        reading.record("missing_entry", f"{below} has no entry for the image", 0, 1)
     return [coco for below, coco in indexes.items() if below not in lacking]
 
 

@@ -99,7 +99,7 @@ def _translated(reading: Reading, codes: NDArray[Any], lookup: _Lookup) -> NDArr
             foreign[values] += counts.astype(np.uint32)
             categories[is_foreign] = UNKNOWN
         classes[rows] = categories
-    _note_foreign(reading, foreign, lookup)
+    _record_foreign_codes(reading, foreign, lookup)
     if int(foreign.sum()) == classes.size and not reading.folder.table.ids:
         raise RejectedError(
             "unknown_colour", "no colour of the mask has a class; check the declaration"
@@ -107,11 +107,11 @@ def _translated(reading: Reading, codes: NDArray[Any], lookup: _Lookup) -> NDArr
     return classes
 
 
-def _note_foreign(reading: Reading, pixels: NDArray[np.uint32], lookup: _Lookup) -> None:
+def _record_foreign_codes(reading: Reading, pixels: NDArray[np.uint32], lookup: _Lookup) -> None:
     codes = np.flatnonzero(pixels)
     if codes.size:
         first = ", ".join(lookup.format_code(int(code)) for code in codes[:_MOST_NAMED])
-        reading.note(
+        reading.record(
             "unknown_id" if lookup.code_kind == "ids" else "unknown_colour",
             f"{codes.size} {lookup.code_kind} without a class, first {first}",
             float(pixels.sum()),

@@ -31,24 +31,24 @@ class _Reader:
 
     items: Callable[[Folder], list[ImageItem]]
     labels: Callable[[Reading, DecodedImage], Labels]
-    note_orphans: Callable[[Reading], None] | None = None
+    record_orphans: Callable[[Reading], None] | None = None
 
 
 _READERS: Mapping[ReaderName, _Reader] = MappingProxyType(
     {
         "masks": _Reader(masks.template_items, masks.mask_labels),
-        "coco": _Reader(coco.coco_items, coco.coco_labels, coco.note_coco_orphans),
+        "coco": _Reader(coco.coco_items, coco.coco_labels, coco.record_coco_orphans),
         "labelled": _Reader(
             labelled.labelled_set_items,
             labelled.labelled_set_labels,
-            labelled.note_labelled_set_orphans,
+            labelled.record_labelled_set_orphans,
         ),
         "yolo": _Reader(boxes.yolo_items, boxes.yolo_labels),
         "voc": _Reader(masks.template_items, boxes.voc_labels),
         "fair1m": _Reader(masks.template_items, boxes.fair1m_labels),
         "dota": _Reader(masks.template_items, boxes.dota_labels),
         "geojson": _Reader(masks.template_items, geojson.geojson_labels),
-        "refer": _Reader(texts.refer_items, texts.refer_labels, texts.note_refer_orphans),
+        "refer": _Reader(texts.refer_items, texts.refer_labels, texts.record_refer_orphans),
         "phrases": _Reader(texts.phrase_items, texts.phrase_labels),
         "questions": _Reader(masks.template_items, texts.question_labels),
     }
@@ -85,7 +85,7 @@ class OpenSource:
         """
         return _READERS[self.source.reader].items(self.folder)
 
-    def note_whole(self, reject: RejectionHandler) -> None:
+    def record_source_problems(self, reject: RejectionHandler) -> None:
         """Record what concerns the whole source, once.
 
         That is every declared class that the taxonomy does not know, and how many entries of its
@@ -97,10 +97,10 @@ class OpenSource:
         source_reading = Reading(self.folder, ImageItem(key="", group=""), reject)
         for name in self.folder.table.unmatched:
             detail = f"the taxonomy does not know the class {name!r}; its pixels are unknown"
-            source_reading.note("unknown_class", detail)
-        note_orphans = _READERS[self.source.reader].note_orphans
-        if note_orphans is not None:
-            note_orphans(source_reading)
+            source_reading.record("unknown_class", detail)
+        record_orphans = _READERS[self.source.reader].record_orphans
+        if record_orphans is not None:
+            record_orphans(source_reading)
 
     def read(self, item: ImageItem, reject: RejectionHandler) -> AnnotatedImage | None:
         """Read one image with its labels.
@@ -120,9 +120,9 @@ class OpenSource:
             image = read_image(self.folder.path(item.key), self.source.bands)
             labels = _READERS[self.source.reader].labels(reading, image)
         except RejectedError as error:
-            reading.note(error.rule, str(error), error.value, error.limit)
+            reading.record(error.rule, str(error), error.value, error.limit)
             return None
-        reading.note_unknown()
+        reading.record_unknown_classes()
         return self._joined(item, image, labels)
 
     def _joined(self, item: ImageItem, image: DecodedImage, labels: Labels) -> AnnotatedImage:
@@ -167,7 +167,7 @@ def open_labelled_source(
     if not path.is_dir():
         raise DataError(f"{path} is not a directory; give the folder of {row.name}")
     opened = OpenSource(row, path)
-    opened.note_whole(reject)
+    opened.record_source_problems(reject)
     return opened
 
 

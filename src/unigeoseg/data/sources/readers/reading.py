@@ -52,7 +52,7 @@ class RejectedError(DataError):
     Args:
         rule: The rule that it broke.
         detail: What came and what was expected.
-        value: What was measured.
+        value: The measured value.
         limit: The rule's limit.
     """
 
@@ -104,7 +104,7 @@ class Folder:
     Attributes:
         source: The row.
         directory: Where its files are.
-        table: What its class codes mean.
+        table: The categories of its class codes.
     """
 
     source: Source
@@ -138,8 +138,8 @@ class Reading:
 
     Attributes:
         folder: The source that it belongs to.
-        item: What is read.
-        reject: Where rejections go.
+        item: The image.
+        reject: Records rejections.
         unknown: How many objects had each class name that nobody knows.
     """
 
@@ -148,7 +148,7 @@ class Reading:
     reject: RejectionHandler
     unknown: Counter[str] = field(default_factory=Counter)
 
-    def note(
+    def record(
         self, rule: Rule, detail: str, value: float | None = None, limit: float | None = None
     ) -> None:
         """Record that something of the item was dropped."""
@@ -173,11 +173,11 @@ class Reading:
         """Count an object whose class nobody knows."""
         self.unknown[name[:_MAX_NAME_CHARS]] += 1
 
-    def note_unknown(self) -> None:
+    def record_unknown_classes(self) -> None:
         """Record how many objects had each class that nobody knows."""
         for name, count in sorted(self.unknown.items()):
             detail = f"{count} objects of the class {name!r}, which the taxonomy does not know"
-            self.note("unknown_class", detail, count, 0)
+            self.record("unknown_class", detail, count, 0)
 
     @property
     def label_path(self) -> Path:
@@ -221,7 +221,7 @@ def check_label_size(origin: str, size: tuple[int, ...], image_size: tuple[int, 
     """Check that a label is of its image's size.
 
     Args:
-        origin: What gives the label's size, with its verb: "the mask is", "the index says".
+        origin: The source of the label's size, with its verb: "the mask is", "the index says".
         size: Rows and columns (H, W) of the label.
         image_size: Those of the image.
 

@@ -18,8 +18,8 @@ from unigeoseg.data.sources.readers.coco import (
     first_existing,
     image_key,
     load_coco,
-    note_coco_orphans,
     object_from_segmentation,
+    record_coco_orphans,
 )
 from unigeoseg.data.sources.readers.images import DecodedImage, read_mask_codes
 from unigeoseg.data.sources.readers.reading import (
@@ -68,14 +68,14 @@ def refer_items(folder: Folder) -> list[ImageItem]:
     return sorted(items, key=lambda item: item.key)
 
 
-def note_refer_orphans(source_reading: Reading) -> None:
+def record_refer_orphans(source_reading: Reading) -> None:
     """Record, for each index, the images of annotations or expressions that it does not list."""
-    note_coco_orphans(source_reading)
+    record_coco_orphans(source_reading)
     for path, index in available_indexes(source_reading.folder):
         orphans = _refs_by_name(source_reading.folder, path, index).get("", ())
         for image, count in Counter(ref["image_id"] for ref in orphans).items():
             detail = f"{count} expressions speak of image {image!r}, which {path} does not list"
-            source_reading.note("missing_image", detail, count, 0)
+            source_reading.record("missing_image", detail, count, 0)
 
 
 def refer_labels(reading: Reading, image: DecodedImage) -> Labels:
@@ -106,9 +106,9 @@ def refer_labels(reading: Reading, image: DecodedImage) -> Labels:
                 for sentence in ref["sentences"]
             ]
         except RejectedError as error:
-            reading.note(error.rule, f"expression {ref.get('ref_id')}: {error}", error.value)
+            reading.record(error.rule, f"expression {ref.get('ref_id')}: {error}", error.value)
         except (KeyError, TypeError) as error:
-            reading.note("broken_label", f"expression {ref.get('ref_id')} lacks {error}")
+            reading.record("broken_label", f"expression {ref.get('ref_id')} lacks {error}")
     return Labels(texts=texts)
 
 
