@@ -28,7 +28,7 @@ NO_BOXES, OWN_BOXES = "none", "nano"
 
 
 class Judge(StrEnum):
-    """Who judges, writes and scores."""
+    """What judges, writes and scores: measurements, or models behind servers."""
 
     OFFLINE = "offline"
     ONLINE = "online"
@@ -46,7 +46,7 @@ Folders = Annotated[
     list[Path] | None,
     typer.Argument(help="Folders with source.json or meta.json, or of such folders."),
 ]
-Named = Annotated[
+Sources = Annotated[
     list[str] | None,
     typer.Option("--source", help="A source of the catalogue. Repeatable.", metavar="NAME=DIR"),
 ]
@@ -60,7 +60,7 @@ def build(
     folders: Folders = None,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="Directory of the dataset.")],
-    source: Named = None,
+    source: Sources = None,
     engine: Annotated[Engine, typer.Option(help="Processes here, or a Ray cluster.")] = (
         Engine.LOCAL
     ),
@@ -112,12 +112,12 @@ def build(
         cap=cap,
         diverse=diverse,
         judge=judge.value,
-        models=_digest(judge, models, replies),
+        models=_models_digest(judge, models, replies),
         boxes=boxes,
     )
-    segmenter = None if boxes == NO_BOXES else partial(load_boxes, boxes)
-    kept = replies or (models and models.with_name(f"{models.name}.replies"))
-    loader = ToolsLoader(seed, models, kept, segmenter)
+    segmenter = None if boxes == NO_BOXES else partial(load_box_segmenter, boxes)
+    replies_dir = replies or (models and models.with_name(f"{models.name}.replies"))
+    loader = ToolsLoader(seed, models, replies_dir, segmenter)
     job = Job(output, options, loader, strict)
     with progress("units") as bar:
         update = counter(bar)
@@ -126,14 +126,14 @@ def build(
             _places(folders, source),
             engine=engine.value,
             workers=workers,
-            progress=lambda done, total, _: update(done, total),
+            progress=lambda finished, total, _: update(finished, total),
         )
     _say_summary(dataset.summary, output)
     say(f"built in {time.perf_counter() - began:.1f} s")
 
 
-def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
-    """Give what turns boxes into masks, by a name of `bench.predictors`.
+def load_box_segmenter(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer that is loaded when needed
+    """Load what turns boxes into masks, by a name of `evaluate.systems`.
 
     Any worker can call this. Nano ships and takes boxes: it is loaded with the first box. Another
     system is loaded and tried at once, so that a mistake is known before a build begins.
@@ -145,13 +145,13 @@ def load_boxes(name: str) -> Any:  # noqa: ANN401 - a BoxSegmenter, of a layer t
 
     from unigeoseg.prompt import Box
 
-    masks = partial(_masks, name)
+    segment_boxes = partial(_box_masks, name)
     if name != OWN_BOXES:
-        masks(np.zeros((32, 32, 3), np.uint8), [Box(8, 8, 24, 24)])
-    return masks
+        segment_boxes(np.zeros((32, 32, 3), np.uint8), [Box(8, 8, 24, 24)])
+    return segment_boxes
 
 
-def _masks(name: str, pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - a BoxSegmenter
+def _box_masks(name: str, pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - a BoxSegmenter
     import torch
 
     from unigeoseg.evaluate.systems.registry import load_system
@@ -164,7 +164,7 @@ def _masks(name: str, pixels: Any, boxes: Any) -> list[Any]:  # noqa: ANN401 - a
     return [answer.mask for answer in answers if answer is not None]
 
 
-def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
+def _models_digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
     if replies is not None and models is None:
         raise OptionError("--replies keeps what models say: give --models FILE too")
     if (judge is Judge.ONLINE) != (models is not None):
@@ -175,24 +175,24 @@ def _digest(judge: Judge, models: Path | None, replies: Path | None) -> str:
         raise OptionError(f"--models {models} cannot be read: {error}") from error
 
 
-def _places(folders: list[Path] | None, named: list[str] | None) -> "list[Place]":
-    """Rows, where they are named, and directories of what is on the command line."""
+def _places(folders: list[Path] | None, sources: list[str] | None) -> "list[Place]":
+    """The source, where it is named, and the directory of each input on the command line."""
     from unigeoseg.data.sources.catalog import catalog_source
     from unigeoseg.data.sources.folders import labelled_sets_in
 
-    found: list[Place] = []
-    for text in named or []:
+    places: list[Place] = []
+    for text in sources or []:
         name, equals, directory = text.partition("=")
         if not equals:
             raise OptionError(
                 f"--source is {text!r}, expected NAME=DIR, such as loveda=/data/loveda"
             )
-        found.append((catalog_source(name), Path(directory)))
+        places.append((catalog_source(name), Path(directory)))
     for folder in folders or []:
-        found += [(None, each) for each in labelled_sets_in(folder)]
-    if not found:
+        places += [(None, directory) for directory in labelled_sets_in(folder)]
+    if not places:
         raise OptionError("nothing to build from: give folders, or --source NAME=DIR")
-    return found
+    return places
 
 
 def _say_summary(summary: "DatasetSummary", output: Path) -> None:
@@ -212,12 +212,10 @@ def sources() -> None:
 
     from unigeoseg.data.sources.catalog import CATALOG_COLUMNS, catalog_table
     from unigeoseg.data.sources.source import ReaderName
+    from unigeoseg.report.document import Table
+    from unigeoseg.report.terminal import print_table
 
-    rows = [CATALOG_COLUMNS, *catalog_table()]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(CATALOG_COLUMNS))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+    print_table(Table(CATALOG_COLUMNS, catalog_table()))
     readers = ", ".join(get_args(ReaderName))
     typer.echo(f"own data: a source.json that names a reader ({readers}); see docs/sources.md")
 
@@ -229,14 +227,15 @@ def stats(
     plot: Annotated[Path | None, typer.Option(help="Draw distributions to this PNG.")] = None,
 ) -> None:
     """Count triplets, words, categories and mask sizes per subset."""
-    from unigeoseg.data.inspect import stats
+    from unigeoseg.data.inspect.stats import count_subsets, save_distributions, subset_table
     from unigeoseg.data.store.dataset import Dataset
+    from unigeoseg.report.terminal import print_table
 
     opened = Dataset.open(dataset)
     if plot:
-        stats.draw(opened, plot)
+        save_distributions(opened, plot)
         say(f"wrote {plot}")
-    typer.echo(stats.as_text(stats.table(opened)))
+    print_table(subset_table(count_subsets(opened)))
 
 
 @app.command("show")
@@ -262,12 +261,12 @@ def show(
 @app.command("verify")
 def verify(dataset: Built) -> None:
     """Check hashes, ids, licences, splits, masks and programs; exit code 1 if one fails."""
-    from unigeoseg.data.inspect.verify import verify_dataset
+    from unigeoseg.data.inspect.verify import verification_table, verify_dataset
     from unigeoseg.data.store.dataset import Dataset
+    from unigeoseg.report.terminal import print_table
 
     report = verify_dataset(Dataset.unchecked(dataset))
-    for kind, count in sorted(report.checked.items()):
-        typer.echo(f"{kind:14}{count:>10,} checked{report.failed[kind]:>10,} failed")
+    print_table(verification_table(report))
     for line in report.failures:
         typer.echo(line)
     if not report.passed:
@@ -279,7 +278,7 @@ def export(
     dataset: Built,
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="A new directory.")],
-    layout: Annotated[Format, typer.Option("--format", help="What reads it.")],
+    layout: Annotated[Format, typer.Option("--format", help="Which layout.")],
     split: Annotated[Split, typer.Option(help="Split of a benchmark.")] = "test",
 ) -> None:
     """Write a dataset in the layout of a benchmark, of Hugging Face, or of WebDataset."""
@@ -313,7 +312,7 @@ def import_(
 def bench(
     folders: Folders = None,
     *,
-    source: Named = None,
+    source: Sources = None,
     patches: Annotated[int, typer.Option(min=1, help="Most patches.")] = 64,
     size: Size = 512,
     stride: Stride = 256,

@@ -7,13 +7,18 @@ import cv2
 import numpy as np
 import pytest
 
-from unigeoseg.data.inspect.stats import as_text, centres, draw, table
+from unigeoseg.data.inspect.stats import (
+    count_subsets,
+    mask_centre_counts,
+    save_distributions,
+    subset_table,
+)
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.errors import DataError, OutputFormatError
 
 
 def test_the_table_is_that_of_the_samples(dataset: Dataset):
-    rows = {row.name: row for row in table(dataset)}
+    rows = {row.name: row for row in count_subsets(dataset)}
     samples = list(dataset.samples())
     everything = rows["all"]
     assert everything.triplets == everything.generated == len(samples)
@@ -32,7 +37,7 @@ def test_published_triplets_are_not_generated(dataset: Dataset, tmp_path: Path):
         tmp_path / "out",
         lambda what, row: row | {"writer": "published"} if what == "triplet" else row,
     )
-    everything = table(told)[-1]
+    everything = count_subsets(told)[-1]
     assert (everything.generated, everything.triplets) == (0, dataset.summary.triplets)
 
 
@@ -42,31 +47,31 @@ def test_an_empty_subset_has_no_means(dataset: Dataset, tmp_path: Path):
         tmp_path / "out",
         lambda what, row: row if what == "image" or row["family"] == "box" else None,
     )
-    referring = table(boxes)[0]
+    referring = count_subsets(boxes)[0]
     assert (referring.triplets, referring.words, referring.mask_px) == (0, None, None)
-    assert as_text(table(boxes)).splitlines()[1].split() == ["referring", "0", "0", "-", "0", "-"]
+    assert subset_table(count_subsets(boxes)).rows[0] == ("referring", "0", "0", "-", "0", "-")
 
 
 def test_centres_and_picture(dataset: Dataset, tmp_path: Path):
-    assert centres(dataset).sum() == dataset.summary.triplets
-    draw(dataset, tmp_path / "stats.png")
+    assert mask_centre_counts(dataset).sum() == dataset.summary.triplets
+    save_distributions(dataset, tmp_path / "stats.png")
     assert cv2.imread(str(tmp_path / "stats.png")).shape[2] == 3
     first = (tmp_path / "stats.png").read_bytes()
-    draw(dataset, tmp_path / "stats.png")
+    save_distributions(dataset, tmp_path / "stats.png")
     assert (tmp_path / "stats.png").read_bytes() == first
 
 
 def test_a_plot_is_a_png(dataset: Dataset, tmp_path: Path):
     for name in ("stats.jpg", "stats"):
         with pytest.raises(OutputFormatError, match=r"give one of \.png"):
-            draw(dataset, tmp_path / name)
+            save_distributions(dataset, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_no_triplets_and_damage_are_data_errors(dataset: Dataset, tmp_path: Path):
     empty = builds.changed(dataset, tmp_path / "out", lambda what, row: None)
     with pytest.raises(DataError, match="has no triplets to draw"):
-        draw(empty, tmp_path / "stats.png")
+        save_distributions(empty, tmp_path / "stats.png")
     empty.triplets[0].write_bytes(b"PAR1")
     with pytest.raises(DataError, match="cannot be counted"):
-        table(empty)
+        count_subsets(empty)

@@ -315,7 +315,7 @@ def test_a_cost_cap_stops_before_the_request_and_a_raised_one_resumes(at):
         with pytest.raises(CostCapError, match="has cost 6"):
             at(talker.url, cost_cap=7.5, **prices).ask(questions[4])
         more = at(talker.url, cost_cap=20.0, **prices)
-        assert len(more.each(more.ask, questions)) == 5
+        assert len(more.map(more.ask, questions)) == 5
     assert len(talker.asked) == 5
 
 

@@ -1,12 +1,12 @@
-"""What is in a dataset: the paper's table of subsets (section 2), and distributions.
+"""Statistics of a dataset: the paper's table of subsets (section 2), and distributions.
 
-Counted by duckdb over the shards, so memory does not grow with them.
+They are counted by duckdb over the shards, so memory does not grow with them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.errors import DataError, MissingExtraError
 from unigeoseg.geo.formats import check_suffix
-from unigeoseg.runtime.atomic import write_bytes
+from unigeoseg.report.document import Table
+from unigeoseg.report.figure import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SUBSETS = (
     ("referring", "family = 'referring'"),
@@ -27,7 +31,9 @@ _SUBSETS = (
     ("all", "true"),
 )
 _WORDS = "len(string_split_regex(trim(text), '\\s+'))"
-_CELLS = 32  # of the map of centres, a side
+_CELLS = 32  # of a side of the map of centres
+_FREQUENT = 30  # categories and sources that a plot names
+_NAME_LETTERS = 40  # of a name in a plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Subset:
         name: Of the subset.
         generated: Triplets that were written here.
         triplets: Those and the ones that came with their sources.
-        words: Mean number of words of what a model reads; None without triplets.
+        words: Mean number of words of an instruction; None without triplets.
         categories: Number of categories.
         mask_px: Mean area of a mask in pixels; None without triplets.
     """
@@ -51,7 +57,7 @@ class Subset:
     mask_px: float | None
 
 
-def table(dataset: Dataset) -> list[Subset]:
+def count_subsets(dataset: Dataset) -> list[Subset]:
     """The subsets of a dataset.
 
     Raises:
@@ -68,22 +74,23 @@ def table(dataset: Dataset) -> list[Subset]:
     ]
 
 
-def as_text(subsets: Sequence[Subset]) -> str:
-    """The table as aligned text."""
-    lines = [
-        f"{'subset':14}{'generated':>11}{'all':>11}{'words':>8}{'categories':>12}{'mask px':>10}"
-    ]
-    for each in subsets:
-        words = "-" if each.words is None else f"{each.words:.2f}"
-        mask = "-" if each.mask_px is None else f"{each.mask_px:.0f}"
-        lines.append(
-            f"{each.name:14}{each.generated:>11,}{each.triplets:>11,}{words:>8}"
-            f"{each.categories:>12}{mask:>10}"
+def subset_table(subsets: Sequence[Subset]) -> Table:
+    """The subsets as a table."""
+    rows = [
+        (
+            subset.name,
+            f"{subset.generated:,}",
+            f"{subset.triplets:,}",
+            "-" if subset.words is None else f"{subset.words:.2f}",
+            str(subset.categories),
+            "-" if subset.mask_px is None else f"{subset.mask_px:.0f}",
         )
-    return "\n".join(lines)
+        for subset in subsets
+    ]
+    return Table(("subset", "generated", "all", "words", "categories", "mask px"), rows)
 
 
-def draw(dataset: Dataset, path: Path) -> None:
+def save_distributions(dataset: Dataset, path: Path) -> None:
     """Draw the distributions of words, categories, mask sizes, centres and sources as a PNG.
 
     Raises:
@@ -99,7 +106,7 @@ def draw(dataset: Dataset, path: Path) -> None:
     categories = _query(
         dataset,
         "select coalesce(nullif(category, ''), 'not said') as name, count(*) as n from triplets "
-        "group by name order by n desc, name limit 30",
+        f"group by name order by n desc, name limit {_FREQUENT}",
     )
     sizes = _query(
         dataset,
@@ -108,29 +115,31 @@ def draw(dataset: Dataset, path: Path) -> None:
     )
     sources = _query(
         dataset,
-        "select source, count(*) as n from triplets group by source order by n desc, source",
+        "select source, count(*) as n from triplets group by source order by n desc, source "
+        f"limit {_FREQUENT}",
     )
-    figure, axes = _figure()
-    _bars(axes[0], words, "words")
-    _bars(axes[1], sizes, "mask size, powers of ten of pixels", width=0.24)
-    _names(axes[2], categories, "triplets of the most frequent categories")
-    axes[3].imshow(centres(dataset), cmap="magma", extent=(0, 1, 1, 0))
+    figure = new_figure("drawing", 15, 9)
+    axes = figure.subplots(2, 3).ravel()
+    _draw_histogram(axes[0], words, "words")
+    _draw_histogram(axes[1], sizes, "mask size, powers of ten of pixels", width=0.24)
+    _draw_counts(axes[2], categories, "triplets of the most frequent categories")
+    axes[3].imshow(mask_centre_counts(dataset), cmap="magma", extent=(0, 1, 1, 0))
     axes[3].set_title("centres of masks")
-    _names(axes[4], sources[:30], "triplets of sources")
+    _draw_counts(axes[4], sources, "triplets of sources")
     axes[5].axis("off")
-    write_bytes(path, _png(figure))
+    save_figure(figure, path)
 
 
-def centres(dataset: Dataset) -> NDArray[np.int64]:
+def mask_centre_counts(dataset: Dataset) -> NDArray[np.int64]:
     """(32, 32) int64: how many masks have their centre in each cell of the unit square."""
-    cells = np.zeros((_CELLS, _CELLS), np.int64)
+    counts = np.zeros((_CELLS, _CELLS), np.int64)
     for sample in dataset.samples():
         rows, columns = np.nonzero(sample.mask())
         if len(rows):
             y = int((rows.mean() + 0.5) / sample.height * _CELLS)
             x = int((columns.mean() + 0.5) / sample.width * _CELLS)
-            cells[y, x] += 1
-    return cells
+            counts[y, x] += 1
+    return counts
 
 
 def _query(dataset: Dataset, sql: str) -> list[tuple[Any, ...]]:
@@ -149,40 +158,20 @@ def _query(dataset: Dataset, sql: str) -> list[tuple[Any, ...]]:
         return rows
 
 
-def _figure() -> Any:  # noqa: ANN401 - of an optional library
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("drawing", "data") from error
-    figure = Figure(figsize=(15, 9), layout="constrained")
-    return figure, figure.subplots(2, 3).ravel()
-
-
-def _png(figure: Any) -> bytes:  # noqa: ANN401 - of an optional library
-    from io import BytesIO
-
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
-    return content.getvalue()
-
-
-def _bars(
-    axis: Any,  # noqa: ANN401 - of an optional library
-    rows: Sequence[tuple[Any, ...]],
-    title: str,
-    width: float = 0.9,
+def _draw_histogram(
+    axis: "Axes", rows: Sequence[tuple[Any, ...]], title: str, width: float = 0.9
 ) -> None:
     axis.bar([row[0] for row in rows], [row[1] for row in rows], width, align="edge")
     axis.set_title(title)
 
 
-def _names(axis: Any, rows: Sequence[tuple[Any, ...]], title: str) -> None:  # noqa: ANN401
-    names = [_plain(str(row[0])) for row in reversed(rows)]
+def _draw_counts(axis: "Axes", rows: Sequence[tuple[Any, ...]], title: str) -> None:
+    names = [_without_math(str(row[0])) for row in reversed(rows)]
     axis.barh(range(len(rows)), [row[1] for row in reversed(rows)])
     axis.set_yticks(range(len(rows)), names, fontsize=7)
     axis.set_title(title)
 
 
-def _plain(name: str) -> str:
+def _without_math(name: str) -> str:
     """A name without the signs that matplotlib reads as mathematics."""
-    return name.replace("$", "\\$")[:40]
+    return name.replace("$", "\\$")[:_NAME_LETTERS]

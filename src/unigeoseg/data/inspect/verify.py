@@ -22,6 +22,7 @@ from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.data.store.rows import patch_from_row, sample_from_row
 from unigeoseg.data.taxonomy.categories import taxonomy
 from unigeoseg.errors import DataError, PromptError
+from unigeoseg.report.document import Table
 from unigeoseg.runtime.atomic import file_sha256
 from unigeoseg.sample import Split
 
@@ -57,6 +58,16 @@ class Verification:
             self.failed[kind] += 1
             if len(self.failures) < MESSAGES_KEPT:
                 self.failures.append(f"{kind}: {message}")
+
+
+def verification_table(report: Verification) -> Table:
+    """Number of checks and failures of each kind."""
+    rows = [
+        (kind, f"{count:,}", f"{report.failed[kind]:,}")
+        for kind, count in sorted(report.checked.items())
+    ]
+    note = f"{report.checked.total():,} checked, {report.failed.total():,} failed"
+    return Table(("check", "checked", "failed"), rows, note)
 
 
 def verify_dataset(dataset: Dataset) -> Verification:
