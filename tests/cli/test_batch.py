@@ -8,7 +8,7 @@ import scenes
 from networks import save_tiny
 
 from unigeoseg.cli import main
-from unigeoseg.predict.batch import MANIFEST
+from unigeoseg.predict.manifest import MANIFEST
 
 
 def batch(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:

@@ -15,7 +15,7 @@ from range_server import serving
 from rasterio.crs import CRS
 
 from unigeoseg.cli import main
-from unigeoseg.predict.schema import COLUMNS, TAGS
+from unigeoseg.predict.output.schema import COLUMNS, TAGS
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def mask_of(path: Path, options: dict, stretch: Stretch | None = None) -> np.nda
 
 
 def outputs_at(threshold: float):
-    from unigeoseg.predict.output_spec import OutputConfig
+    from unigeoseg.predict.output.spec import OutputConfig
 
     return {"outputs": OutputConfig(threshold=threshold)}
 

@@ -16,10 +16,10 @@ from unigeoseg.geo.area import Area
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import Raster, Scene, scene_from_array
 from unigeoseg.geo.tiling import TilePlan
-from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
-from unigeoseg.predict.outputs import ResultWriter, open_results
-from unigeoseg.predict.provenance import Provenance
-from unigeoseg.predict.schema import PromptAnswer, PromptEntry
+from unigeoseg.predict.output.provenance import Provenance
+from unigeoseg.predict.output.schema import PromptAnswer, PromptEntry
+from unigeoseg.predict.output.spec import OutputConfig, OutputSpec
+from unigeoseg.predict.output.writer import ResultWriter, open_results
 from unigeoseg.predict.tile_pipeline import TilePipeline
 from unigeoseg.runtime.stage_clock import StageClock
 

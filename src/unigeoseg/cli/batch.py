@@ -58,8 +58,15 @@ def batch(
     """Segment many scenes by text; start it again and it goes on where it stopped."""
     from unigeoseg.geo.grid import Grid
     from unigeoseg.geo.stretch import Stretch
-    from unigeoseg.predict.batch import FAILED, OFF, Batch, here, on_ray, run, scenes_of
-    from unigeoseg.predict.output_spec import OutputConfig
+    from unigeoseg.predict.batch import (
+        Batch,
+        find_scenes,
+        local_engine,
+        ray_engine,
+        run_batch,
+    )
+    from unigeoseg.predict.manifest import FAILED, OFF
+    from unigeoseg.predict.output.spec import OutputConfig
 
     prompts = PromptOptions(text=text, classes=classes, task=task)
     config = OutputConfig(
@@ -84,10 +91,10 @@ def batch(
         gsd_m=gsd,
         aoi=aoi,
     )
-    paths = scenes_of([scenes])
+    paths = find_scenes([scenes])
     with progress("tiles") as bar:
-        chosen = here(lambda scene: counter(bar, scene.name))
-        entries = run(job, paths, on_ray(workers) if engine is Engine.RAY else chosen)
+        in_process = local_engine(lambda scene: counter(bar, scene.name))
+        entries = run_batch(job, paths, ray_engine(workers) if engine is Engine.RAY else in_process)
     failed = [entry for entry in entries if entry.state == FAILED]
     for entry in failed:
         say(f"failed: {entry.scene}: {entry.error}")
@@ -103,9 +110,9 @@ def _suffixes(names: list[str]) -> list[str]:
     """Suffixes with their dot, each once."""
     from unigeoseg.geo.formats import MASK_SUFFIXES, VECTOR_SUFFIXES
 
-    found = [name if name.startswith(".") else f".{name}" for name in names]
-    known = MASK_SUFFIXES + VECTOR_SUFFIXES
-    for name in found:
-        if name not in known:
-            raise OptionError(f"--suffix is {name}; give one of {', '.join(known)}")
-    return list(dict.fromkeys(found))
+    suffixes = [name if name.startswith(".") else f".{name}" for name in names]
+    known_suffixes = MASK_SUFFIXES + VECTOR_SUFFIXES
+    for suffix in suffixes:
+        if suffix not in known_suffixes:
+            raise OptionError(f"--suffix is {suffix}; give one of {', '.join(known_suffixes)}")
+    return list(dict.fromkeys(suffixes))

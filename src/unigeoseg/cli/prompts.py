@@ -10,7 +10,7 @@ from unigeoseg.geo.grid import Grid, parse_crs
 from unigeoseg.prompt import Box, Point, Prompt, Task
 
 if TYPE_CHECKING:
-    from unigeoseg.predict.schema import PromptEntry
+    from unigeoseg.predict.output.schema import PromptEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,8 @@ class PromptOptions:
             OptionError: If numbers are malformed.
             AreaError: If the file cannot be read.
         """
+        from unigeoseg.predict.output.schema import PromptEntry
         from unigeoseg.predict.prompt_files import read_prompt_file
-        from unigeoseg.predict.schema import PromptEntry
 
         self._check_together()
         if self.text is not None:
@@ -78,7 +78,7 @@ class PromptOptions:
             )
 
     def _drawn_entries(self, grid: Grid) -> "list[PromptEntry]":
-        from unigeoseg.predict.schema import PromptEntry, drawn_name
+        from unigeoseg.predict.output.schema import PromptEntry, drawn_name
 
         points = [_point_numbers(text) for text in self.points]
         not_points = [_point_numbers(text) for text in self.not_points]

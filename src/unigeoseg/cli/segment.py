@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
 
     from unigeoseg.geo.raster import Scene
-    from unigeoseg.predict.output_spec import OutputConfig
+    from unigeoseg.predict.output.spec import OutputConfig
 
 
 def segment(
@@ -94,7 +94,7 @@ def segment(
     overwrite: Annotated[bool, typer.Option(help="Replace existing results.")] = False,
 ) -> None:
     """Segment a scene by text, points or boxes; the results lie where the scene lies."""
-    from unigeoseg.predict.output_spec import MIN_AREA_PX, OutputConfig
+    from unigeoseg.predict.output.spec import MIN_AREA_PX, OutputConfig
 
     began = time.perf_counter()
     job = SegmentJob(

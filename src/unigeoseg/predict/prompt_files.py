@@ -7,7 +7,7 @@ import shapely
 from unigeoseg.errors import AreaError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.reader import read_shapes
-from unigeoseg.predict.schema import PromptEntry, prompt_name
+from unigeoseg.predict.output.schema import PromptEntry, prompt_name
 from unigeoseg.prompt import Box, Point, Prompt
 
 

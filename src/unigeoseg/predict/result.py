@@ -13,10 +13,10 @@ from unigeoseg.geo.formats import check_output
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.features import Feature
 from unigeoseg.geo.vectors.regions import RegionFinder
-from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
-from unigeoseg.predict.outputs import open_results
-from unigeoseg.predict.provenance import Provenance
-from unigeoseg.predict.schema import PromptAnswer, PromptEntry, region_properties
+from unigeoseg.predict.output.provenance import Provenance
+from unigeoseg.predict.output.schema import PromptAnswer, PromptEntry, region_properties
+from unigeoseg.predict.output.spec import OutputConfig, OutputSpec
+from unigeoseg.predict.output.writer import open_results
 from unigeoseg.prompt import Prompt
 from unigeoseg.runtime.stage_clock import StageClock
 

@@ -1,7 +1,7 @@
 """The one way from a scene and prompts to files, in bounded memory whatever the scene's size.
 
 Texts go over the whole scene in tiles; points and boxes are looked at in windows of their own. Both
-end in `outputs.ResultWriter`. `Session` gives the same scores for scenes that fit in memory.
+end in `output.writer.ResultWriter`. `Session` gives the same scores for scenes that fit in memory.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from unigeoseg.errors import PromptError
 from unigeoseg.geo.area import Area
 from unigeoseg.geo.masks import has_data
 from unigeoseg.geo.raster import Raster, Scene
-from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
-from unigeoseg.predict.outputs import ResultWriter, open_results
-from unigeoseg.predict.schema import PromptAnswer, PromptEntry
+from unigeoseg.predict.output.schema import PromptAnswer, PromptEntry
+from unigeoseg.predict.output.spec import OutputConfig, OutputSpec
+from unigeoseg.predict.output.writer import ResultWriter, open_results
 from unigeoseg.predict.session import Session
 from unigeoseg.predict.tile_pipeline import Progress, TilePipeline
 from unigeoseg.predict.view_predictor import (

@@ -24,7 +24,7 @@ from unigeoseg.model.values import (
     SegmentationOutput,
     context_of_prompts,
 )
-from unigeoseg.predict.provenance import Provenance
+from unigeoseg.predict.output.provenance import Provenance
 from unigeoseg.predict.region_selection import (
     Focus,
     choose_regions,

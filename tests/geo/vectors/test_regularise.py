@@ -11,7 +11,7 @@ from results import outlines_of
 from unigeoseg.errors import OptionError
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.vectors.regularise import regularise_outlines
-from unigeoseg.predict.output_spec import OutputConfig
+from unigeoseg.predict.output.spec import OutputConfig
 
 GRID = Grid(400, 400, scenes.UTM50, CRS.from_epsg(32650))
 

@@ -9,8 +9,8 @@ from rasterio.crs import CRS
 from unigeoseg.errors import OptionError
 from unigeoseg.geo.area import Area
 from unigeoseg.geo.grid import Grid
-from unigeoseg.predict.provenance import Provenance
-from unigeoseg.predict.schema import PromptEntry, mask_tags
+from unigeoseg.predict.output.provenance import Provenance
+from unigeoseg.predict.output.schema import PromptEntry, mask_tags
 
 MIN_AREA_PX = 4
 """Regions of fewer pixels are specks, of which no outline is made."""

@@ -14,7 +14,7 @@ from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.stretch import TAG as STRETCH_TAG
 from unigeoseg.geo.vectors.features import Value, length_m
 from unigeoseg.geo.vectors.regions import Region
-from unigeoseg.predict.provenance import Provenance
+from unigeoseg.predict.output.provenance import Provenance
 from unigeoseg.prompt import Box, Prompt, PromptLike, Task, as_prompt
 
 

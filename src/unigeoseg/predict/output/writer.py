@@ -14,9 +14,9 @@ from unigeoseg.geo.formats import MASK_SUFFIXES
 from unigeoseg.geo.mask_writer import MaskWriter, mask_writer
 from unigeoseg.geo.masks import tight_box
 from unigeoseg.geo.vectors.writer import vector_writer
-from unigeoseg.predict.outlines import OutlineWriter, RegionSpool
-from unigeoseg.predict.output_spec import OutputSpec
-from unigeoseg.predict.schema import PromptAnswer
+from unigeoseg.predict.output.outlines import OutlineWriter, RegionSpool
+from unigeoseg.predict.output.schema import PromptAnswer
+from unigeoseg.predict.output.spec import OutputSpec
 from unigeoseg.runtime.stage_clock import StageClock
 
 _STRIP = 512  # rows of a mask that are put together at a time, as high as its blocks

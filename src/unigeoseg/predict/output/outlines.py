@@ -20,8 +20,8 @@ from unigeoseg.geo.vectors.features import Feature
 from unigeoseg.geo.vectors.regions import Region, RegionFinder, merge_regions
 from unigeoseg.geo.vectors.regularise import regularise_outlines
 from unigeoseg.geo.vectors.writer import Add
-from unigeoseg.predict.output_spec import OutputSpec
-from unigeoseg.predict.schema import PromptAnswer, region_properties
+from unigeoseg.predict.output.schema import PromptAnswer, region_properties
+from unigeoseg.predict.output.spec import OutputSpec
 
 _BATCH = 2048  # features per write, and regions per group
 _SPOOL_BYTES = 32 * 2**20  # regions beyond so many bytes wait in a file

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from unigeoseg.geo.stretch import TAG, Stretch
-from unigeoseg.predict.provenance import Provenance, weights_hash
-from unigeoseg.predict.schema import (
+from unigeoseg.predict.output.provenance import Provenance, weights_hash
+from unigeoseg.predict.output.schema import (
     ANSWER,
     COLUMNS,
     TAGS,
@@ -18,7 +18,7 @@ from unigeoseg.predict.schema import (
 )
 from unigeoseg.prompt import Box, Point, Prompt, Task, as_prompt
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 @pytest.mark.parametrize(

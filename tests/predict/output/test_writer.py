@@ -16,13 +16,13 @@ from rasterio.windows import Window
 from unigeoseg.geo.area import Area
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.raster import open_scene, scene_from_array
-from unigeoseg.predict import outlines
-from unigeoseg.predict.output_spec import OutputConfig, OutputSpec
-from unigeoseg.predict.outputs import ResultWriter, open_results
-from unigeoseg.predict.provenance import Provenance
+from unigeoseg.predict.output import outlines
+from unigeoseg.predict.output.provenance import Provenance
+from unigeoseg.predict.output.schema import COLUMNS, PromptAnswer, PromptEntry
+from unigeoseg.predict.output.spec import OutputConfig, OutputSpec
+from unigeoseg.predict.output.writer import ResultWriter, open_results
 from unigeoseg.predict.result import Segmentation
 from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
-from unigeoseg.predict.schema import COLUMNS, PromptAnswer, PromptEntry
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.prompt import Box, Point, Prompt
 from unigeoseg.runtime.stage_clock import StageClock
