@@ -29,8 +29,8 @@ Images = Annotated[
 ]
 
 app = typer.Typer(help="Measure on held-out imagery.", no_args_is_help=True)
-suites.add_commands(app)
-open_bench.add_commands(app)
+suites.add_suite_commands(app)
+open_bench.add_open_bench_commands(app)
 training_bench.add_commands(app)
 
 

@@ -15,7 +15,7 @@ IndexOption = Annotated[
 Sources = Annotated[Path, typer.Argument(help="Folder with a folder per source.")]
 
 
-def add_commands(app: typer.Typer) -> None:
+def add_open_bench_commands(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("select")(select_command)
     app.command("rebuild")(rebuild_command)

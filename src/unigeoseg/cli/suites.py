@@ -55,7 +55,7 @@ Partial = Annotated[
 ]
 
 
-def add_commands(app: typer.Typer) -> None:
+def add_suite_commands(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("suites")(list_suites_command)
     app.command("run")(run_command)

@@ -54,12 +54,12 @@ class Prediction:
         return cls(sample, encode_mask(answer.mask), answer.score, answer.words, seconds)
 
     @classmethod
-    def parse(cls, line: bytes, where: str) -> "Prediction":
+    def parse(cls, line: bytes, location: str) -> "Prediction":
         """Read a line.
 
         Args:
             line: JSON in UTF-8.
-            where: Names the file and the line in messages.
+            location: Names the file and the line in messages.
 
         Raises:
             DataError: If it is no prediction.
@@ -67,8 +67,8 @@ class Prediction:
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where} is no prediction: {error}; expected id and rle") from error
-        return record_from(cls, stated_fields(cls, values), where)
+            raise DataError(f"{location} is no prediction: {error}; expected id and rle") from error
+        return record_from(cls, stated_fields(cls, values), location)
 
     def line(self) -> str:
         """The line, with its end."""

@@ -1,4 +1,4 @@
-"""Drawn curves, with matplotlib where it is installed."""
+"""Figures by matplotlib, where it is installed."""
 
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def new_figure(what: str, width: float, height: float) -> "Figure":
+def new_figure(subject: str, width: float, height: float) -> "Figure":
     """A figure to draw on.
 
     Args:
-        what: What is drawn, for the message.
+        subject: What it shows, for the message.
         width: In inches.
         height: In inches.
 
@@ -26,7 +26,7 @@ def new_figure(what: str, width: float, height: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError(what, "plot") from error
+        raise MissingExtraError(subject, "plot") from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -39,6 +39,6 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """
     if path.suffix:
         check_suffix(path, [f".{name}" for name in figure.canvas.get_supported_filetypes()])
-    drawn = BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:].lower() or "png", dpi=120)
-    write_bytes(path, drawn.getvalue())
+    buffer = BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:].lower() or "png", dpi=120)
+    write_bytes(path, buffer.getvalue())

@@ -42,7 +42,7 @@ def suite_sections(
         layout: The suite, for its pictures.
         predictions: The file that was scored.
     """
-    worst, random = worst_samples(outcome), random_samples(outcome)
+    worst, random = worst_scored_samples(outcome), random_scored_samples(outcome)
     pictures = sample_pictures([*worst, *random], layout, predictions)
     head: list[Part] = ["\n".join(problem_lines(outcome))]
     head += [PARTIAL] if outcome.problems else []
@@ -65,12 +65,12 @@ def _pictures_of(scored: Sequence[ScoredSample], pictures: Mapping[str, Picture]
     return [pictures[sample.id] for sample in scored if sample.id in pictures]
 
 
-def worst_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
+def worst_scored_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
     """Samples with the lowest IoU."""
     return sorted(outcome.scored, key=lambda sample: (sample.overlap.iou, sample.id))[:count]
 
 
-def random_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
+def random_scored_samples(outcome: Outcome, count: int = PICTURES) -> list[ScoredSample]:
     """Samples by chance, the same for the same samples."""
     ordered = sorted(outcome.scored, key=lambda sample: sample.id)
     indices = np.random.default_rng(0).permutation(len(ordered))[:count]

@@ -126,8 +126,10 @@ def _parse_reply(body: bytes, count: int, shape: tuple[int, ...]) -> list[Answer
         ) from error
 
 
-def _parse_answer(values: object, where: str, shape: tuple[int, ...]) -> Answer:
-    answer = record_from(RemoteAnswer, stated_fields(RemoteAnswer, values), where)
+def _parse_answer(values: object, location: str, shape: tuple[int, ...]) -> Answer:
+    answer = record_from(RemoteAnswer, stated_fields(RemoteAnswer, values), location)
     if answer.rle["size"] != list(shape):
-        raise DataError(f"{where}: a mask of {answer.rle['size']} (H, W), the image is {[*shape]}")
+        raise DataError(
+            f"{location}: a mask of {answer.rle['size']} (H, W), the image is {[*shape]}"
+        )
     return Answer(decode_mask(answer.rle), answer.score, answer.answer)
