@@ -252,10 +252,10 @@ def remove_cut_line(path: Path) -> None:
         OutputUnwritableError: If the file cannot be changed.
     """
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
         with translated_write_errors(path), path.open("r+b") as file:
-            file.truncate(whole)
+            file.truncate(end)
 
 
 @contextmanager

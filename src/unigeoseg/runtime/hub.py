@@ -6,7 +6,6 @@ what the hub states, and one line for each thing that goes wrong.
 """
 
 import glob
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
@@ -27,6 +26,7 @@ from unigeoseg.errors import (
     OutputUnwritableError,
     UniGeoSegError,
 )
+from unigeoseg.runtime.atomic import file_sha256
 
 Kind = Literal["model", "dataset"]
 
@@ -79,18 +79,18 @@ def fetch(repo_id: str, *, kind: Kind, patterns: Sequence[str], revision: str = 
         OutputUnwritableError: If the disk is full or the cache cannot be written.
     """
     try:
-        listing = _look(repo_id, kind, revision)
+        listing = _listed(repo_id, kind, revision)
     except HubUnreachableError as error:
         return _cached(repo_id, kind, patterns, revision, error)
-    wanted = _wanted(listing, patterns)
-    missing = _not_cached(listing, wanted)
+    selected = _selected(listing, patterns)
+    missing = _not_cached(listing, selected)
     if missing:
         size = sum(file.size for file in missing)
         check_space(cache_directory(), size, f"{len(missing)} files of {listing}")
         log.info("fetching %d files of %s, %s", len(missing), listing, megabytes(size))
-    directory = _transfer(listing, revision, wanted)
-    log.info("verifying %d files", len(wanted))
-    _verify(directory, wanted)
+    directory = _transfer(listing, revision, selected)
+    log.info("verifying %d files", len(selected))
+    _verify(directory, selected)
     return directory
 
 
@@ -113,18 +113,24 @@ def cache_directory() -> Path:
     return Path(_library().constants.HF_HUB_CACHE)
 
 
-def check_space(directory: Path, size: int, what: str) -> None:
+def check_space(directory: Path, size: int, content: str) -> None:
     """Check that `size` more bytes fit where `directory` is or will be.
+
+    Args:
+        directory: It need not exist.
+        size: In bytes.
+        content: Names what needs them, in the plural, for the message.
 
     Raises:
         OutputUnwritableError: If they do not.
     """
-    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    ancestors = (directory, *directory.absolute().parents)
+    existing = next(path for path in ancestors if path.exists())
+    free = shutil.disk_usage(existing).free
     if size > free:
         raise OutputUnwritableError(
-            f"{what} need {megabytes(size)}, {there} has {megabytes(free)} free: make room, or "
-            "set HF_HOME to a larger disk"
+            f"{content} need {megabytes(size)}, {existing} has {megabytes(free)} free: make room, "
+            "or set HF_HOME to a larger disk"
         )
 
 
@@ -141,7 +147,7 @@ def _library() -> ModuleType:
     return huggingface_hub
 
 
-def _look(repo_id: str, kind: Kind, revision: str) -> _Listing:
+def _listed(repo_id: str, kind: Kind, revision: str) -> _Listing:
     """What the hub states about a repository; refused if it could lead outside the cache."""
     try:
         info = (
@@ -149,7 +155,7 @@ def _look(repo_id: str, kind: Kind, revision: str) -> _Listing:
             .HfApi()
             .repo_info(repo_id, repo_type=kind, revision=revision, files_metadata=True)
         )
-        commit, files = str(info.sha), tuple(_file(each) for each in info.siblings or ())
+        commit, files = str(info.sha), tuple(map(_file, info.siblings or ()))
     except UniGeoSegError:
         raise
     except Exception as error:  # the library lets its HTTP client's errors and odd answers through
@@ -163,8 +169,8 @@ def _look(repo_id: str, kind: Kind, revision: str) -> _Listing:
     return _Listing(repo_id, kind, commit, files)
 
 
-def _file(stated: object) -> _File:
-    name, size, lfs = (getattr(stated, key) for key in ("rfilename", "size", "lfs"))
+def _file(sibling: object) -> _File:
+    name, size, lfs = (getattr(sibling, key) for key in ("rfilename", "size", "lfs"))
     return _File(str(name), int(size), str(lfs.sha256) if lfs else None)
 
 
@@ -176,21 +182,28 @@ def _is_safe(name: str) -> bool:
     return "\0" not in name
 
 
-def _wanted(listing: _Listing, patterns: Sequence[str]) -> tuple[_File, ...]:
+def _selected(listing: _Listing, patterns: Sequence[str]) -> tuple[_File, ...]:
     names = {file.name for file in listing.files}
-    absent = [each for each in patterns if not set(each) & set("*?[") and each not in names]
+    absent = [name for name in _plain_names(patterns) if name not in names]
     if absent:
         raise HubNotFoundError(f"{listing} has no {', '.join(absent)}")
     return tuple(
-        file for file in listing.files if any(fnmatchcase(file.name, each) for each in patterns)
+        file
+        for file in listing.files
+        if any(fnmatchcase(file.name, pattern) for pattern in patterns)
     )
 
 
-def _not_cached(listing: _Listing, wanted: Iterable[_File]) -> tuple[_File, ...]:
+def _plain_names(patterns: Sequence[str]) -> list[str]:
+    """Those patterns that are names, without wildcards."""
+    return [pattern for pattern in patterns if not set(pattern) & set("*?[")]
+
+
+def _not_cached(listing: _Listing, files: Iterable[_File]) -> tuple[_File, ...]:
     find = _library().try_to_load_from_cache
     return tuple(
         file
-        for file in wanted
+        for file in files
         if not isinstance(
             find(
                 listing.repo_id,
@@ -204,13 +217,13 @@ def _not_cached(listing: _Listing, wanted: Iterable[_File]) -> tuple[_File, ...]
     )
 
 
-def _transfer(listing: _Listing, revision: str, wanted: Iterable[_File]) -> Path:
+def _transfer(listing: _Listing, revision: str, files: Iterable[_File]) -> Path:
     try:
         path = _library().snapshot_download(
             listing.repo_id,
             repo_type=listing.kind,
             revision=revision,
-            allow_patterns=[glob.escape(file.name) for file in wanted],
+            allow_patterns=[glob.escape(file.name) for file in files],
         )
     except Exception as error:  # as above
         raise _translated(error, str(listing)) from error
@@ -245,8 +258,7 @@ def _difference(path: Path, file: _File) -> str | None:
         return f"has {size} bytes, the hub states {file.size}"
     if file.sha256 is None:
         return None
-    with path.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = file_sha256(path)
     return None if digest == file.sha256 else f"has SHA-256 {digest}, the hub states {file.sha256}"
 
 
@@ -264,14 +276,13 @@ def _cached(
         )
     except (OSError, ValueError):
         raise reason from None
-    names = [each for each in patterns if not set(each) & set("*?[")]
-    absent = [name for name in names if not (Path(path) / name).is_file()]
+    absent = [name for name in _plain_names(patterns) if not (Path(path) / name).is_file()]
     if absent:
         raise HubNotFoundError(f"{path} has no {', '.join(absent)}, and {reason}") from reason
     return Path(path)
 
 
-def _translated(error: Exception, what: str) -> UniGeoSegError:
+def _translated(error: Exception, target: str) -> UniGeoSegError:
     """The error of ours for one of the library's or its HTTP client's."""
     from huggingface_hub.errors import HFValidationError
 
@@ -279,17 +290,17 @@ def _translated(error: Exception, what: str) -> UniGeoSegError:
     why = " ".join(f"{type(error).__name__}: {error}".split())
     if status in (401, 403):
         return HubAccessError(
-            f"the hub gives no access to {what} ({status}): the name is wrong, or it is private "
+            f"the hub gives no access to {target} ({status}): the name is wrong, or it is private "
             "or gated; check the name, ask for access on its page, and log in with `hf auth login`"
         )
     if status == 404:
-        return HubNotFoundError(f"the hub does not have {what} ({status}): check the name")
+        return HubNotFoundError(f"the hub does not have {target} ({status}): check the name")
     if isinstance(error, HFValidationError):
         return HubNotFoundError(f"the hub has no such names: {why}")
     disk = isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
     if disk and status is None and getattr(error, "errno", None):
-        return OutputUnwritableError(f"{what} cannot be stored in {cache_directory()}: {why}")
+        return OutputUnwritableError(f"{target} cannot be stored in {cache_directory()}: {why}")
     return HubUnreachableError(
-        f"{what} could not be fetched ({why}): check the network and run it again; files that "
+        f"{target} could not be fetched ({why}): check the network and run it again; files that "
         "arrived whole are kept"
     )

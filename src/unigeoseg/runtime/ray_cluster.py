@@ -11,8 +11,9 @@ from typing import Any
 from unigeoseg.errors import MissingExtraError, OptionError
 
 _ADDRESS = "RAY_ADDRESS"
-_OWN = ("", "local")  # addresses that mean a cluster of this machine's own
+_LOCAL = ("", "local")  # addresses that mean a cluster of this machine's own
 _WAIT_S = 5.0
+_LARGEST_PORT = 65535
 
 
 def check_cluster() -> None:
@@ -28,11 +29,11 @@ def check_cluster() -> None:
     if find_spec("ray") is None:
         raise MissingExtraError("the engine ray", "ray")
     address = os.environ.get(_ADDRESS, "")
-    scheme, _, rest = address.rpartition("://")
-    if address in (*_OWN, "auto") or scheme not in ("", "ray"):
+    scheme, _, path = address.rpartition("://")
+    if address in (*_LOCAL, "auto") or scheme not in ("", "ray"):
         return
-    host, _, port = rest.split("/")[0].rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    host, _, port = path.split("/")[0].rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LARGEST_PORT:
         raise OptionError(
             f"{_ADDRESS} is {address!r}, expected HOST:PORT, such as 10.0.0.1:6379; correct it, or "
             "unset it for a cluster of this machine's own"
@@ -45,7 +46,7 @@ def check_cluster() -> None:
 
 @contextmanager
 def join_cluster(workers: int) -> Iterator[Any]:
-    """Join the cluster, or start one; leave it at the end.
+    """The Ray cluster, joined or started; left at the end.
 
     A session of Ray that the caller has started is used and left open. Errors of a task are raised
     as they are.
@@ -64,11 +65,11 @@ def join_cluster(workers: int) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    ours = not ray.is_initialized()
-    if ours:
+    joins = not ray.is_initialized()
+    if joins:
         _join(ray, workers)
     errors = ray.exceptions
-    gone = (
+    lost = (
         *(errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayActorError),
         *(errors.NodeDiedError, errors.LocalRayletDiedError, errors.ObjectLostError),
     )
@@ -76,7 +77,7 @@ def join_cluster(workers: int) -> Iterator[Any]:
         yield ray
     except errors.RayTaskError as error:
         raise error.cause from None
-    except gone as error:
+    except lost as error:
         raise worker_died(workers) from error
     except errors.RayError as error:
         raise OptionError(
@@ -84,7 +85,7 @@ def join_cluster(workers: int) -> Iterator[Any]:
             "done stays"
         ) from error
     finally:
-        if ours:
+        if joins:
             ray.shutdown()
 
 
@@ -98,10 +99,10 @@ def worker_died(workers: int) -> OptionError:
 
 def _join(ray: Any, workers: int) -> None:  # noqa: ANN401 - the module of an optional library
     address = os.environ.get(_ADDRESS, "")
-    own: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}
+    resources: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        ray.init(address=address or None, **quiet, **(own if address in _OWN else {}))
+        ray.init(address=address or None, **quiet, **(resources if address in _LOCAL else {}))
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise _unreachable(address or "this machine", error) from error
 

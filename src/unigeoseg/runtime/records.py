@@ -22,14 +22,14 @@ T = TypeVar("T")
 _PROBLEMS_SHOWN = 3
 
 
-def record_from_json(kind: type[T], text: str | bytes, where: str) -> T:
+def record_from_json(kind: type[T], text: str | bytes, origin: str) -> T:
     """A record from JSON.
 
     Args:
         kind: A dataclass, or what its fields may be: numbers, texts, lists, mappings, unions of
             dataclasses that a field of a `Literal` type tells apart.
         text: JSON in UTF-8.
-        where: Names the file, and the line if there are several, in messages.
+        origin: Names the file, and the line if there are several, in messages.
 
     Raises:
         DataError: If it is not JSON, or not of that kind; the message names each wrong field.
@@ -37,17 +37,17 @@ def record_from_json(kind: type[T], text: str | bytes, where: str) -> T:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is not JSON: {error}") from error
-    return record_from(kind, values, where)
+        raise DataError(f"{origin} is not JSON: {error}") from error
+    return record_from(kind, values, origin)
 
 
-def record_from(kind: type[T], values: object, where: str, *, secret: bool = False) -> T:
+def record_from(kind: type[T], values: object, origin: str, *, secret: bool = False) -> T:
     """A record from plain values, as JSON, TOML or a database row gives them.
 
     Args:
         kind: As `record_from_json`.
         values: What `json.loads` would give.
-        where: As `record_from_json`.
+        origin: As `record_from_json`.
         secret: Whether values may be secrets, which messages do not repeat then.
 
     Raises:
@@ -60,10 +60,10 @@ def record_from(kind: type[T], values: object, where: str, *, secret: bool = Fal
     except Exception as error:  # cattrs gathers what hooks and __post_init__ raise, of any type
         describe = _secret_problem if secret else _problem
         problems = [_located(line) for line in transform_error(error, "", describe)]
-        shown = "; ".join(problems[:_PROBLEMS_SHOWN])
+        listed = "; ".join(problems[:_PROBLEMS_SHOWN])
         left = len(problems) - _PROBLEMS_SHOWN
         more = f"; and {left} more" if left > 0 else ""
-        raise DataError(f"{where}: {shown}{more}") from error
+        raise DataError(f"{origin}: {listed}{more}") from error
 
 
 def record_values(record: object) -> Any:  # noqa: ANN401 - any plain JSON value

@@ -1,6 +1,6 @@
-"""Units done in a plain loop, by the cores of one machine, or by a Ray cluster.
+"""Parallel map over units of work: in this process, in processes of this machine, or on Ray.
 
-Whoever does them, the files are the same; only the order in which they appear differs.
+Results are the same on every engine; only their order differs.
 """
 
 import multiprocessing
@@ -71,9 +71,9 @@ def run_in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -
         running = {pool.submit(work, unit) for unit in islice(queue, _WAITING * workers)}
         try:
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(work, unit) for unit in islice(queue, len(done))}
-                yield from (each.result() for each in done)
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(work, unit) for unit in islice(queue, len(finished))}
+                yield from (future.result() for future in finished)
         except BrokenProcessPool as error:
             raise worker_died(workers) from error
         finally:
@@ -98,9 +98,9 @@ def _ray(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R
         queue = iter(units)
         running = [remote.remote(shared, unit) for unit in islice(queue, _WAITING * workers)]
         while running:
-            done, running = ray.wait(running)
-            running += [remote.remote(shared, unit) for unit in islice(queue, len(done))]
-            yield from ray.get(done)
+            finished, running = ray.wait(running)
+            running += [remote.remote(shared, unit) for unit in islice(queue, len(finished))]
+            yield from ray.get(finished)
 
 
 def _apply(work: Callable[[T], R], unit: T) -> R:
