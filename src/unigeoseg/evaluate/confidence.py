@@ -63,7 +63,7 @@ def calibrate_model(
     """Run a model, fit the lines, and make a copy of the model that has them.
 
     Args:
-        layout: What is asked, of images that are seen in one view (`ViewConfig.whole`).
+        layout: The suite; its images fit into one view (`ViewConfig.whole`).
         model: A model of ours, as `weights_directory` takes it.
         folder: Empty directory for the copy.
         progress: Called as samples are done.

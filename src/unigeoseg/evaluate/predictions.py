@@ -90,7 +90,7 @@ class PredictionFile:
         predictions: The first prediction of each sample's id.
         repeated: How many lines there are of an id that came before.
         malformed: How many lines are no predictions.
-        example: What is wrong with the first of them, or empty.
+        example: The problem of the first of them, or empty.
     """
 
     predictions: Mapping[str, Prediction]

@@ -64,7 +64,7 @@ class RunCard:
     Attributes:
         suite: Name of the suite.
         model: Name of the system.
-        words: Whether it was asked for words.
+        words: Whether it answers in words as well.
     """
 
     suite: str
@@ -154,7 +154,7 @@ def run_suite(
         card: The system and the suite.
         engine: Processes of this machine, or a Ray cluster.
         workers: How many at a time.
-        partial: Take what is there of a suite whose files are not whole.
+        partial: Take the samples that can be read of a suite whose files are not whole.
         progress: Called as samples are done.
 
     Returns:

@@ -89,7 +89,7 @@ FACETS = ("task", "family", "category", "source", "size")
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """What is wrong with a file of predictions or with the suite's files, counted.
+    """Counted problems of a file of predictions and of the suite's files.
 
     Attributes:
         missing: Samples without a prediction.
@@ -97,7 +97,7 @@ class Problems:
         unknown: Predictions of samples that the suite does not have.
         other_size: Predictions of another size than the image.
         malformed: Lines or run-lengths that cannot be read.
-        suite: What is wrong with the suite's files, or empty.
+        suite: The first problem of the suite's files, or empty.
         example: The first malformed line, or empty.
     """
 
@@ -135,7 +135,7 @@ class Outcome:
         families: The families that were scored; all of them if empty.
         total: Samples of these families.
         scored: Those with a usable prediction.
-        problems: What is wrong.
+        problems: Missing, malformed and unusable predictions.
         protocol: Results with the same hash can be compared: suite, samples, truth, mode, version.
     """
 

@@ -72,7 +72,7 @@ Part = str | Table | Bars | Picture | ImageFile
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is below it."""
+    """A heading and the parts below it."""
 
     title: str
     parts: Sequence[Part]

@@ -34,7 +34,7 @@ class SamrsLayout(Layout):
     """A set of SAMRS: `images/NAME.jpg`, `gray/NAME.png` with class ids, 255 where none."""
 
     def samples(self) -> Iterator[Sample]:
-        """As `Layout.samples`: one region of each image, a point and a box by turns."""
+        """As `Layout.samples`: one region of each image, alternately by a point and a box."""
         count = 0
         for path in _by_digest(self.folder):
             if count == self.suite.samples:

@@ -48,7 +48,7 @@ class HeldOutSamples:
         samples: By image, in the order of the dataset.
         pairs: Ids of two samples with the same target: in words that training uses, in words that
             no generator may use.
-        left_out: How many images of the split have pixels that nobody knows.
+        left_out: How many images of the split have pixels of unknown class.
     """
 
     samples: tuple[Sample, ...]
@@ -60,7 +60,7 @@ class HeldOutSamples:
 class HeldOutLayout(ShardLayout):
     """The layout of a held-out suite: the split of a dataset, and more questions on its images.
 
-    Masks cannot be scored where nobody knows the truth, so images with such pixels are left out.
+    Masks cannot be scored where the truth is unknown, so images with such pixels are left out.
 
     Attributes:
         images: Only so many images of each source, the first; None for all.

@@ -33,7 +33,7 @@ _CONFIDENCE = 0.5  # an object of a phrase counts above it
 
 @dataclass(frozen=True, slots=True)
 class SamFamily:
-    """A family of SAM models: its classes, and how it wants images prepared.
+    """A family of SAM models: its classes, and how its images are prepared.
 
     Attributes:
         points: Name of the class that takes points and boxes.

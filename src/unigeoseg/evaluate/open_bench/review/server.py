@@ -119,10 +119,10 @@ class ReviewPass:
 def bind_review_server(
     review: ReviewPass, port: int, ready: Callable[[str], None]
 ) -> ThreadingHTTPServer:
-    """Bind the page to a port of this machine; call `serve_forever` on what is returned.
+    """Bind the page to a port of this machine; call `serve_forever` on the server.
 
     Args:
-        review: What is reviewed.
+        review: The suite, its verdicts and the reviewer.
         port: The port, 0 for any free one.
         ready: Called with the address of the page.
 
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self._post())
 
     def _get(self, path: str) -> Reply:
-        if not self._local():
+        if not self._is_local():
             return _message(403, "ask by the address 127.0.0.1")
         if path == "/":
             page = (files("unigeoseg.evaluate.open_bench.review") / "page.html").read_bytes()
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self) -> Reply:
         length = int(self.headers.get("Content-Length") or 0)
-        if not self._local() or self.headers.get_content_type() != "application/json":
+        if not self._is_local() or self.headers.get_content_type() != "application/json":
             self.close_connection = True
             return _message(403, "verdicts come from the page alone")
         if not 0 < length <= _LARGEST_REQUEST:
@@ -188,8 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             return _message(400, str(error))
         return _message(200, "kept")
 
-    def _local(self) -> bool:
-        """Whether the page was asked for by this machine's own name, not by one led here."""
+    def _is_local(self) -> bool:
+        """Whether the Host header names this machine; other names may be DNS rebinding."""
         host = (self.headers.get("Host") or "").partition(":")[0]
         return host in (HOST, "localhost")
 
