@@ -1,5 +1,7 @@
 """Weights laid out once, convolutions that are one product."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 
 from unigeoseg.errors import OptionError
 from unigeoseg.model.io import checkpoint
-from unigeoseg.model.optimize import PackedLinear, ProductConv2d, pack
+from unigeoseg.model.optimize import PackedLinear, ProductConv2d, onednn_product, pack_layers
 from unigeoseg.predict.segmenter import Segmenter
 
 
@@ -20,7 +22,7 @@ def test_a_packed_layer_gives_the_same(shape, bias):
     inputs = torch.randn(shape)
     with torch.inference_mode():
         expected = module(inputs)
-        pack(module)
+        pack_layers(module)
         assert type(module[0]) is PackedLinear
         found = module(inputs)
         turned = module(inputs.T.contiguous().T) if inputs.ndim == 2 else found
@@ -44,7 +46,7 @@ def test_the_convolution_is_the_same(shape, how):
     module = nn.Sequential(nn.Conv2d(5, 9, **how)).to(memory_format=torch.channels_last)
     inputs = torch.randn(shape)
     expected = module(inputs)
-    pack(module)
+    pack_layers(module)
     assert type(module[0]) is ProductConv2d
     assert module[0].weight.is_contiguous()
     torch.testing.assert_close(module(inputs), expected, atol=1e-6, rtol=0)
@@ -59,11 +61,48 @@ def test_other_types_stay_as_they_are():
     others = [nn.Linear(4, 4).bfloat16(), nn.LayerNorm(4), nn.Conv2d(4, 4, 3).bfloat16()]
     network = nn.Sequential(*convolutions, *others)
     types = [type(part) for part in network]
-    pack(network)
+    pack_layers(network)
     assert [type(part) for part in network] == types
 
 
-def test_a_loaded_model_is_hastened_and_gives_the_same(tmp_path):
+@pytest.fixture
+def without_cache():
+    """What was found out about PyTorch's operators is found out again, in the test and after it."""
+    onednn_product.cache_clear()
+    yield
+    onednn_product.cache_clear()
+
+
+def fails(*_: object) -> None:
+    raise RuntimeError("not on this build")
+
+
+def wrong(rows, packed, bias, *_: object):
+    return rows.new_zeros(len(rows), 2)
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        SimpleNamespace(),
+        SimpleNamespace(_reorder_linear_weight=fails, _linear_pointwise=fails),
+        SimpleNamespace(_reorder_linear_weight=lambda weight: weight, _linear_pointwise=wrong),
+        SimpleNamespace(_reorder_linear_weight=lambda weight, _: weight, _linear_pointwise=wrong),
+    ],
+    ids=["missing", "failing", "of another signature", "wrong"],
+)
+def test_without_its_operators_layers_stay_plain(tmp_path, monkeypatch, without_cache, operators):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    expected = Segmenter.from_pretrained(save_tiny(tmp_path))(pixels, "the road").score
+    onednn_product.cache_clear()
+    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    assert onednn_product() is None
+    segmenter = Segmenter.from_pretrained(tmp_path)
+    assert PackedLinear not in {type(part) for part in segmenter.network.modules()}
+    np.testing.assert_allclose(segmenter(pixels, "the road").score, expected, atol=1e-5)
+
+
+def test_a_loaded_model_is_optimized_and_gives_the_same(tmp_path):
     plain = Segmenter(*checkpoint.load_model(save_tiny(tmp_path)))
     fast = Segmenter.from_pretrained(tmp_path)
     kinds = {type(part) for part in fast.network.language.modules()}
@@ -74,7 +113,7 @@ def test_a_loaded_model_is_hastened_and_gives_the_same(tmp_path):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_hastened_network_is_not_saved(tmp_path):
+def test_an_optimized_network_is_not_saved(tmp_path):
     segmenter = Segmenter.from_pretrained(save_tiny(tmp_path / "model"))
     with pytest.raises(OptionError, match="load it with"):
         checkpoint.save_model(tmp_path / "again", segmenter.network, segmenter.processor)

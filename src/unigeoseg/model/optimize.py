@@ -1,13 +1,16 @@
-"""What makes a loaded network fast on a CPU in float32; it can then no longer be trained or saved.
+"""Inference in float32 on a CPU, faster: weights laid out once, small convolutions as one product.
+
+The network can then no longer be trained or saved. A language model multiplies a few dozen rows by
+weights of tens of megabytes, and lays the weights out anew for every product. Laid out once, a
+layer takes 0.9 of the time at 80 rows, 0.65 at 18. A convolution of a thousand channels over 256
+places takes 0.3 to 0.8 of the time as one product. See `unigeoseg bench speed --model base`.
 
 Legend: L rows, I inputs, O outputs, B images, H W map, h w map of outputs, K weights of an output.
-A language model multiplies a few dozen rows by weights of tens of megabytes, and lays the weights
-out anew for every product. Laid out once, a layer takes 0.9 of the time at 80 rows, 0.65 at 18. A
-convolution of a thousand channels over 256 places takes 0.3 to 0.8 of the time as one product. See
-`unigeoseg bench speed --model base`.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,27 +19,60 @@ from torch.nn import functional
 from unigeoseg.errors import OptionError
 from unigeoseg.model.network import UniGeoSegNetwork
 
-_ROWS = 64  # that the layout of weights is chosen for; others take it as well
-_FEW = 256  # with more places a convolution gains nothing as one product
+_ROWS = 64  # for which the layout of weights is chosen; other numbers of rows take it as well
+_MOST_PLACES = 256  # with more places a convolution gains nothing as one product
+
+
+class PackedProduct(NamedTuple):
+    """A linear layer with weights of an opaque layout.
+
+    Attributes:
+        reorder: Weights (O, I), and the number of rows to expect, to the layout.
+        multiply: Rows (L, I), laid out weights, and a bias (O,) or None, to (L, O).
+    """
+
+    reorder: Callable[[Tensor, int], Tensor]
+    multiply: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+@cache
+def onednn_product() -> PackedProduct | None:
+    """OneDNN's linear layer, which lays weights out once; None where PyTorch has none that works.
+
+    The two operators are private: PyTorch's compiler uses them, from 2.0 on and in 2.13, with which
+    this is tested. So they are tried on a tiny product before a network relies on them.
+    """
+    try:
+        operators = torch.ops.mkldnn
+        reorder, pointwise = operators._reorder_linear_weight, operators._linear_pointwise
+
+        def multiply(rows: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+            product: Tensor = pointwise(rows, packed, bias, "none", [], "")
+            return product
+
+        weight, bias, rows = torch.arange(6.0).view(2, 3), torch.ones(2), torch.ones(4, 3)
+        product = multiply(rows, reorder(weight, _ROWS), bias)
+        works = torch.equal(product, functional.linear(rows, weight, bias))
+    except (AttributeError, RuntimeError, TypeError):  # missing, failing, of another signature
+        return None
+    return PackedProduct(reorder, multiply) if works else None
 
 
 class PackedLinear(nn.Module):
     """A linear layer whose weights lie as oneDNN multiplies them."""
 
-    def __init__(self, plain: nn.Linear) -> None:
-        """Take the weights of a plain layer, which may then be forgotten."""
+    def __init__(self, layer: nn.Linear, product: PackedProduct) -> None:
+        """Take the weights of a layer, which may then be forgotten."""
         super().__init__()
-        # copied, so that what the plain layer took can be used whole for the next one
-        self.bias = None if plain.bias is None else plain.bias.detach().clone()
+        self.product = product
+        # copied, so that what the layer took can be used whole for the next one
+        self.bias = None if layer.bias is None else layer.bias.detach().clone()
         # neither parameter nor buffer: its layout is opaque
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight.detach(), _ROWS)
+        self.packed = product.reorder(layer.weight.detach(), _ROWS)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (..., L, I) to (..., L, O)."""
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(
-            inputs, self.packed, self.bias, "none", [], ""
-        )
-        return out
+        return self.product.multiply(inputs, self.packed, self.bias)
 
     def _save_to_state_dict(self, *_: Any) -> None:  # noqa: ANN401 - as of its parent
         raise OptionError(
@@ -46,58 +82,58 @@ class PackedLinear(nn.Module):
 
 
 class ProductConv2d(nn.Conv2d):
-    """A convolution, padded with zeros, that is one product where places are few."""
+    """A convolution, padded with zeros, that is one matrix product where places are few."""
 
     padding: tuple[int, ...]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (B, I, H, W) to (B, O, h, w)."""
-        places = inputs.shape[2:]
-        if places.numel() > _FEW:
+        size = inputs.shape[2:]
+        if size.numel() > _MOST_PLACES:
             return super().forward(inputs)
-        how = self.kernel_size, self.dilation, self.padding, self.stride
-        found = self.weight.flatten(1) @ functional.unfold(inputs, *how)  # O K times B K hw
+        geometry = self.kernel_size, self.dilation, self.padding, self.stride
+        # (O, K) times (B, K, h*w)
+        maps = self.weight.flatten(1) @ functional.unfold(inputs, *geometry)
         if self.bias is not None:
-            found += self.bias[:, None]
+            maps += self.bias[:, None]
         sides = [
             (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-            for length, kernel, dilation, padding, stride in zip(places, *how, strict=True)
+            for length, kernel, dilation, padding, stride in zip(size, *geometry, strict=True)
         ]
-        return found.view(*found.shape[:2], *sides)
+        return maps.view(*maps.shape[:2], *sides)
 
 
 def optimize_for_inference(network: UniGeoSegNetwork) -> UniGeoSegNetwork:
-    """Make the parts that read few rows or places fast; in place."""
-    pack(network.language)
-    pack(network.connector)
+    """Lay out the parts that read few rows or places, language and connector; in place."""
+    pack_layers(network.language)
+    pack_layers(network.connector)
     return network
 
 
-def pack(module: nn.Module) -> None:
-    """Lay out the plain linear layers and convolutions below a module; in place."""
+def pack_layers(module: nn.Module) -> None:
+    """Lay out the plain linear layers and convolutions below a module; in place.
+
+    Linear layers stay as they are where `onednn_product` is not to be had.
+    """
+    product = onednn_product()
     for name, part in module.named_children():
-        if type(part) is nn.Linear and _packs(part):
-            setattr(module, name, PackedLinear(part))
-        elif type(part) is nn.Conv2d and _multiplies(part):
+        if product and type(part) is nn.Linear and _is_cpu_float32(part.weight):
+            setattr(module, name, PackedLinear(part, product))
+        elif type(part) is nn.Conv2d and _becomes_product(part):
             part.__class__ = ProductConv2d
             # channels last would be turned for every product
             part.weight.data = part.weight.data.contiguous()
         else:
-            pack(part)
+            pack_layers(part)
 
 
-def _packs(part: nn.Linear) -> bool:
-    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return known and _plain(part.weight)
-
-
-def _multiplies(part: nn.Conv2d) -> bool:
+def _becomes_product(layer: nn.Conv2d) -> bool:
     return (
-        _plain(part.weight)
-        and (part.groups, part.padding_mode) == (1, "zeros")
-        and isinstance(part.padding, tuple)
+        _is_cpu_float32(layer.weight)
+        and (layer.groups, layer.padding_mode) == (1, "zeros")
+        and isinstance(layer.padding, tuple)
     )
 
 
-def _plain(weight: Tensor) -> bool:
+def _is_cpu_float32(weight: Tensor) -> bool:
     return (weight.dtype, weight.device.type) == (torch.float32, "cpu")
