@@ -1,4 +1,4 @@
-"""unigeoseg data: labelled imagery in, instructions out, and what is in them."""
+"""unigeoseg data: datasets of instructions from labelled imagery, and their inspection."""
 
 import hashlib
 import time
@@ -98,7 +98,7 @@ def build(
         bool, typer.Option(help="Stop at the first source or image that cannot be read.")
     ] = False,
 ) -> None:
-    """Build a dataset, or go on where a build was stopped; the bytes are the same."""
+    """Build a dataset, or resume a build that was stopped; the bytes are the same."""
     from unigeoseg.data.builder.pipeline import build_dataset
     from unigeoseg.data.builder.plan import Options
     from unigeoseg.data.builder.tools import ToolsLoader

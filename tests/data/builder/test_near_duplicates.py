@@ -56,7 +56,7 @@ def test_one_of_two_groups_stays_and_a_test_set_never_gives_way():
         seen("e", "train", base, "c"),
     ]
     found = list(find_near_duplicates(images))
-    assert [(twin.dropped.id, twin.kept.id, twin.bits, twin.leak) for twin in found] == [
+    assert [(twin.dropped.id, twin.retained.id, twin.bits, twin.leak) for twin in found] == [
         ("a", "b", 4, True),
         ("e", "b", 4, True),
     ]
@@ -76,12 +76,12 @@ def test_an_image_that_another_source_cuts_otherwise_goes_with_all_of_its_patche
     ]
     other = HashedPatch("z", "texts", "2.jpg", "z", "train", 0xFFFF << 44, 0xFFFF << 44)
     assert [
-        (twin.dropped.id, twin.kept.id, twin.bits)
+        (twin.dropped.id, twin.retained.id, twin.bits)
         for twin in find_near_duplicates([corner, *windows])
     ] == [("a", "w00", 1)]
     seen = [*(replace(each, split="train") for each in windows), replace(corner, split="test")]
     assert [twin.dropped.id for twin in find_near_duplicates([*seen, other])] == ["w00", "w24"]
-    assert [(twin.dropped.id, twin.kept.id) for twin in find_split_leaks([*seen, other])] == [
+    assert [(twin.dropped.id, twin.retained.id) for twin in find_split_leaks([*seen, other])] == [
         ("w00", "a"),
         ("w24", "a"),
     ]
@@ -100,7 +100,7 @@ def test_every_near_pair_is_found():
     hashes = [int(rng.integers(0, 2**63)) for _ in range(40)]
     copies = [each ^ sum(1 << int(bit) for bit in rng.choice(63, 4, False)) for each in hashes]
     images = [seen(f"{at:02}", "train", each) for at, each in enumerate(hashes + copies)]
-    assert [(twin.dropped.id, twin.kept.id) for twin in find_near_duplicates(images)] == [
+    assert [(twin.dropped.id, twin.retained.id) for twin in find_near_duplicates(images)] == [
         (f"{at + 40:02}", f"{at:02}") for at in range(40)
     ]
 

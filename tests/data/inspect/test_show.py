@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from unigeoseg.data.inspect.show import random_samples, sample_card, samples_page, save_samples
+from unigeoseg.data.inspect.show import pick_samples, sample_card, samples_page, save_samples
 from unigeoseg.data.store.dataset import Dataset
 from unigeoseg.errors import DataError, OutputFormatError
 from unigeoseg.prompt import Prompt
@@ -18,12 +18,10 @@ from unigeoseg.report.sheet import contact_sheet
 
 
 def test_the_seed_decides(dataset: Dataset):
-    names = [
-        [each.id for each in random_samples(dataset, count=5, seed=seed)] for seed in (1, 1, 2)
-    ]
+    names = [[each.id for each in pick_samples(dataset, count=5, seed=seed)] for seed in (1, 1, 2)]
     assert names[0] == names[1] != names[2]
     assert len(set(names[0])) == 5
-    assert len(random_samples(dataset, count=10**6, seed=0)) == dataset.summary.triplets
+    assert len(pick_samples(dataset, count=10**6, seed=0)) == dataset.summary.triplets
 
 
 def test_the_outline_lies_on_the_edge_of_the_target(dataset: Dataset):
@@ -73,7 +71,7 @@ def test_a_sheet_has_all_words_of_instruction_and_answer(dataset: Dataset):
 
 
 def test_families_can_be_chosen(dataset: Dataset, tmp_path: Path):
-    found = random_samples(dataset, count=10**6, seed=0, families=("point", "referring"))
+    found = pick_samples(dataset, count=10**6, seed=0, families=("point", "referring"))
     assert {each.family for each in found} == {"point", "referring"}
     families = dataset.summary.families
     assert len(found) == families["point"] + families["referring"]

@@ -1,9 +1,9 @@
-"""The inputs of a build, before anything is decoded: which can be read, and what they hold."""
+"""Inputs of a build: the sources that can be read and their images; nothing is decoded."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from unigeoseg.data.ledger import Rejection, RejectionHandler
@@ -15,7 +15,7 @@ from unigeoseg.data.sources.source import Source
 from unigeoseg.errors import DataError, OptionError
 
 Place = tuple[Source | None, Path]
-"""A row and the directory of its files; None where the directory says itself what it is."""
+"""A source and the directory of its files; None where the directory declares its source."""
 
 _LABELS = frozenset((".csv", ".geojson", ".json", ".p", ".txt", ".xml"))
 _LABEL_BYTES = 2**20
@@ -37,13 +37,14 @@ class Input:
 
     @property
     def digests(self) -> dict[str, str | int]:
-        """What two builds of the same input have in common.
+        """Digests that are equal for two builds of the same input.
 
-        The number of items, a digest of the row, and one of the files: of all that are not hidden
-        names and sizes, of labels and texts up to 1 MiB the content too. The content of larger
-        files is not read: that would take as long as the build, and their times differ in a copy.
+        They are the number of items, a digest of the source's row, and one of its files: of the
+        names and sizes of all that are not hidden, and of the content of labels and texts up to
+        1 MiB. The content of larger files is not read: that would take as long as the build, and
+        their times differ in a copy.
         """
-        row = hashlib.sha256(repr(self.source).encode()).hexdigest()
+        row = hashlib.sha256(_canonical_text(self.source).encode()).hexdigest()
         return {"items": len(self.items), "row": row, "files": _digest(self.directory)}
 
 
@@ -118,6 +119,27 @@ def _check_names(sources: Sequence[Source]) -> None:
                 f"{source.name} {catalogued.licence!r}; give it another name, or the catalogue's "
                 "licence"
             )
+
+
+_CANONICAL_NAMES = {"TemplateLayout": "Files", "IndexLayout": "Index", "stem_splits": "named"}
+"""Names in the text that a row's digest is made of, where code has another name by now: plans that
+are stored have the digest of this text."""
+
+
+def _canonical_text(value: object) -> str:
+    """A row as the text that its digest is made of."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = [
+            f"{_CANONICAL_NAMES.get(field.name, field.name)}="
+            + _canonical_text(getattr(value, field.name))
+            for field in fields(value)
+        ]
+        name = type(value).__name__
+        return f"{_CANONICAL_NAMES.get(name, name)}({', '.join(parts)})"
+    if isinstance(value, tuple):
+        items = ", ".join(map(_canonical_text, value))
+        return f"({items},)" if len(value) == 1 else f"({items})"
+    return repr(value)
 
 
 def _digest(directory: Path) -> str:

@@ -128,7 +128,7 @@ def _stage(duplicate: NearDuplicate) -> str:
 
 
 def _duplicate_rejection(duplicate: NearDuplicate) -> Rejection:
-    dropped, reference = duplicate.dropped, duplicate.kept
+    dropped, reference = duplicate.dropped, duplicate.retained
     detail = f"image {dropped.id} shows what {reference.id} of {reference.key} shows"
     bits, limit = float(duplicate.bits), float(NEAR_BITS)
     stage = _stage(duplicate)
@@ -138,7 +138,12 @@ def _duplicate_rejection(duplicate: NearDuplicate) -> Rejection:
 def _count_by_sources(duplicates: Iterable[NearDuplicate]) -> Counter[SourcePair]:
     """Number of dropped images, not patches, of each pair of sources."""
     images = {
-        (_stage(duplicate), duplicate.dropped.source, duplicate.kept.source, duplicate.dropped.key)
+        (
+            _stage(duplicate),
+            duplicate.dropped.source,
+            duplicate.retained.source,
+            duplicate.dropped.key,
+        )
         for duplicate in duplicates
     }
     return Counter((stage, dropped, reference) for stage, dropped, reference, _ in sorted(images))

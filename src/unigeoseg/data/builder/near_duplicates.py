@@ -47,18 +47,18 @@ class NearDuplicate:
 
     Attributes:
         dropped: The patch that is dropped.
-        kept: A patch of the image that stays.
+        retained: A patch of the image that stays.
         bits: In how many bits the nearest hashes of the two images differ.
     """
 
     dropped: HashedPatch
-    kept: HashedPatch
+    retained: HashedPatch
     bits: int
 
     @property
     def leak(self) -> bool:
         """Whether they lie in different splits."""
-        return self.dropped.split != self.kept.split
+        return self.dropped.split != self.retained.split
 
 
 def find_near_duplicates(patches: Iterable[HashedPatch]) -> Iterator[NearDuplicate]:

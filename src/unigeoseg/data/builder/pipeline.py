@@ -35,7 +35,7 @@ def build_dataset(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Build a dataset, or go on with one; a finished one is opened as it is.
+    """Build a dataset, or resume its build; a finished one is only opened.
 
     Args:
         job: Where to, with what options, and by which tools.

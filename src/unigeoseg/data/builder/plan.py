@@ -1,7 +1,7 @@
 """The plan of a build: its options, its inputs, and the units that the work is cut into.
 
-It is written before the work and compared when the work goes on, so that the units on disk always
-belong to the run that uses them.
+It is written before the work and compared when a build is resumed, so that the units on disk
+always belong to the run that uses them.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class Options:
         cap: Most triplets of a category; None for no limit.
         diverse: Share of a source's patches, those with the most categories, that reasoning
             questions are kept for; the paper's tenth by default, 1 for all.
-        judge: Who judges, writes and scores: "offline" or "online".
+        judge: What judges, writes and scores: "offline" or "online".
         models: SHA-256 of the online judge's configuration, or empty.
         boxes: Name of the system that turns boxes into masks, or "none".
 
@@ -93,7 +93,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """What has to be the same when a build goes on; it is stored as `plan.json`.
+    """What must be the same when a build is resumed; it is stored as `plan.json`.
 
     Attributes:
         versions: Of the package and of what decides how units are cut and stored.
@@ -111,7 +111,7 @@ class BuildPlan:
     """Options, inputs and units of a build.
 
     Attributes:
-        options: What was asked for.
+        options: Of the build.
         inputs: The sources that can be read, by name.
         units: In the order of sources and items.
         rejections: The sources that cannot be read.

@@ -29,8 +29,8 @@ class Stages:
 
     Attributes:
         seed: Of the build.
-        judge: Accepts the regions that go on.
-        writer: Gives the writer, which takes note of what it drops.
+        judge: Accepts or rejects regions.
+        writer: Makes the writer, which calls the handler with what it drops.
         scorers: All of them have to accept a draft.
     """
 

@@ -1,7 +1,6 @@
 """The tools of a worker: what turns a patch into instructions, loaded once per process.
 
-A `ToolsLoader` says what the user asked for as a value that is sent to any process; `Tools` are
-what is loaded from it there.
+A `ToolsLoader` is a value that is sent to any process; `Tools` are what it loads there.
 """
 
 import atexit

@@ -1,6 +1,6 @@
 """A dataset in the forms that others read: Hugging Face `datasets` and WebDataset tars.
 
-Both hold a record per image: its pixels once, all that is stored of it, and all that is asked of
+Both hold a record per image: its pixels once, all that is stored of it, and all instructions for
 it. `benchmark` has the layout of GeoSeg-Bench. An export appears whole or not at all.
 """
 

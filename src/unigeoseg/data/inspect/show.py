@@ -48,7 +48,7 @@ def save_samples(
         OutputUnwritableError: If it cannot be written.
     """
     check_suffix(path, SUFFIXES)
-    samples = random_samples(dataset, count=count, seed=seed, families=families)
+    samples = pick_samples(dataset, count=count, seed=seed, families=families)
     overlays = [(sample, draw_sample(dataset.image(sample.image), sample)) for sample in samples]
     if path.suffix.lower() == ".png":
         cards = [sample_card(sample, picture) for sample, picture in overlays]
@@ -57,7 +57,7 @@ def save_samples(
         write_bytes(path, samples_page(overlays, str(dataset.path.name)).encode())
 
 
-def random_samples(
+def pick_samples(
     dataset: Dataset, *, count: int, seed: int, families: Collection[str] = ()
 ) -> list[Sample]:
     """Random samples, the same for the same seed.

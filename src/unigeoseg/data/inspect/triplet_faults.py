@@ -17,7 +17,7 @@ from unigeoseg.prompt import Task
 from unigeoseg.sample import Sample
 
 Fault = tuple[str, str]
-"""A kind of check, and what is wrong, or empty."""
+"""A kind of check, and its failure in words, or empty."""
 
 Mask = NDArray[np.bool_]
 

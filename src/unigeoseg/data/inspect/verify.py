@@ -1,4 +1,4 @@
-"""Verification of a dataset, as somebody would check it who does not trust its maker.
+"""Verification of a dataset without trust in its maker.
 
 Hashes, ids, licences, splits and masks are computed again; programs are run by the second
 implementation (`programs.reference`) on the stored regions.
@@ -128,7 +128,7 @@ def _check_leaks(dataset: Dataset, report: Verification) -> None:
         for row in dataset.image_rows(HASHED_PATCH_COLUMNS)
         if row["split"] in get_args(Split) and None not in (row["source"], row["key"], row["group"])
     ]
-    leaks = {leak.dropped.id: leak.kept for leak in find_split_leaks(patches)}
+    leaks = {leak.dropped.id: leak.retained for leak in find_split_leaks(patches)}
     for patch in patches:
         original = leaks.get(patch.id, patch)
         message = (

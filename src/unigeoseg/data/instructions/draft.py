@@ -39,7 +39,7 @@ class Draft:
         prompt: The instruction; coordinates in pixels of the patch.
         regions: Ids of the regions that it selects; empty if it selects none of them.
         mask: (H, W) bool, what it selects.
-        category: Taxonomy id of what is selected; 0 where a source does not say.
+        category: Taxonomy id of what is selected; 0 where a source does not name one.
         writer: Who wrote it: name and version of a generator, or `PUBLISHED`.
         program: The selection as a program over the patch's scene graph, or empty.
         answer: Reply to a reasoning question, or empty.

@@ -1,4 +1,4 @@
-"""The writer that needs no model: programs over the scene graph, said by a grammar.
+"""The writer that needs no model: programs over the scene graph, worded by a grammar.
 
 Source: paper section 2, stage 6, where GPT-4o writes; here a program proves what is selected.
 """

@@ -1,4 +1,4 @@
-"""What judges, writers and scorers have in common, whether they are models or measurements.
+"""Interfaces of judges, writers and scorers, be they models or measurements.
 
 Source: paper section 2, stages 5 (model filter), 6 (instructions) and 7 (cross-scoring).
 """
@@ -16,10 +16,10 @@ from unigeoseg.data.patches.patch import Patch
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge says of one thing.
+    """The decision of a judge or scorer about one candidate or draft.
 
     Attributes:
-        accepted: Whether it goes on.
+        accepted: Whether it is accepted.
         rule: The dimension that decided against it, or empty.
         value: Its score there, or None.
         limit: The threshold it missed, or None.

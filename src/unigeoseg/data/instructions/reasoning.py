@@ -119,7 +119,7 @@ class ReasoningWriter(PatchWriter):
     def _draft(
         self, family: Family, target: Candidate, selection: Expression, text: str, hint: str
     ) -> Iterator[Draft]:
-        """The draft, unless its question gives the category away or is too short or long."""
+        """The draft, unless its question leaks the category or is too short or long."""
         entry = taxonomy()[target.category]
         node = self._run.graph.nodes[target.region]
         text = text[0].upper() + text[1:]

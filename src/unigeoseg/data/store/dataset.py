@@ -69,7 +69,7 @@ class Dataset:
                 )
 
     def __reduce__(self) -> tuple[type["Dataset"], tuple[Path, DatasetSummary]]:
-        """A copy in another process reads for itself: what is remembered stays behind."""
+        """Pickle without what is cached: a copy in another process reads for itself."""
         return type(self), (self.path, self.summary)
 
     @property
@@ -170,5 +170,5 @@ class Dataset:
 
     @cached_property
     def _group(self) -> Callable[[Path, int], list[Row]]:
-        """Reads a row group of images; the last few are remembered."""
+        """Reads a row group of images; the last few are cached."""
         return lru_cache(maxsize=4)(read_row_group)

@@ -40,7 +40,7 @@ IMAGES = pa.schema(
     _STAMP,
 )
 """One row per patch. `crs` (WKT), `transform` (a, b, c, d, e, f), `phash`, `image_phash` (that of
-the whole image) and `unknown` (the pixels that nobody knows, as run-lengths) may be null."""
+the whole image) and `unknown` (pixels of unknown category, as run-lengths) may be null."""
 
 TRIPLETS = pa.schema(
     {

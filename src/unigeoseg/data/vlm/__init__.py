@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OnlineStages:
-    """Who judges, writes and scores; all are safe for threads.
+    """Judge, writer and scorers behind servers; all are safe for threads.
 
     Attributes:
         judge: Accepts regions.
-        writer: Gives the writer, which takes note of what it drops.
+        writer: Makes the writer, which calls the handler with what it drops.
         scorers: Both of them.
         clients: The models behind them.
     """

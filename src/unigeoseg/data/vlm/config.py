@@ -1,4 +1,4 @@
-"""Which models judge, write and score, where they are served, and within what limits.
+"""Configuration of the models that judge, write and score: servers, parameters and limits.
 
 A file of this form, TOML or JSON, names all four (docs/judges.md)::
 
@@ -112,7 +112,7 @@ class OnlineConfig:
             )
         if not self.model.strip():
             raise OptionError("model is empty; give the name that the server knows")
-        # The value is not repeated: somebody may have put the key itself here.
+        # the value is not repeated: it may be the key itself
         if self.key_variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):
             raise OptionError(
                 "key_variable must be the name of an environment variable, such as OPENAI_API_KEY, "

@@ -28,7 +28,7 @@ _NEAREST_PERCENT = 10  # the share of the pixels that a colour has to differ fro
 _DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * WIDTH_PX + 1, 2 * WIDTH_PX + 1))
 
 
-def outline_regions(
+def draw_outlines(
     pixels: NDArray[np.uint8], masks: Sequence[NDArray[np.bool_]]
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Draw a line round each region, each in another colour.

@@ -15,7 +15,7 @@ from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Answer, Judgement
 from unigeoseg.data.vlm.client import NoAnswer, OnlineClient, Question
 from unigeoseg.data.vlm.config import JudgeLimits, ScoreLimits
-from unigeoseg.data.vlm.drawing import outline_regions
+from unigeoseg.data.vlm.drawing import draw_outlines
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class OnlineJudge:
         """
 
         def judge_candidate(candidate: Candidate) -> Verdict:
-            outlined_pixels, (colour,) = outline_regions(patch.pixels, [candidate.mask])
+            outlined_pixels, (colour,) = draw_outlines(patch.pixels, [candidate.mask])
             prompt = prompts.fill_prompt(
                 "judge", colour=colour, category=category_label(candidate.category)
             )

@@ -15,7 +15,7 @@ from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Score
 from unigeoseg.data.vlm.client import OnlineClient, Question
 from unigeoseg.data.vlm.config import ScoreLimits
-from unigeoseg.data.vlm.drawing import outline_regions
+from unigeoseg.data.vlm.drawing import draw_outlines
 from unigeoseg.data.vlm.judge import answer_verdict, category_label
 
 _FAMILIES = {
@@ -65,7 +65,7 @@ class OnlineScorer:
             "nothing: the instruction should fit no region of the image",
         )
         if draft.mask.any():
-            outlined_pixels, (colour,) = outline_regions(patch.pixels, [draft.mask])
+            outlined_pixels, (colour,) = draw_outlines(patch.pixels, [draft.mask])
             target = f"the region inside the thin {colour} line, which was added for you"
         prompt = prompts.fill_prompt(
             self._prompt,

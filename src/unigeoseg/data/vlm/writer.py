@@ -17,7 +17,7 @@ from unigeoseg.data.taxonomy.categories import leaked_word, taxonomy
 from unigeoseg.data.vlm import prompts
 from unigeoseg.data.vlm.answers import Cues, Expression, ReasonedQuestion
 from unigeoseg.data.vlm.client import NoAnswer, OnlineClient, Question
-from unigeoseg.data.vlm.drawing import outline_regions
+from unigeoseg.data.vlm.drawing import draw_outlines
 from unigeoseg.data.vlm.judge import category_label
 from unigeoseg.prompt import Prompt, Task
 
@@ -58,8 +58,8 @@ class OnlineWriter:
         Args:
             patch: The patch.
             candidates: Describable ones that were accepted.
-            rng: Not used: what is asked depends on the patch alone, so that a resumed run finds
-                its answers.
+            rng: Not used: requests depend on the patch alone, so that a resumed run finds its
+                answers in the cache.
 
         Raises:
             OnlineError: As `OnlineClient.ask`.
@@ -85,7 +85,7 @@ class OnlineWriter:
             yield "context", candidate, self._ask_context
 
     def _refer(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
-        outlined_pixels, (colour,) = outline_regions(patch.pixels, [candidate.mask])
+        outlined_pixels, (colour,) = draw_outlines(patch.pixels, [candidate.mask])
         prompt = prompts.fill_prompt(
             "referring", colour=colour, category=category_label(candidate.category)
         )
@@ -93,7 +93,7 @@ class OnlineWriter:
         return answer if isinstance(answer, NoAnswer) else _Text(answer.expression)
 
     def _ask_attribute(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
-        outlined_pixels, (colour,) = outline_regions(patch.pixels, [candidate.mask])
+        outlined_pixels, (colour,) = draw_outlines(patch.pixels, [candidate.mask])
         other_categories = sorted(set(patch.categories.values()) - {candidate.category})
         prompt = prompts.fill_prompt(
             "attribute",
@@ -106,7 +106,7 @@ class OnlineWriter:
     def _ask_context(self, patch: Patch, candidate: Candidate) -> _Text | NoAnswer:
         """Two steps: what sets the target apart, then a question that needs it."""
         masks = [patch.regions == sibling for sibling in _siblings(patch, candidate)]
-        outlined_pixels, (colour, *sibling_colours) = outline_regions(
+        outlined_pixels, (colour, *sibling_colours) = draw_outlines(
             patch.pixels, [candidate.mask, *masks]
         )
         scene = {
