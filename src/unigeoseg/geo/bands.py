@@ -63,7 +63,7 @@ def rgb_bands(dataset: DatasetReader, bands: Bands | None) -> tuple[int, ...]:
     return tuple(usable[:3]) if len(usable) >= 3 else (usable[0],) * 3
 
 
-def palette_colours(dataset: DatasetReader) -> NDArray[np.uint8] | None:
+def palette_table(dataset: DatasetReader) -> NDArray[np.uint8] | None:
     """Colours (4, N) uint8 RGBA of a palette image; None for any other."""
     if ColorInterp.palette not in dataset.colorinterp[:1]:
         return None

@@ -22,7 +22,7 @@ from unigeoseg.errors import (
     RasterNotFoundError,
     RasterUnreadableError,
 )
-from unigeoseg.geo.bands import Bands, palette_colours, rgb_bands
+from unigeoseg.geo.bands import Bands, palette_table, rgb_bands
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.stac import Layer, is_item, item_stretch, read_item
 from unigeoseg.geo.stretch import Stretch
@@ -60,7 +60,7 @@ class FileReader:
 
     def __init__(self, dataset: DatasetReader, bands: Bands | None, grid: Grid) -> None:
         self._dataset = dataset
-        self._palette = None if bands else palette_colours(dataset)
+        self._palette = None if bands else palette_table(dataset)
         self._bands = rgb_bands(dataset, bands)
         self._step = (dataset.width / grid.width, dataset.height / grid.height)
 

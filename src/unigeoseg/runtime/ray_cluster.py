@@ -69,7 +69,7 @@ def join_cluster(workers: int) -> Iterator[Any]:
     if joins:
         _join(ray, workers)
     errors = ray.exceptions
-    lost = (
+    failures = (
         *(errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayActorError),
         *(errors.NodeDiedError, errors.LocalRayletDiedError, errors.ObjectLostError),
     )
@@ -77,7 +77,7 @@ def join_cluster(workers: int) -> Iterator[Any]:
         yield ray
     except errors.RayTaskError as error:
         raise error.cause from None
-    except lost as error:
+    except failures as error:
         raise worker_died(workers) from error
     except errors.RayError as error:
         raise OptionError(

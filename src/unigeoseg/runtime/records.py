@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PROBLEMS_SHOWN = 3
+_LONGEST_VALUE = 40  # characters of a value in a message
 
 
 def record_from_json(kind: type[T], text: str | bytes, origin: str) -> T:
@@ -145,7 +146,7 @@ def _text(value: object) -> str:
 
 def _shortened(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
 def _problem(error: BaseException, _: type | None) -> str:
@@ -153,8 +154,8 @@ def _problem(error: BaseException, _: type | None) -> str:
     from cattrs import ForbiddenExtraKeysError
 
     if isinstance(error, ForbiddenExtraKeysError):
-        known = ", ".join(field.name for field in fields(error.cl))
-        return f"unknown fields {', '.join(sorted(error.extra_fields))}; known are {known}"
+        names = ", ".join(field.name for field in fields(error.cl))
+        return f"unknown fields {', '.join(sorted(error.extra_fields))}; known are {names}"
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing or unknown"
     if isinstance(error, AttributeError):  # a field of a number, a text or a list was wanted

@@ -55,10 +55,10 @@ def run_units(
     check_workers(engine, workers)
     if engine == "ray":
         return _ray(work, units, workers)
-    return run_in_processes(work, units, workers) if workers > 1 else map(work, units)
+    return map_in_processes(work, units, workers) if workers > 1 else map(work, units)
 
 
-def run_in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R]:
+def map_in_processes(work: Callable[[T], R], units: Sequence[T], workers: int) -> Iterator[R]:
     """Results of a picklable function for all units, as they are done, by new processes.
 
     Raises:

@@ -32,7 +32,7 @@ class Feature:
     properties: Mapping[str, Value] = field(default_factory=dict)
 
 
-def outline_regions(
+def polygonize_labels(
     labels: NDArray[np.int32], left: int, top: int
 ) -> Iterator[tuple[int, Geometry]]:
     """Outline the 8-connected regions of equal labels, holes kept.

@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from unigeoseg.geo.grid import Grid
 from unigeoseg.geo.masks import label_components
-from unigeoseg.geo.vectors.features import Geometry, join_polygons, outline_regions, to_map
+from unigeoseg.geo.vectors.features import Geometry, join_polygons, polygonize_labels, to_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +183,21 @@ class RegionFinder:
             _OpenRegion(label, int(area), float(m2), float(total))
             for area, m2, total in zip(pixels, metres, scores, strict=True)
         ]
-        for number, piece in outline_regions(components, int(window.col_off), int(window.row_off)):
+        for number, piece in polygonize_labels(
+            components, int(window.col_off), int(window.row_off)
+        ):
             parts[number - 1].pieces.append(piece)
         return parts
 
     def _join_seams(self, window: Window, top: "_Edge", left: "_Edge") -> None:
         """Join what touches the block above and the block on the left, at corners too."""
-        at, width = self._offset(window), int(window.width)
+        offset, width = self._offset(window), int(window.width)
         for shift in (-1, 0, 1):
-            self._join(top, self._above.cut(at + shift, width))
+            self._join(top, self._above.cut(offset + shift, width))
             height = len(left.ids) - abs(shift)
             if len(self._beside.ids):
-                beside = self._beside.cut(max(shift, 0), height)
-                self._join(left.cut(max(-shift, 0), height), beside)
+                neighbour = self._beside.cut(max(shift, 0), height)
+                self._join(left.cut(max(-shift, 0), height), neighbour)
 
     def _join(self, inner: "_Edge", outer: "_Edge") -> None:
         touching = (inner.ids > 0) & (outer.ids > 0) & (inner.labels == outer.labels)

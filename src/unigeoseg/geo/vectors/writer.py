@@ -174,10 +174,10 @@ def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
         )
 
 
-def _short_name(name: str, used: Container[str]) -> str:
+def _short_name(name: str, names: Container[str]) -> str:
     """A column's name as a Shapefile holds it, with a number where another begins alike."""
     short, number = name[:_SHAPEFILE_NAME], 1
-    while short in used:
+    while short in names:
         end = f"_{number}"
         short, number = name[: _SHAPEFILE_NAME - len(end)] + end, number + 1
     return short

@@ -23,7 +23,7 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
 from unigeoseg.prompt import Task
 from unigeoseg.runtime.atomic import exclusive_directory, read_json, write_bytes, write_json
-from unigeoseg.runtime.workers import run_in_processes
+from unigeoseg.runtime.workers import map_in_processes
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.patch_cache import datasets_key
@@ -150,7 +150,7 @@ class Study:
         # patches are decoded here once, and only opened by the runs
         TrainingSet.of_splits(self.data, ("train", "val"), self.cache)
         work = partial(measure, self)
-        return run_in_processes(work, runs, workers) if workers > 1 else map(work, runs)
+        return map_in_processes(work, runs, workers) if workers > 1 else map(work, runs)
 
 
 def measure(study: Study, run: Run) -> list[Score]:
