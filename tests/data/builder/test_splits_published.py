@@ -80,7 +80,7 @@ DECLARED = {
     "index": ({"reader": "coco", "index": [INDEX]}, "'trainval' names no split"),
     "list": ({"splits": {"trainval": "a.txt"}}, "'trainval' names no split"),
     "no file": ({"splits": {"val": "a.txt"}}, "\"splits\" has 'a.txt' for 'val'"),
-    "no text": ({"splits": {"val": []}}, "\"splits\" has [] for 'val'"),
+    "no text": ({"splits": {"val": []}}, "splits['val']: [] is list, expected str"),
 }
 
 
