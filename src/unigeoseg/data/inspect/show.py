@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 
 from unigeoseg.data.store.dataset import Dataset
@@ -82,9 +81,10 @@ def pick_samples(
 
 def samples_page(overlays: Iterable[Overlay], title: str) -> str:
     """An HTML page that needs nothing but itself; every text is escaped."""
-    environment = Environment(
-        loader=PackageLoader("unigeoseg.data.inspect", ""), autoescape=True, trim_blocks=False
-    )
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("unigeoseg.data.inspect")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     figures = [_figure_values(sample, picture) for sample, picture in overlays]
     return environment.get_template("samples.html.j2").render(title=title, figures=figures)
 

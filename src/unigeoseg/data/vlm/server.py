@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from unigeoseg.data.vlm.cache import Reply
 from unigeoseg.data.vlm.config import OnlineConfig
-from unigeoseg.data.vlm.pace import Pace
+from unigeoseg.data.vlm.rate_limiter import RateLimiter
 from unigeoseg.data.vlm.waiting import Waiting
 from unigeoseg.errors import OnlineRequestError, OnlineUnavailableError, OptionError
 
@@ -74,7 +74,9 @@ class Server:
         self._config = config
         self._waiting = waiting
         self._key = _key(config.key_variable)
-        self._pace = Pace(config.requests_per_minute, config.tokens_per_minute, waiting)
+        self._rate_limiter = RateLimiter(
+            config.requests_per_minute, config.tokens_per_minute, waiting
+        )
         self._client = openai.OpenAI(
             api_key=self._key or "none",
             base_url=config.base_url,
@@ -107,10 +109,10 @@ class Server:
         for _ in range(self._config.tries):
             if failures:
                 self._pause(failures)
-            turn = self._pace.take(input_tokens + self._config.output_bound)
+            turn = self._rate_limiter.take(input_tokens + self._config.output_bound)
             outcome = self._try(messages, schema, input_tokens)
             if isinstance(outcome, Reply):
-                self._pace.settle(turn, outcome.input_tokens + outcome.output_tokens)
+                self._rate_limiter.settle(turn, outcome.input_tokens + outcome.output_tokens)
                 return outcome
             _log.warning("%s: %s", self._config.model, outcome.detail)
             failures.append(outcome)

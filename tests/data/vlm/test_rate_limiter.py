@@ -3,17 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from talker import Time
 
-from unigeoseg.data.vlm.pace import Pace
+from unigeoseg.data.vlm.rate_limiter import RateLimiter
 
 
-def pace_at(time: Time, requests: int | None, tokens: int | None) -> Pace:
-    return Pace(requests, tokens, time.waiting())
+def limiter_at(time: Time, requests: int | None, tokens: int | None) -> RateLimiter:
+    return RateLimiter(requests, tokens, time.waiting())
 
 
 @pytest.mark.parametrize(("requests", "tokens"), [(3, None), (None, 300)])
 def test_no_more_than_allowed_in_any_minute(requests, tokens):
     time = Time()
-    pace = pace_at(time, requests, tokens)
+    pace = limiter_at(time, requests, tokens)
     starts = []
     for _ in range(7):
         pace.take(100)
@@ -24,7 +24,7 @@ def test_no_more_than_allowed_in_any_minute(requests, tokens):
 
 def test_without_caps_nothing_waits():
     time = Time()
-    pace = pace_at(time, None, None)
+    pace = limiter_at(time, None, None)
     for _ in range(100):
         pace.take(10**9)
     assert time.slept == []
@@ -32,7 +32,7 @@ def test_without_caps_nothing_waits():
 
 def test_a_settled_turn_makes_room():
     time = Time()
-    pace = pace_at(time, None, 1000)
+    pace = limiter_at(time, None, 1000)
     turn = pace.take(900)
     pace.settle(turn, 100)
     pace.take(900)
@@ -43,7 +43,7 @@ def test_a_settled_turn_makes_room():
 
 def test_a_request_beyond_the_allowance_goes_alone():
     time = Time()
-    pace = pace_at(time, None, 1000)
+    pace = limiter_at(time, None, 1000)
     pace.take(10)
     pace.take(5000)
     pace.take(10)
@@ -57,7 +57,7 @@ def test_a_request_beyond_the_allowance_goes_alone():
 )
 def test_every_window_keeps_both_caps(steps, requests, tokens):
     time = Time()
-    pace = pace_at(time, requests, tokens)
+    pace = limiter_at(time, requests, tokens)
     sent = []
     for gap, need in steps:
         time.now_s += gap

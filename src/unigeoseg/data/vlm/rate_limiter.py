@@ -15,14 +15,14 @@ class SentRequest:
 
     Attributes:
         at: When it was sent, seconds of the clock.
-        tokens: Its tokens: an estimate, until `Pace.settle` corrects it.
+        tokens: Its tokens: an estimate, until `RateLimiter.settle` corrects it.
     """
 
     at: float
     tokens: int
 
 
-class Pace:
+class RateLimiter:
     """Rate limiter with a sliding window of 60 seconds; safe for threads.
 
     A request larger than the whole allowance is sent when no other is in the window.
