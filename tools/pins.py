@@ -31,11 +31,12 @@ import sets  # noqa: E402
 from mixes import only  # noqa: E402
 from networks import tiny_config, tiny_network, tiny_processor  # noqa: E402
 
+from unigeoseg.train.config import TrainConfig  # noqa: E402
 from unigeoseg.train.input.batch import BatchConfig  # noqa: E402
 from unigeoseg.train.input.batch_maker import BatchMaker  # noqa: E402
 from unigeoseg.train.input.training_set import TrainingSet  # noqa: E402
-from unigeoseg.train.loop import Trainer, train  # noqa: E402
-from unigeoseg.train.recipes import TrainConfig  # noqa: E402
+from unigeoseg.train.loop import run_training_loop  # noqa: E402
+from unigeoseg.train.trainer import Trainer  # noqa: E402
 
 SIDE = 1500
 PROMPTS = {
@@ -135,7 +136,7 @@ def pin_training(folder: Path) -> dict[str, str]:
     first.save(folder / "cut")
     second, maker = parts()
     second.resume(folder / "cut")
-    train(second, maker, folder / "cut")
+    run_training_loop(second, maker, folder / "cut")
     weights = b"".join(value.numpy().tobytes() for value in second.network.state_dict().values())
     return {"losses": repr(losses), "weights": digest(weights)}
 

@@ -21,13 +21,14 @@ from unigeoseg.train.input import batch_maker
 from unigeoseg.train.input.batch import BatchConfig
 from unigeoseg.train.input.batch_maker import BatchMaker, families_by_task
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer, rate_at, train
-from unigeoseg.train.metrics_log import Record, read
+from unigeoseg.train.loop import run_training_loop
+from unigeoseg.train.metrics_log import MetricsLog, read_metrics_log
 from unigeoseg.train.objective.losses import only_choice
 from unigeoseg.train.objective.validation import Validation
 from unigeoseg.train.overrides import config_values, override_settings
-from unigeoseg.train.recipes import nano, paper
+from unigeoseg.train.recipes import nano_recipe, paper_recipe
 from unigeoseg.train.study.ablations import ABLATIONS, recipe_of
+from unigeoseg.train.trainer import Trainer, learning_rate_factor
 
 BATCH = only(
     BatchConfig(sizes=(64,), images=2, prompts=3, families={}), box=0.4, point=0.3, category=0.3
@@ -78,7 +79,7 @@ def test_objects_are_pasted_into_their_share_of_views_and_into_none_of_validatio
 
     monkeypatch.setattr(batch_maker, "RareObjects", Rare)
     make(training_set)[1].batch(0)
-    run.validation(config, training_set, tiny_processor())(tiny_network())
+    run.make_validation(config, training_set, tiny_processor())(tiny_network())
     assert not scales
     _, maker = make(training_set, config)
     for step in range(20):
@@ -95,7 +96,7 @@ def test_the_loss_falls(training_set):
 
 def test_a_resumed_run_is_the_same_run(training_set, tmp_path: Path):
     whole, maker = make(training_set)
-    train(whole, maker, tmp_path / "whole")
+    run_training_loop(whole, maker, tmp_path / "whole")
     first, maker = make(training_set)
     for step in range(20):
         first.train_step(maker.batch(step))
@@ -103,7 +104,7 @@ def test_a_resumed_run_is_the_same_run(training_set, tmp_path: Path):
     second, maker = make(training_set)
     second.resume(tmp_path / "cut")
     assert second.step == 20
-    train(second, maker, tmp_path / "cut")
+    run_training_loop(second, maker, tmp_path / "cut")
     for key, value in whole.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[key]), key
     for key, value in whole.average.state_dict().items():
@@ -203,19 +204,19 @@ def test_what_is_frozen_stays(training_set):
 
 def test_the_rate_rises_stays_and_falls():
     config = replace(CONFIG, steps=100, warmup=0.1, decay=0.3)
-    rates = [rate_at(step, config) for step in range(101)]
+    rates = [learning_rate_factor(step, config) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[69] == 1.0
     assert rates[85] == pytest.approx(0.5) and rates[100] == 0.0
 
 
 def test_the_recipes_are_whole():
-    for config in (nano(), paper()):
+    for config in (nano_recipe(), paper_recipe()):
         assert all(chances.size for _, chances in families_by_task(config.batch.families).values())
 
 
 def test_a_run_that_is_asked_to_stop_keeps_its_state(training_set, tmp_path: Path):
     whole, maker = make(training_set)
-    train(whole, maker, tmp_path / "whole")
+    run_training_loop(whole, maker, tmp_path / "whole")
     first, maker = make(training_set)
     asked = first.train_step
 
@@ -225,11 +226,11 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(training_set, tmp_path: Pat
         return asked(batch)
 
     first.train_step = step_and_ask
-    train(first, maker, tmp_path / "cut")
+    run_training_loop(first, maker, tmp_path / "cut")
     assert first.step == 7
     second, maker = make(training_set)
     second.resume(tmp_path / "cut")
-    train(second, maker, tmp_path / "cut")
+    run_training_loop(second, maker, tmp_path / "cut")
     for key, value in whole.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[key]), key
     rows = [(tmp_path / run / "metrics.csv").read_text().split() for run in ("whole", "cut")]
@@ -241,13 +242,13 @@ def test_a_run_that_is_asked_to_stop_keeps_its_state(training_set, tmp_path: Pat
 def test_the_best_weights_are_kept(training_set, tmp_path: Path):
     trainer, maker = make(training_set, replace(CONFIG, steps=8, validate_every=2))
     validation = Validation(maker, 2)
-    train(trainer, maker, tmp_path, validation)
-    said = read(tmp_path)
+    run_training_loop(trainer, maker, tmp_path, validation)
+    said = read_metrics_log(tmp_path)
     means = [value for _, name, value in said if name == "val/mean"]
-    assert len(means) == 4 and max(means) == trainer.best
+    assert len(means) == 4 and max(means) == trainer.best_score
     best, _ = checkpoint.load_model(tmp_path / "best")
     # weights are kept in half precision
-    assert validation(best)["mean"] == pytest.approx(trainer.best, abs=0.01)
+    assert validation(best)["mean"] == pytest.approx(trainer.best_score, abs=0.01)
 
 
 def test_validation_tells_tasks_and_families_apart(training_set):
@@ -276,22 +277,22 @@ def test_validation_wakes_nothing_that_is_frozen(training_set):
 
 def test_a_record_says_how_many_prompts_were_seen(training_set, tmp_path: Path):
     trainer, maker = make(training_set, replace(CONFIG, steps=20))
-    train(trainer, maker, tmp_path)
-    seen = [(step, value) for step, name, value in read(tmp_path) if name == "prompts"]
+    run_training_loop(trainer, maker, tmp_path)
+    seen = [(step, value) for step, name, value in read_metrics_log(tmp_path) if name == "prompts"]
     assert seen == [(10, 60), (20, 120)]
 
 
 def test_a_damaged_record_is_refused(tmp_path: Path):
     (tmp_path / "metrics.csv").write_text("step,name,value\n")
     with pytest.raises(DataError, match="line 1, is 'step,name,value'"):
-        Record(tmp_path, 5)
+        MetricsLog(tmp_path, 5)
 
 
 def test_a_record_goes_on_after_a_line_that_was_cut(tmp_path: Path):
     (tmp_path / "metrics.csv").write_text("10,loss,0.25\r\n20,loss,0.125\r\n30,lo", newline="")
-    with Record(tmp_path, 10) as record:
+    with MetricsLog(tmp_path, 10) as record:
         record.add(20, {"loss": 1.0})
-    assert read(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
+    assert read_metrics_log(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -308,7 +309,13 @@ def test_a_full_disk_leaves_the_state_before(training_set, tmp_path: Path):
     # the state is many times as large as the weights
     size = len(before["state.pt"]) // 2
     assert len(before["model/model.safetensors"]) < size
-    with space(size), pytest.raises(OutputUnwritableError, match="state of step 2 was not"):
+    with (
+        space(size),
+        pytest.raises(
+            OutputUnwritableError,
+            match="the state before is still there",
+        ),
+    ):
         trainer.save(tmp_path / "run")
     after = contents(tmp_path / "run")
     assert after.keys() == before.keys() and after["state.pt"] == before["state.pt"]
@@ -337,7 +344,7 @@ def test_a_signal_amid_a_checkpoint_ends_the_run_after_it(
         save(state, path)
 
     monkeypatch.setattr(torch, "save", asked_amid)
-    train(trainer, maker, tmp_path)
+    run_training_loop(trainer, maker, tmp_path)
     assert trainer.step == 20 < CONFIG.steps
     second, _ = make(training_set)
     second.resume(tmp_path)

@@ -12,16 +12,16 @@ from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.io.store import weights_directory
 from unigeoseg.model.network import UniGeoSegNetwork
-from unigeoseg.train.recipes import RECIPES, nano, smoke
-from unigeoseg.train.run import check_start, run, run_in_processes
+from unigeoseg.train.recipes import RECIPES, nano_recipe, smoke_recipe
+from unigeoseg.train.run import check_start, run_training, run_training_in_processes
 from unigeoseg.train.study.ablations import ABLATIONS, recipe_of
 
 NOTHING = Path("no-such-data")
 
 
 def test_validation_of_what_no_process_holds_whole_is_refused(tmp_path: Path):
-    config = replace(smoke(), parallel="fsdp", average=0.0)
-    for way in (run, lambda *of: run_in_processes(2, run, *of)):
+    config = replace(smoke_recipe(), parallel="fsdp", average=0.0)
+    for way in (run_training, lambda *of: run_training_in_processes(2, run_training, *of)):
         with pytest.raises(OptionError, match=r"'fsdp' .* set validation_batches to 0"):
             way(config, [NOTHING], tmp_path)
     assert not list(tmp_path.iterdir())
@@ -30,7 +30,7 @@ def test_validation_of_what_no_process_holds_whole_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("name", ["paper", "dior-excluded", "paper/no-tate"])
 def test_base_needs_something_to_start_from(tmp_path: Path, name):
     with pytest.raises(OptionError, match=r"trains base, .* name a model with --start: `base`"):
-        run(recipe_of(name), [NOTHING], tmp_path)
+        run_training(recipe_of(name), [NOTHING], tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -42,7 +42,7 @@ def test_every_recipe_may_start_from_another_network(tmp_path: Path, name):
 
 
 def test_a_change_of_the_network_that_the_start_lacks_is_refused(tmp_path: Path):
-    usual, start = nano().model, save_tiny(tmp_path / "tiny")
+    usual, start = nano_recipe().model, save_tiny(tmp_path / "tiny")
     with pytest.raises(OptionError, match=r"model\.enhance\.branches is to be 'none', .* 'task'"):
         check_start(start, recipe_of("nano/no-tate").model, usual)
     with pytest.raises(OptionError, match=r"model\.image_grid is to be 16, .* it is 4"):
@@ -50,7 +50,7 @@ def test_a_change_of_the_network_that_the_start_lacks_is_refused(tmp_path: Path)
 
 
 def test_a_start_that_was_made_so_is_taken(tmp_path: Path):
-    made = ABLATIONS["no-tate"].change(replace(smoke(), model=tiny_config())).model
+    made = ABLATIONS["no-tate"].change(replace(smoke_recipe(), model=tiny_config())).model
     checkpoint.save_model(tmp_path, UniGeoSegNetwork(made), tiny_processor())
     check_start(tmp_path, recipe_of("nano/no-tate").model, ModelConfig.nano())
 

@@ -244,9 +244,9 @@ def curves_command(
     output: Annotated[Path, typer.Option("-o", "--output", help="The image, a .png.")],
 ) -> None:
     """Draw learning curves: the parts of the loss, and gIoU per task on val views."""
-    from unigeoseg.train.study.curves import Curves, draw
+    from unigeoseg.train.study.curves import Curves, save_learning_curves
 
-    draw([Curves.of(run) for run in runs], output)
+    save_learning_curves([Curves.of(run) for run in runs], output)
     say(f"wrote {output}")
 
 

@@ -40,25 +40,27 @@ def train(
     """Train a model; stopped by Ctrl-C or a signal, it keeps its state. See docs/training.md."""
     from unigeoseg.model.io.store import weights_directory
     from unigeoseg.train.overrides import override_settings
-    from unigeoseg.train.run import check_start, run_in_processes
+    from unigeoseg.train.run import check_start, run_training_in_processes
     from unigeoseg.train.study.ablations import recipe_of
 
     config = override_settings(recipe_of(recipe), settings or ())
-    place = None if start is None else weights_directory(start)
-    if place:
-        check_start(place, config.model, recipe_of(recipe.partition("/")[0]).model)
+    start_directory = None if start is None else weights_directory(start)
+    if start_directory:
+        check_start(start_directory, config.model, recipe_of(recipe.partition("/")[0]).model)
     if processes == 1:
-        _run(config, data, output, start=place, resume=resume)
+        _run(config, data, output, start=start_directory, resume=resume)
     else:
-        run_in_processes(processes, _run, config, data, output, start=place, resume=resume)
+        run_training_in_processes(
+            processes, _run, config, data, output, start=start_directory, resume=resume
+        )
     say(f"the model is in {output / 'model'}")
 
 
 def _run(
     config: "TrainConfig", data: Sequence[Path], output: Path, *, start: Path | None, resume: bool
 ) -> None:
-    """`run`, saying what it does; each process of several calls it."""
-    from unigeoseg.train.run import run
+    """`run_training` with its log on the terminal; each process of several calls it."""
+    from unigeoseg.train.run import run_training
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run(config, data, output, start=start, resume=resume)
+    run_training(config, data, output, start=start, resume=resume)

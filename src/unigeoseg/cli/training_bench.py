@@ -41,7 +41,7 @@ def ablations(
     from unigeoseg.train.overrides import override_settings
     from unigeoseg.train.study.ablations import recipe_of
     from unigeoseg.train.study.study import BASELINE, ROWS, Study
-    from unigeoseg.train.study.table import table
+    from unigeoseg.train.study.table import ablation_table
 
     recipe = override_settings(recipe_of("ablation"), settings or ())
     study = Study(recipe=recipe, data=tuple(data), output=output)
@@ -51,7 +51,7 @@ def ablations(
         for scores, left in study.run(rows, seeds=seeds, workers=workers):
             total = left if total is None else total
             update(total - left, total)
-            text = table_markdown(table(scores)) + "\n"
+            text = table_markdown(ablation_table(scores)) + "\n"
             write_bytes(output / "table.md", text.encode())
     typer.echo(text)
     say(f"wrote {output / 'table.md'}")
@@ -75,7 +75,7 @@ def training(
     from unigeoseg.model.io.store import weights_directory
     from unigeoseg.profiling.training import RECIPE, compare, table
     from unigeoseg.train.overrides import override_settings
-    from unigeoseg.train.run import beginning, check_start
+    from unigeoseg.train.run import check_start, initial_network
 
     recipe = override_settings(RECIPE, settings or ())
     place = None if start is None else weights_directory(start)
@@ -86,7 +86,7 @@ def training(
             recipe,
             data,
             Path(cache),
-            partial(beginning, recipe, place),
+            partial(initial_network, recipe, place),
             steps=steps,
             processes=processes,
             progress=counter(bar),

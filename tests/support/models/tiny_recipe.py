@@ -6,12 +6,12 @@ from unigeoseg.model.config import ModelConfig
 from unigeoseg.model.point_loss import PointLossConfig
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.objective.losses import BaseLoss
-from unigeoseg.train.recipes import paper
+from unigeoseg.train.recipes import paper_recipe
 
 
 def tiny_base_recipe(model: ModelConfig) -> TrainConfig:
     """The paper's training of Base for a tiny network on one CPU, to try the way in seconds."""
-    recipe = paper()
+    recipe = paper_recipe()
     return replace(
         recipe,
         model=model,

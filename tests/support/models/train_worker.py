@@ -15,7 +15,7 @@ from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer
+from unigeoseg.train.trainer import Trainer
 
 
 def main(folder: Path, parallel: str, last: int) -> None:
@@ -40,7 +40,7 @@ def main(folder: Path, parallel: str, last: int) -> None:
         loss = trainer.train_step(maker.batch(trainer.step))
         losses.append({name: part.item() for name, part in loss.parts.items()})
     trainer.save(folder / "run")
-    if trainer.runner.main:
+    if trainer.runner.is_main:
         (folder / "losses.json").write_text(json.dumps(losses))
 
 

@@ -18,7 +18,7 @@ from unigeoseg.errors import DataError
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchConfig
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.run import run
+from unigeoseg.train.run import run_training
 
 CONFIG = TrainConfig(
     model=tiny_config(),
@@ -59,7 +59,7 @@ def cut(path: Path, column: str) -> None:
 
 
 def test_whole_data_trains(shards: Path, tmp_path: Path):
-    run(CONFIG, [shards], tmp_path / "out", start=save_tiny(tmp_path / "start"))
+    run_training(CONFIG, [shards], tmp_path / "out", start=save_tiny(tmp_path / "start"))
     assert (tmp_path / "out" / "state.pt").is_file()
 
 
@@ -78,7 +78,7 @@ def test_a_damaged_shard_ends_the_run_before_its_first_step(
 ):
     damage(shards / name, column)
     with pytest.raises(DataError, match=rf"{name} is missing or damaged: .*; copy it again"):
-        run(CONFIG, [shards], tmp_path / "out", start=tmp_path / "never looked at")
+        run_training(CONFIG, [shards], tmp_path / "out", start=tmp_path / "never looked at")
     assert [path for path in tmp_path.glob("out/**/*") if path.name != "cache"] == []
 
 

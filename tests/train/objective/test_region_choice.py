@@ -13,14 +13,14 @@ from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import OTHER_CATEGORIES, TARGET, Batch
 from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer
-from unigeoseg.train.objective.region_choice import _found, choice_loss
-from unigeoseg.train.recipes import choice
+from unigeoseg.train.objective.region_choice import _simulate_regions, choice_loss
+from unigeoseg.train.recipes import choice_recipe
+from unigeoseg.train.trainer import Trainer
 
 CONFIG = replace(
-    choice(),
+    choice_recipe(),
     model=tiny_config(),
-    batch=replace(choice().batch, sizes=(64,), images=4, prompts=2, sources={}, never={}),
+    batch=replace(choice_recipe().batch, sizes=(64,), images=4, prompts=2, sources={}, never={}),
     steps=40,
     lr=3e-3,
 )
@@ -49,24 +49,25 @@ def choosing(maker: BatchMaker) -> Batch:
 
 
 def test_what_is_meant_is_always_found_and_others_mostly():
-    found = [_found(numbers(), seed) for seed in range(200)]
-    assert all(each.places[TARGET] == each.meant + 1 for each in found)
-    alike = np.mean([each.places[2] > 0 for each in found])
-    strange = np.mean([each.places[OTHER_CATEGORIES] > 0 for each in found])
-    assert 0.85 < alike < 1
-    assert 0.03 < strange < 0.3
-    assert len({each.meant for each in found}) > 1  # its place does not give it away
-    for each in found:
-        mean, high = each.scores.T
-        assert (0.05 < mean).all() and (mean <= high).all() and (high <= 1).all()
-    assert (_found(numbers(), 5).places == found[5].places).all()
+    simulations = [_simulate_regions(numbers(), seed) for seed in range(200)]
+    assert all(each.index_of_label[TARGET] == each.target + 1 for each in simulations)
+    rivals = np.mean([each.index_of_label[2] > 0 for each in simulations])
+    distractors = np.mean([each.index_of_label[OTHER_CATEGORIES] > 0 for each in simulations])
+    assert 0.85 < rivals < 1
+    assert 0.03 < distractors < 0.3
+    assert len({each.target for each in simulations}) > 1  # its index does not give it away
+    for simulation in simulations:
+        mean, highest = simulation.scores.T
+        assert (0.05 < mean).all() and (mean <= highest).all() and (highest <= 1).all()
+    again = _simulate_regions(numbers(), 5)
+    assert (again.index_of_label == simulations[5].index_of_label).all()
 
 
 @pytest.mark.parametrize("gone", [TARGET, (2, 3)])
 def test_without_a_choice_there_is_nothing_to_find(gone):
     rivals = numbers()
     rivals[torch.isin(rivals, torch.tensor(gone, dtype=torch.uint8))] = 0
-    assert _found(rivals, 0) is None
+    assert _simulate_regions(rivals, 0) is None
 
 
 def test_the_choice_is_learnt_and_nothing_else(maker):
@@ -100,7 +101,7 @@ def test_prompts_that_do_not_choose_only_thin_the_loss(maker):
 
 
 def test_the_recipe_asks_what_means_one_region():
-    config: TrainConfig = choice()
+    config: TrainConfig = choice_recipe()
     assert set(config.batch.families) == {"referring", "attribute", "context"}
     parts = {name for name, _ in tiny_network().named_children()}
     assert parts - set(config.frozen) == {"choice"}

@@ -20,9 +20,9 @@ from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer
-from unigeoseg.train.recipes import paper
+from unigeoseg.train.recipes import paper_recipe
 from unigeoseg.train.scale.distributed import deepspeed_plugin, fsdp_plugin
+from unigeoseg.train.trainer import Trainer
 
 pytest.importorskip("accelerate", reason="several processes need the extra 'train'")
 WORKER = TESTS / "support" / "models" / "train_worker.py"
@@ -42,7 +42,7 @@ def test_fsdp_spreads_every_repeated_layer(tmp_path, family):
 
 
 def test_deepspeed_is_zero_2():
-    config = paper()
+    config = paper_recipe()
     settings = deepspeed_plugin(config, 8).deepspeed_config
     assert settings["zero_optimization"]["stage"] == 2
     assert settings["bf16"] == {"enabled": True}

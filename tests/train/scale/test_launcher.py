@@ -16,10 +16,10 @@ from networks import save_tiny, tiny_config, tiny_network, tiny_processor
 from places import SUPPORT
 
 from unigeoseg.errors import CheckpointError, MissingExtraError, OptionError
-from unigeoseg.train.loop import Trainer
-from unigeoseg.train.metrics_log import read
-from unigeoseg.train.recipes import smoke
+from unigeoseg.train.metrics_log import read_metrics_log
+from unigeoseg.train.recipes import smoke_recipe
 from unigeoseg.train.scale.launcher import ProcessLauncher
+from unigeoseg.train.trainer import Trainer
 
 pytest.importorskip("accelerate", reason="several processes need the extra 'train'")
 
@@ -106,7 +106,7 @@ def test_a_run_of_two_is_stopped_and_goes_on(tmp_path: Path):
     stopped = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"]
     assert 10 <= stopped < 4000
 
-    alone = Trainer(tiny_network(), tiny_processor(), replace(smoke(), model=tiny_config()))
+    alone = Trainer(tiny_network(), tiny_processor(), replace(smoke_recipe(), model=tiny_config()))
     with pytest.raises(CheckpointError, match="of 2 processes, expected 1: go on with --proc"):
         alone.resume(tmp_path / "run")
 
@@ -114,7 +114,7 @@ def test_a_run_of_two_is_stopped_and_goes_on(tmp_path: Path):
     again = train_command(tmp_path, *long, "--set", f"steps={last}", "--resume")
     _, said = again.communicate(timeout=120)
     assert again.returncode == 0, said
-    rows = read(tmp_path / "run")
+    rows = read_metrics_log(tmp_path / "run")
     counts = Counter((step, name) for step, name, _ in rows)
     assert set(counts.values()) == {1}
     assert max(step for step, _, _ in rows) == last - last % 10
@@ -124,7 +124,7 @@ def test_a_run_of_two_is_stopped_and_goes_on(tmp_path: Path):
 
 
 def _rows(folder: Path) -> list[tuple[int, str, float]]:
-    return read(folder) if (folder / "metrics.csv").exists() else []
+    return read_metrics_log(folder) if (folder / "metrics.csv").exists() else []
 
 
 def test_images_that_cannot_be_shared_end_the_run(tmp_path: Path):

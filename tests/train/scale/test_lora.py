@@ -6,27 +6,21 @@ from dataclasses import replace
 
 import pytest
 import sets
-import tiny_base
 import torch
 from families import FAMILIES, base_of, write_language
 from networks import tiny_network
 from safetensors.torch import load_file
 from tiny_recipe import tiny_base_recipe
 
-from unigeoseg.errors import (
-    CheckpointDamagedError,
-    CheckpointNotFoundError,
-    MissingExtraError,
-    OptionError,
-)
+from unigeoseg.errors import MissingExtraError, OptionError
 from unigeoseg.model.io import checkpoint
 from unigeoseg.train.input.batch_maker import BatchMaker
 from unigeoseg.train.input.training_set import TrainingSet
-from unigeoseg.train.loop import Trainer
-from unigeoseg.train.scale.lora import Adapters, add_adapters, load_adapters, merged, save_adapters
+from unigeoseg.train.scale.lora import LoraConfig, add_adapters, merge_adapters
+from unigeoseg.train.trainer import Trainer
 
 pytest.importorskip("peft", reason="adapters need the extra 'train'")
-ADAPTERS = Adapters(rank=2, alpha=8, dropout=0.0)
+ADAPTERS = LoraConfig(rank=2, alpha=8, dropout=0.0)
 
 
 @pytest.fixture(params=sorted(FAMILIES))
@@ -70,7 +64,7 @@ def test_merged_is_plain_and_says_the_same(trained, tmp_path):
     trainer.save(tmp_path / "run")
     again, _ = checkpoint.load_model(tmp_path / "run" / "model")
     assert again.state_dict().keys() == before.state_dict().keys()
-    for plain in (merged(network), again):
+    for plain in (merge_adapters(network), again):
         with torch.no_grad():
             found = plain(batch.pixel_values, batch.prompts)
         torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
@@ -83,24 +77,31 @@ def test_merging_keeps_the_precision(tmp_path, dtype, processor_kind):
     network, processor = base_of(write_language(tmp_path / "language", FAMILIES["phi"]))
     network.to(dtype)
     add_adapters(network, ADAPTERS)
-    checkpoint.save_model(tmp_path / "model", merged(network), processor)
+    checkpoint.save_model(tmp_path / "model", merge_adapters(network), processor)
     stored = load_file(tmp_path / "model" / "model.safetensors")
     assert {value.dtype for value in stored.values()} == {dtype}
 
 
-def test_adapters_are_saved_apart(trained, tmp_path):
+def test_merging_leaves_the_network_as_it_is(trained):
+    trainer, _, _ = trained
+    before = copy.deepcopy(trainer.network.state_dict())
+    merged = merge_adapters(trainer.network)
+    assert merged is not trainer.network and merge_adapters(merged) is merged
+    after = trainer.network.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+def test_a_resumed_run_has_the_adapters_of_the_first(trained, tmp_path):
     trainer, before, batch = trained
-    save_adapters(tmp_path / "adapters", trainer.network)
-    save_adapters(tmp_path / "adapters", trainer.network)  # again, in its place
-    names = sorted(path.name for path in (tmp_path / "adapters").iterdir())
-    assert "adapter_model.safetensors" in names
-    plain = merged(trainer.network).eval()
-    plain.language.load_state_dict(before.language.state_dict())
-    load_adapters(tmp_path / "adapters", plain)
-    with torch.no_grad():
-        found = plain.eval()(batch.pixel_values, batch.prompts).hidden
-        expected = trainer.network.eval()(batch.pixel_values, batch.prompts).hidden
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    trainer.save(tmp_path / "run")
+    resumed = Trainer(copy.deepcopy(before), trainer.processor, trainer.config)
+    resumed.resume(tmp_path / "run")
+    for name, weight in trainer.network.named_parameters():
+        assert torch.equal(resumed.network.get_parameter(name), weight), name
+    loss = resumed.train_step(batch).total.item()
+    resumed.resume(tmp_path / "run")  # dropout draws from the state's random numbers again
+    assert resumed.train_step(batch).total.item() == loss
 
 
 def test_targets_are_chosen(tmp_path):
@@ -118,23 +119,7 @@ def test_what_cannot_be_adapted_is_refused(tmp_path):
     network, _ = base_of(write_language(tmp_path / "language", FAMILIES["phi"]))
     with pytest.raises(OptionError, match="nothing"):
         add_adapters(network, replace(ADAPTERS, targets=("nothing",)))
-    with pytest.raises(OptionError, match="no adapters"):
-        save_adapters(tmp_path / "adapters", network)
-    assert merged(network) is network
-    with pytest.raises(CheckpointNotFoundError, match=r"adapter_config\.json"):
-        load_adapters(tmp_path, network)
-
-
-def test_adapters_of_another_network_are_refused(trained, tmp_path):
-    trainer, _, _ = trained
-    save_adapters(tmp_path / "adapters", trainer.network)
-    settings = tiny_base.SETTINGS | {"hidden_size": 64, "num_attention_heads": 2}
-    config = tiny_base.config()
-    config = replace(config, language=replace(config.language, settings=settings))
-    from unigeoseg.model.network import UniGeoSegNetwork
-
-    with pytest.raises(CheckpointDamagedError, match="do not fit"):
-        load_adapters(tmp_path / "adapters", UniGeoSegNetwork(config))
+    assert merge_adapters(network) is network
 
 
 def test_without_peft_it_is_said(monkeypatch, tmp_path):

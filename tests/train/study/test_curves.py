@@ -9,7 +9,7 @@ import pytest
 from command_line import typed
 
 from unigeoseg.errors import DataError, MissingExtraError, OutputFormatError
-from unigeoseg.train.study.curves import Curves, draw, smoothed
+from unigeoseg.train.study.curves import Curves, save_learning_curves, smoothed
 
 ROWS = "".join(
     f"{step},prompts,{6 * step}\r\n{step},loss,{3 / step}\r\n{step},bce,{2 / step}\r\n"
@@ -34,7 +34,7 @@ def test_a_record_is_read_by_name(tmp_path: Path):
     assert run.name == "run" and run.parts == ["bce", "dice"]
     steps, losses = run.series["loss"]
     assert steps.tolist() == list(range(10, 110, 10)) and losses[0] == 0.5
-    assert run.seen(np.array([5.0, 95.0])).tolist() == [30, 570]
+    assert run.prompts_at(np.array([5.0, 95.0])).tolist() == [30, 570]
 
 
 def test_a_loss_is_smoothed_by_its_length():
@@ -87,7 +87,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
 def test_what_cannot_be_drawn_is_said(tmp_path: Path, monkeypatch):
     run = Curves.of(run_of(tmp_path / "run"))
     with pytest.raises(OutputFormatError):
-        draw([run], tmp_path / "curves.txt")
+        save_learning_curves([run], tmp_path / "curves.txt")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"unigeoseg\[plot\]"):
-        draw([run], tmp_path / "curves.png")
+        save_learning_curves([run], tmp_path / "curves.png")

@@ -17,7 +17,7 @@ from unigeoseg.prompt import Task
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import BatchConfig
 from unigeoseg.train.pretrained_init import scale_reasoning
-from unigeoseg.train.recipes import ablation
+from unigeoseg.train.recipes import ablation_recipe
 from unigeoseg.train.study.ablations import ABLATIONS
 from unigeoseg.train.study.study import (
     RESULTS,
@@ -25,11 +25,11 @@ from unigeoseg.train.study.study import (
     Run,
     Score,
     Study,
-    _beginning,
+    _initial_network,
     read_results,
     write_results,
 )
-from unigeoseg.train.study.table import table
+from unigeoseg.train.study.table import ablation_table
 
 FAMILIES = {"box": 1.0, "category": 1.0, "question": 1.0}
 RECIPE = TrainConfig(
@@ -122,9 +122,9 @@ def test_without_validation_there_is_nothing_to_compare(shards, tmp_path: Path):
 
 def test_what_rows_have_in_common_starts_alike(shards, tmp_path: Path):
     study = study_of(shards, tmp_path)
-    full, _ = _beginning(study, RECIPE)
+    full, _ = _initial_network(study, RECIPE)
     for name in ROWS:
-        row, _ = _beginning(study, ABLATIONS[name].change(RECIPE))
+        row, _ = _initial_network(study, ABLATIONS[name].change(RECIPE))
         common = full.state_dict()
         for part, weight in row.decoder.state_dict().items():
             assert torch.equal(common[f"decoder.{part}"], weight), (name, part)
@@ -155,7 +155,7 @@ def test_the_table_compares_seed_by_seed():
         *scores_of("no-maps", (42, 41, 30), (53, 41, 31)),
         *scores_of("no-lkm", (40, 40, 36)),
     ]
-    rows = [row[:1] + row[2:] for row in table(scores).rows]
+    rows = [row[:1] + row[2:] for row in ablation_table(scores).rows]
     assert rows == [
         ("full", "3", "62.0 ± 10.0", "-", "-", "-"),
         ("full", "3", "40.0 ± 0.0", "-", "-", "-"),
@@ -170,12 +170,12 @@ def test_the_table_compares_seed_by_seed():
         ("no-maps", "2", "41.0 ± 0.0", "+1.0 ± 0.0", "-", "higher"),
         ("no-maps", "2", "30.5 ± 0.7", "+0.5 ± 0.7", "-", "within noise"),
     ]
-    better = table([*scores, *scores_of("no-tate", (90, 90, 90), (90, 90, 90))]).rows
+    better = ablation_table([*scores, *scores_of("no-tate", (90, 90, 90), (90, 90, 90))]).rows
     assert [row[-1] for row in better if row[0] == "no-tate"] == ["opposite"] * 3
 
 
 def test_the_command_shows_what_is_there(shards, tmp_path: Path, monkeypatch, capsys):
-    recipe = replace(ablation(), batch=replace(ablation().batch, prompts=5))
+    recipe = replace(ablation_recipe(), batch=replace(ablation_recipe().batch, prompts=5))
     study = Study(recipe=recipe, data=(shards,), output=tmp_path)
     next(study.run((), seeds=1, workers=1))
     write_results(tmp_path / RESULTS, scores_of("full", (1, 2, 3)) + scores_of("even", (2, 3, 4)))

@@ -1,4 +1,4 @@
-"""What a step minimises: a loss runs the network on a batch and names its parts.
+"""Training objectives: a loss runs the network on a batch and returns its named parts.
 
 Legend: P prompts, S side of a view, L tokens, K points, h w mask logits.
 """
@@ -19,32 +19,33 @@ from unigeoseg.train.input.batch import OTHER_CATEGORIES, Batch
 from unigeoseg.train.objective.region_choice import choice_loss
 
 Loss = Callable[[UniGeoSegNetwork, Batch], LossParts]
-"""The loss of a network on a batch."""
+"""Computes the loss of a network on a batch."""
 
-_STRIDE = 4  # of Nano's mask logits
+_STRIDE = 4  # of Nano's mask logits, in pixels
+_ALL_VALID = 0.99  # mean of a cell of which every pixel is valid, but for rounding
 
 
 def cell_loss(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
-    """Nano's loss: masks cell by cell, score, one region or all, and which region.
+    """Nano's loss: masks cell by cell, their scores, whether one region is meant, and which.
 
-    The mask of a text that means one region is to show all that are alike, which the choice picks
-    from.
+    The target mask of a text that means one region has all regions of its category, among which
+    the network then chooses.
     """
     image = network.encode(batch.pixel_values)
     output = network.decode(image, batch.prompts)
-    alike = (batch.rivals > 0) & (batch.rivals < OTHER_CATEGORIES)
+    same_category = (batch.rivals > 0) & (batch.rivals < OTHER_CATEGORIES)
     truth, valid = (
         functional.avg_pool2d(masks.unsqueeze(1).float(), _STRIDE).squeeze(1)
-        for masks in (batch.truth | alike, batch.valid)
+        for masks in (batch.truth | same_category, batch.valid)
     )
     weight = torch.ones(len(truth), device=truth.device)
-    one = torch.tensor([family in ONE_REGION for family in batch.families]).to(weight)
-    masks = segmentation_loss(output, truth, (valid > 0.99).float(), weight, one)
+    means_one = torch.tensor([family in ONE_REGION for family in batch.families]).to(weight)
+    masks = segmentation_loss(output, truth, (valid > _ALL_VALID).float(), weight, means_one)
     return LossParts({**masks.parts, "choice": choice_loss(network, image, batch)})
 
 
 def only_choice(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
-    """Which region is meant, and nothing else: no mask is made."""
+    """The loss of the choice between regions alone; no mask is decoded."""
     with torch.no_grad():
         image = network.encode(batch.pixel_values)
     return LossParts({"choice": choice_loss(network, image, batch)})
@@ -54,11 +55,11 @@ def only_choice(network: UniGeoSegNetwork, batch: Batch) -> LossParts:
 class BaseLoss:
     """Base's loss (paper section 4): masks at sampled points, and the words of the answer.
 
-    The paper's class of the mask token is left out: with one query there is nothing to choose
-    from, and the released code leaves it out too.
+    The paper's class of the mask token is left out, as in the released code: with one query there
+    is nothing to classify.
 
     Attributes:
-        masks: How masks are compared.
+        masks: Configuration of the point losses.
         answer_weight: Weight of the answer's cross-entropy.
     """
 
@@ -69,25 +70,25 @@ class BaseLoss:
         """The loss of a batch whose labels are those of a conversation."""
         assert batch.labels is not None, "the processor of this network gives labels"
         output = network(batch.pixel_values, batch.prompts)
-        # points are places in float32, whatever the network computes in
+        # points are sampled in float32, whatever precision the network computes in
         layers = [logits.float() for logits in (output.logits, *output.earlier)]
         bce, dice = point_losses(
             layers,
             batch.truth.float(),
             self.masks,
-            _Draw(batch.seeds),
+            _SeededPoints(batch.seeds),
             valid=batch.valid.float(),
         )
         words = answer_loss(output.hidden, batch.labels, network.language.head)
-        share = share_of_all((batch.labels[:, 1:] != IGNORED).sum())
+        share = share_over_processes((batch.labels[:, 1:] != IGNORED).sum())
         parts = {"bce": bce, "dice": dice, "answer": self.answer_weight * share * words}
         return LossParts(parts)
 
 
-def share_of_all(count: Tensor) -> Tensor:
-    """A count here over its mean in all processes; 1 in one process.
+def share_over_processes(count: Tensor) -> Tensor:
+    """A local count divided by its mean over processes; 1 in one process.
 
-    A mean that is weighed by it becomes, in the mean over processes, the mean over everything.
+    A local mean times this share becomes, in the mean over processes, the global mean.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return torch.ones_like(count)
@@ -96,8 +97,8 @@ def share_of_all(count: Tensor) -> Tensor:
     return count * torch.distributed.get_world_size() / summed.clamp(min=1)
 
 
-class _Draw:
-    """Uniform points, a stream per prompt: what a prompt gets depends on its seed alone."""
+class _SeededPoints:
+    """Uniform random points (P, K, 2) in [0, 1): those of a prompt depend on its seed alone."""
 
     def __init__(self, seeds: Tensor) -> None:
         self.streams = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
@@ -108,15 +109,15 @@ class _Draw:
 
 
 class LossModule(torch.nn.Module):
-    """Network and loss as one module, so that what spreads a module over GPUs sees both."""
+    """Network and loss as one module, as wrappers for distributed training expect it."""
 
     def __init__(self, network: UniGeoSegNetwork, loss: Loss, *, half: bool) -> None:
-        """Teach `network` by `loss`; `half` computes what is safe in bfloat16."""
+        """Join `network` and `loss`; `half` computes in bfloat16 what is safe."""
         super().__init__()
-        self.network, self.loss, self.in_half = network, loss, half
+        self.network, self.loss, self.half_precision = network, loss, half
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
         """The parts of the batch's loss."""
         kind = batch.pixel_values.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.in_half):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.half_precision):
             return self.loss(self.network, batch).parts

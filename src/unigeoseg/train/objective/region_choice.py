@@ -1,8 +1,8 @@
-"""How the choice between regions is learnt: on labelled regions, made to look as they are found.
+"""The loss of Nano's choice between regions, on labelled regions that look like predicted ones.
 
-What the network will choose between are parts of its own masks: some faint, some frayed, with
-things of other kinds and specks among them. Labelled regions are exact and known without running
-the mask decoder, so they are made uncertain instead, which allows many more expressions a second.
+In use the network chooses between parts of its own masks: some faint, some frayed, among regions of
+other categories and specks. Labelled regions are exact and need no mask decoder, so the loss makes
+them uncertain instead, which allows many more expressions a second.
 
 Legend: P prompts, K regions, S side of a view, h w map.
 """
@@ -21,97 +21,124 @@ from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.values import ImageFeatures
 from unigeoseg.train.input.batch import OTHER_CATEGORIES, TARGET, Batch
 
-_STRIDE = 2  # of the maps on which regions are measured
-_MOST = 24  # regions of a prompt
-_LOST = 0.08  # share of regions that are not found
-_STRANGE = (0.4, 0.6)  # share of prompts with regions of other kinds, and the most of those
-_FAINT = (0.08, 0.12)  # share that is found faintly: of the one that is meant, of others
-_FRAYED = 0.05  # of its side, by which an edge of a region is off
+_STRIDE = 2  # of the maps on which regions are measured, in pixels
+_LABELS = 256  # values of `Batch.rivals`, uint8
+_MAX_REGIONS = 24  # of a prompt
+_MISS_PROBABILITY = 0.08  # of a rival of the target's category
+_DISTRACTOR_PROBABILITY = 0.4  # of a prompt to have regions of other categories
+_MAX_DISTRACTOR_SHARE = 0.6  # of those regions, uniform from 0
+_FAINT_PROBABILITY = (0.08, 0.12)  # of the target, of its rivals; distractors are always faint
+_FAINT_SCORE, _FAINT_RANGE = 0.1, 0.6  # highest score of a faint region, uniform
+_CLEAR_MIN_SCORE = 0.5  # of the highest scores of other regions, which are densest at 1
+_MIN_MEAN_SCORE = 0.1
+_MEAN_TO_HIGHEST = (0.5, 0.95)  # mean score of a region as a share of its highest
+_EDGE_NOISE = 0.05  # standard deviation of the edges of a region, as a share of its sides
+
+_CENTRE_AND_BOX, _BOX_MIN, _BOX_MAX = slice(0, 6), slice(2, 4), slice(4, 6)
+_ROOT_AREA, _SCORES = 6, slice(7, 9)
+"""Columns of `Regions.shape`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What is found of the regions of one prompt.
+class _SimulatedRegions:
+    """The regions of one prompt as if they were predicted.
 
     Attributes:
-        places: (256,) int64, by the region's number in the batch: its place among those that are
-            found, from 1, or 0.
-        scores: (K, 2) mean and highest score of each.
-        meant: Which is meant, from 0.
+        index_of_label: (256,) int64: the index of a region, from 1, by its value in
+            `Batch.rivals`; 0 for what is not predicted.
+        scores: (K, 2) mean and highest score of each region.
+        target: Index of the target, from 0.
     """
 
-    places: NDArray[np.int64]
+    index_of_label: NDArray[np.int64]
     scores: NDArray[np.float32]
-    meant: int
+    target: int
 
 
-_ALONE = _Found(np.ones(256, np.int64), np.ones((1, 2), np.float32), 0)
-"""Nothing to choose from: the whole view is what is meant."""
+_WHOLE_VIEW = _SimulatedRegions(np.ones(_LABELS, np.int64), np.ones((1, 2), np.float32), 0)
+"""One region that is the whole view: nothing to choose from."""
 
 
 def choice_loss(network: UniGeoSegNetwork, image: ImageFeatures, batch: Batch) -> Tensor:
-    """Cross-entropy of the region that is meant, over all prompts of the batch.
+    """Cross-entropy of the target among the regions of a prompt, over all prompts of the batch.
 
     Prompts that have nothing to choose from cost nothing.
 
     Args:
-        network: Nano; gradients reach its choice alone.
-        image: What it has seen of the batch.
+        network: Nano; gradients reach its region choice alone.
+        image: Features of the batch's views.
         batch: P prompts.
+
+    Returns:
+        A scalar: the sum over prompts with a choice, divided by P.
     """
     assert network.choice is not None, "the recipe is for networks that choose"
-    found = [_found(*each) for each in zip(batch.rivals, batch.seeds.tolist(), strict=True)]
-    # a step without any choice still passes through all weights, as several processes need
-    at = [index for index, each in enumerate(found) if each] or [0]
-    told = [found[index] or _ALONE for index in at]
-    maps = tuple(maps[batch.prompts.image_index[at]].detach() for maps in image.maps)
+    simulations = [
+        _simulate_regions(rivals, seed)
+        for rivals, seed in zip(batch.rivals, batch.seeds.tolist(), strict=True)
+    ]
+    # a step without any choice still uses all weights, as several processes need
+    indices = [index for index, regions in enumerate(simulations) if regions] or [0]
+    simulated = [simulations[index] or _WHOLE_VIEW for index in indices]
+    maps = tuple(maps[batch.prompts.image_index[indices]].detach() for maps in image.maps)
     labels = torch.stack(
         [
-            torch.from_numpy(each.places)[rivals[::_STRIDE, ::_STRIDE].long()]
-            for each, rivals in zip(told, batch.rivals[at].cpu(), strict=True)
+            torch.from_numpy(regions.index_of_label)[rivals[::_STRIDE, ::_STRIDE].long()]
+            for regions, rivals in zip(simulated, batch.rivals[indices].cpu(), strict=True)
         ]
     )
     labels = labels.to(maps[0].device)
     regions = Regions.of(labels, torch.zeros_like(labels, dtype=maps[0].dtype), maps)
-    ids, real = batch.prompts.token_ids[at], batch.prompts.attention_mask[at]
+    regions = _with_noise(regions, simulated, batch.seeds[indices])
+    ids, real = batch.prompts.token_ids[indices], batch.prompts.attention_mask[indices]
     with torch.no_grad():
         text = network.language.read(ids, real)
-    logits = network.choice(_as_found(regions, told, batch.seeds[at]), maps[-1], text, real)
-    meant = torch.tensor([each.meant for each in told]).to(logits.device)
-    return functional.cross_entropy(logits, meant, reduction="sum") / len(found)
+    logits = network.choice(regions, maps[-1], text, real)
+    targets = torch.tensor([regions.target for regions in simulated]).to(logits.device)
+    return functional.cross_entropy(logits, targets, reduction="sum") / len(simulations)
 
 
-def _found(rivals: Tensor, seed: int) -> _Found | None:
-    """What is found of the regions (S, S) of a prompt; None where there is nothing to choose."""
+def _simulate_regions(rivals: Tensor, seed: int) -> _SimulatedRegions | None:
+    """Regions of a prompt's map (S, S) as if predicted; None where there is nothing to choose."""
     small = rivals[::_STRIDE, ::_STRIDE].cpu().numpy()
-    shown = np.flatnonzero(np.bincount(small.ravel(), minlength=2)[1:]) + 1
-    if (shown < OTHER_CATEGORIES).sum() < 2 or shown[0] != TARGET:
+    visible = np.flatnonzero(np.bincount(small.ravel(), minlength=2)[1:]) + 1
+    if (visible < OTHER_CATEGORIES).sum() < 2 or visible[0] != TARGET:
         return None
     rng = np.random.default_rng(seed)
-    strange = _STRANGE[1] * rng.random() * (rng.random() < _STRANGE[0])
-    kept = rng.random(len(shown)) < np.where(shown < OTHER_CATEGORIES, 1 - _LOST, strange)
-    others = rng.permutation(shown[1:][kept[1:]])[: _MOST - 1]
+    # the target is always found; rivals are missed at times, few distractors are found
+    distractor_share = _MAX_DISTRACTOR_SHARE * rng.random()
+    distractor_share *= rng.random() < _DISTRACTOR_PROBABILITY
+    probability = np.where(visible < OTHER_CATEGORIES, 1 - _MISS_PROBABILITY, distractor_share)
+    is_found = rng.random(len(visible)) < probability
+    others = rng.permutation(visible[1:][is_found[1:]])[: _MAX_REGIONS - 1]
     regions = rng.permutation(np.r_[TARGET, others])
-    faint = rng.random(len(regions)) < np.where(regions == TARGET, *_FAINT)
+    faint = rng.random(len(regions)) < np.where(regions == TARGET, *_FAINT_PROBABILITY)
     faint |= regions >= OTHER_CATEGORIES
-    chance = rng.random(len(regions))
-    high = np.where(faint, 0.1 + 0.6 * chance, 1 - 0.5 * chance**2)
-    mean = np.maximum(0.1, high * rng.uniform(0.5, 0.95, len(regions)))
-    places = np.zeros(256, np.int64)
-    places[regions] = np.arange(1, len(regions) + 1)
-    scores = np.stack([mean, high], axis=1).astype(np.float32)
-    return _Found(places, scores, int(np.flatnonzero(regions == TARGET)[0]))
+    scores = _simulate_scores(faint, rng)
+    index_of_label = np.zeros(_LABELS, np.int64)
+    index_of_label[regions] = np.arange(1, len(regions) + 1)
+    return _SimulatedRegions(index_of_label, scores, int(np.flatnonzero(regions == TARGET)[0]))
 
 
-def _as_found(regions: Regions, told: Sequence[_Found], seeds: Tensor) -> Regions:
-    """Regions with the scores of what was found, and edges a little off."""
+def _simulate_scores(faint: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Mean and highest score (K, 2) of regions that are found faintly or clearly."""
+    draws = rng.random(len(faint))
+    clear_scores = 1 - (1 - _CLEAR_MIN_SCORE) * draws**2
+    highest = np.where(faint, _FAINT_SCORE + _FAINT_RANGE * draws, clear_scores)
+    mean = np.maximum(_MIN_MEAN_SCORE, highest * rng.uniform(*_MEAN_TO_HIGHEST, len(faint)))
+    return np.stack([mean, highest], axis=1).astype(np.float32)
+
+
+def _with_noise(regions: Regions, simulated: Sequence[_SimulatedRegions], seeds: Tensor) -> Regions:
+    """Regions with simulated scores, and with noise on their edges, centres and areas."""
     shape = regions.shape.clone()
-    for at, (found, seed) in enumerate(zip(told, seeds.tolist(), strict=True)):
-        count = len(found.scores)
-        drawn = np.random.default_rng([seed]).normal(scale=_FRAYED, size=(count, 7))
-        off, here = torch.from_numpy(drawn).to(shape), shape[at, :count]
-        sides = here[:, 4:6] - here[:, 2:4]
-        here[:, :6] += off[:, :6] * sides.repeat(1, 3)
-        here[:, 6] *= 1 + off[:, 6]
-        here[:, 7:9] = torch.from_numpy(found.scores).to(shape)
+    for index, (simulation, seed) in enumerate(zip(simulated, seeds.tolist(), strict=True)):
+        count = len(simulation.scores)
+        rng = np.random.default_rng([seed])
+        normal = rng.normal(scale=_EDGE_NOISE, size=(count, _ROOT_AREA + 1))
+        noise, columns = torch.from_numpy(normal).to(shape), shape[index, :count]
+        sides = columns[:, _BOX_MAX] - columns[:, _BOX_MIN]
+        columns[:, _CENTRE_AND_BOX] += noise[:, _CENTRE_AND_BOX] * sides.repeat(1, 3)
+        columns[:, _ROOT_AREA] *= 1 + noise[:, _ROOT_AREA]
+        columns[:, _SCORES] = torch.from_numpy(simulation.scores).to(shape)
     return replace(regions, shape=shape)

@@ -1,7 +1,9 @@
-"""gIoU per task and family on views of the val groups, while a run goes on.
+"""Validation during training: gIoU per task and family on views of val groups.
 
-It is quick and compares runs with each other; scores to publish come from `bench`, which sees
-scenes as a user's model sees them.
+It is quick and compares runs with each other. Scores to publish come from `evaluate`, where scenes
+are segmented as for users.
+
+Legend: P prompts, S side of a view, h w mask logits.
 """
 
 from collections import defaultdict
@@ -22,11 +24,11 @@ _TASKS = {INTERACTIVE: Task.INTERACTIVE, REFERRING: Task.REFERRING, REASONING: T
 
 
 class Validation:
-    """The same views and prompts every time.
+    """Scores a network on the same views and prompts every time.
 
     Args:
         maker: Makes batches of the val split.
-        batches: How many.
+        batches: Number of batches.
     """
 
     def __init__(self, maker: BatchMaker, batches: int) -> None:
@@ -36,33 +38,33 @@ class Validation:
     def __call__(self, network: UniGeoSegNetwork) -> dict[str, float]:
         """Mean IoU of each task, of the tasks as "mean", and of each family as "family/box" ...
 
-        It runs where the network is; the mode of each of its parts is kept.
+        It runs on the network's device; each part keeps its mode.
         """
         device = next(network.parameters()).device
         tasks: defaultdict[str, list[float]] = defaultdict(list)
         families: defaultdict[str, list[float]] = defaultdict(list)
-        with _as_in_use(network):
+        with _evaluation_mode(network):
             for step in self._steps:
                 batch = self._maker.batch(step).to(device)
                 image = network.encode(batch.pixel_values)
                 output = network.decode(image, batch.prompts)
-                which = means_one_region(batch.prompts, output)
-                choices = choose_regions(network, image, batch.prompts, output, which)
+                means_one = means_one_region(batch.prompts, output)
+                choices = choose_regions(network, image, batch.prompts, output, means_one)
                 logits = with_choices(output.logits, choices)
-                found = iou(logits, batch.truth, batch.valid).tolist()
-                asked = zip(batch.prompts.task.tolist(), batch.families, found, strict=True)
-                for task, family, score in asked:
-                    tasks[_TASKS[task]].append(score)
-                    families[f"family/{family}"].append(score)
+                ious = mask_iou(logits, batch.truth, batch.valid).tolist()
+                prompt_tasks = batch.prompts.task.tolist()
+                for task, family, iou in zip(prompt_tasks, batch.families, ious, strict=True):
+                    tasks[_TASKS[task]].append(iou)
+                    families[f"family/{family}"].append(iou)
         means = _means(tasks)
         return means | {"mean": sum(means.values()) / len(means)} | _means(families)
 
 
 @contextmanager
-def _as_in_use(network: UniGeoSegNetwork) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards each part has its own mode again.
+def _evaluation_mode(network: UniGeoSegNetwork) -> Iterator[None]:
+    """Evaluation mode within the context; afterwards each part has its own mode again.
 
-    `network.train()` would wake parts that a training has frozen.
+    `network.train()` would put frozen parts into training mode, too.
     """
     modes = [(part, part.training) for part in network.modules()]
     network.eval()
@@ -74,16 +76,16 @@ def _as_in_use(network: UniGeoSegNetwork) -> Iterator[None]:
 
 
 def _means(scores: Mapping[str, list[float]]) -> dict[str, float]:
-    return {name: sum(found) / len(found) for name, found in sorted(scores.items())}
+    return {name: sum(values) / len(values) for name, values in sorted(scores.items())}
 
 
-def iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-    """IoU of masks with the truth (P,); 1 where both are empty.
+def mask_iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """IoU of predicted masks with the truth, (P,) float; 1 where both are empty.
 
     Args:
-        logits: (P, h, w), brought to the truth's size bilinearly.
+        logits: (P, h, w), resized bilinearly to the truth.
         truth: (P, S, S) bool.
-        valid: (P, S, S) bool, False where nobody knows.
+        valid: (P, S, S) bool, False where the label is unknown.
     """
     large = functional.interpolate(logits[:, None], size=truth.shape[-2:], mode="bilinear")
     mask = (large[:, 0] > 0) & valid

@@ -1,7 +1,7 @@
-"""Where a training runs: in one process, or in several through `accelerate`.
+"""Distributed training: one process, or several through `accelerate`, behind one interface.
 
-Both ways share their calls, so the loop does not ask which it is. Several processes are started
-by `accelerate launch` or `torchrun`; each runs the same recipe.
+Several processes are started by `scale.launcher`, `accelerate launch` or `torchrun`; each runs the
+same recipe on its part of every batch.
 """
 
 import os
@@ -20,8 +20,13 @@ from unigeoseg.train.config import Parallel, TrainConfig
 from unigeoseg.train.scale.activation_checkpoint import repeated_layers
 
 
-class OneProcess:
-    """One process on one device."""
+class SingleProcess:
+    """Training in one process on one device.
+
+    Attributes:
+        part: Index of this process and the number of processes.
+        device: Where the network and the batches are.
+    """
 
     part = (0, 1)
 
@@ -29,68 +34,68 @@ class OneProcess:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files."""
         return self.part[0] == 0
 
     def prepare(
         self, loss_module: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """What to call instead of module and optimiser."""
+        """Module and optimiser wrapped for this kind of training."""
         return loss_module, optimizer
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss."""
+        """Back-propagate a loss."""
         loss.backward()  # type: ignore[no-untyped-call]
 
     def clip(self, loss_module: nn.Module, norm: float) -> None:
-        """Shorten the gradient to `norm` if it is longer."""
+        """Clip the gradient of all weights to a norm."""
         nn.utils.clip_grad_norm_(loss_module.parameters(), norm)
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The mean over processes of scalars, without their gradients."""
+        """Means of scalars over processes, without gradients."""
         return {name: value.detach() for name, value in values.items()}
 
-    def any(self, told: bool) -> bool:
-        """Whether it is true in any process."""
-        return told
+    def any_process(self, flag: bool) -> bool:
+        """Whether a flag is true in any process."""
+        return flag
 
-    def keep(self, place: Path, loss_module: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Weights, optimiser's state and random state, to be written with what the loop keeps.
+    def save_state(self, folder: Path, loss_module: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+        """States of weights, optimiser and random generator, for the run's state file.
 
         Args:
-            place: A new directory for what is too large for that.
-            loss_module: Of `prepare`.
-            optimizer: Of `prepare`.
+            folder: A new directory for sharded states, which are not in the state file.
+            loss_module: As `prepare` gave it.
+            optimizer: As `prepare` gave it.
         """
-        del place
+        del folder
         return {
             "network": _network(loss_module).state_dict(),
             "optimizer": optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
 
-    def restore(
+    def load_state(
         self,
         directory: Path,
-        kept: Mapping[str, Any],
+        state: Mapping[str, Any],
         loss_module: nn.Module,
         optimizer: Any,  # noqa: ANN401
     ) -> None:
-        """Take up what `keep` gave."""
+        """Restore what `save_state` gave."""
         del directory
-        _network(loss_module).load_state_dict(kept["network"])
-        optimizer.load_state_dict(kept["optimizer"])
-        torch.set_rng_state(kept["random"])
+        _network(loss_module).load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
 
-    def whole(self, network: UniGeoSegNetwork, loss_module: nn.Module) -> UniGeoSegNetwork:
-        """The network with all its weights, to be written."""
+    def gather_network(self, network: UniGeoSegNetwork, loss_module: nn.Module) -> UniGeoSegNetwork:
+        """The network with all its weights, to be saved."""
         del loss_module
         return network
 
 
-class Processes(OneProcess):
-    """Several processes through `accelerate`, each on a part of every batch."""
+class MultiProcess(SingleProcess):
+    """Data-parallel training through `accelerate`, with weights sharded or not."""
 
     def __init__(self, network: UniGeoSegNetwork, config: TrainConfig) -> None:
         """Join the processes that were started together.
@@ -100,13 +105,12 @@ class Processes(OneProcess):
             MissingExtraError: If `accelerate` or `deepspeed` is not installed.
         """
         _check_platform(config.parallel)
-        accelerate = _accelerate()
+        accelerate = _import_accelerate()
         plugins: dict[str, Any] = {}
         if config.parallel == "fsdp":
             plugins["fsdp_plugin"] = fsdp_plugin(network)
-            self.empty = deepcopy(network).to(
-                "meta"
-            )  # to hold the whole weights when they are saved
+            # holds the gathered weights when they are saved
+            self.empty = deepcopy(network).to("meta")
         elif config.parallel == "deepspeed":
             processes = int(os.environ.get("WORLD_SIZE", "1"))
             plugins["deepspeed_plugin"] = deepspeed_plugin(config, processes)
@@ -121,84 +125,83 @@ class Processes(OneProcess):
     def prepare(
         self, loss_module: nn.Module, optimizer: torch.optim.Optimizer
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """As `OneProcess.prepare`."""
+        """As `SingleProcess.prepare`."""
         prepared: tuple[nn.Module, torch.optim.Optimizer]
         prepared = self.accelerator.prepare(loss_module, optimizer)
         return prepared
 
     def backward(self, loss: Tensor) -> None:
-        """As `OneProcess.backward`."""
+        """As `SingleProcess.backward`."""
         self.accelerator.backward(loss)
 
     def clip(self, loss_module: nn.Module, norm: float) -> None:
-        """As `OneProcess.clip`."""
+        """As `SingleProcess.clip`."""
         self.accelerator.clip_grad_norm_(loss_module.parameters(), norm)
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """As `OneProcess.mean`."""
-        mine = super().mean(values)
+        """As `SingleProcess.mean`."""
+        local = super().mean(values)
         return {
-            name: self.accelerator.reduce(value.clone(), "mean") for name, value in mine.items()
+            name: self.accelerator.reduce(value.clone(), "mean") for name, value in local.items()
         }
 
-    def any(self, told: bool) -> bool:
-        """As `OneProcess.any`."""
-        count = self.accelerator.reduce(torch.tensor(float(told), device=self.device), "sum")
+    def any_process(self, flag: bool) -> bool:
+        """As `SingleProcess.any_process`."""
+        count = self.accelerator.reduce(torch.tensor(float(flag), device=self.device), "sum")
         return bool(count > 0)
 
-    def keep(self, place: Path, loss_module: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
-        """As `OneProcess.keep`, but each process writes its own part into `place`."""
+    def save_state(self, folder: Path, loss_module: nn.Module, optimizer: Any) -> dict[str, Any]:  # noqa: ANN401
+        """As `SingleProcess.save_state`, but each process writes its own part into `folder`."""
         del loss_module, optimizer
-        self.accelerator.save_state(str(place))
-        return {"parts": place.name}
+        self.accelerator.save_state(str(folder))
+        return {"parts": folder.name}
 
-    def restore(
+    def load_state(
         self,
         directory: Path,
-        kept: Mapping[str, Any],
+        state: Mapping[str, Any],
         loss_module: nn.Module,
         optimizer: Any,  # noqa: ANN401
     ) -> None:
-        """As `OneProcess.restore`."""
+        """As `SingleProcess.load_state`."""
         del loss_module, optimizer
-        self.accelerator.load_state(str(directory / kept["parts"]))
+        self.accelerator.load_state(str(directory / state["parts"]))
 
-    def whole(self, network: UniGeoSegNetwork, loss_module: nn.Module) -> UniGeoSegNetwork:
-        """As `OneProcess.whole`; every process has to call it, the main one gets the weights."""
+    def gather_network(self, network: UniGeoSegNetwork, loss_module: nn.Module) -> UniGeoSegNetwork:
+        """As `SingleProcess.gather_network`; collective: only the main process gets weights."""
         if not hasattr(self, "empty"):
             return network
         state = self.accelerator.get_state_dict(loss_module)
-        if self.main:
-            whole = {key.removeprefix("network."): value for key, value in state.items()}
-            self.empty.load_state_dict(whole, assign=True)
+        if self.is_main:
+            weights = {key.removeprefix("network."): value for key, value in state.items()}
+            self.empty.load_state_dict(weights, assign=True)
         return self.empty
 
 
-def runner_of(network: UniGeoSegNetwork, config: TrainConfig) -> OneProcess:
-    """Where `config` says that a training of `network` runs.
+def make_runner(network: UniGeoSegNetwork, config: TrainConfig) -> SingleProcess:
+    """The single-process or multi-process runner of a training, as its recipe says.
 
     Raises:
-        OptionError: If it asks for GPUs and there are none, or for a moving average of weights
-            that no process holds whole.
-        MissingExtraError: If a package that it needs is not installed.
+        OptionError: If the recipe needs GPUs and there are none, or averages sharded weights.
+        MissingExtraError: If a package that the recipe needs is not installed.
     """
     if config.parallel == "none":
-        return OneProcess()
+        return SingleProcess()
     if config.parallel != "data" and config.average:
         raise OptionError(
             f"parallel is {config.parallel!r} and average {config.average}: no process holds all "
             "weights to average them; set average to 0"
         )
-    return Processes(network, config)
+    return MultiProcess(network, config)
 
 
 def fsdp_plugin(network: UniGeoSegNetwork) -> Any:  # noqa: ANN401  (accelerate's own type)
-    """Settings of FSDP: every repeated layer is spread by itself, the rest together.
+    """Settings of FSDP: every repeated layer is sharded by itself, all else as one unit.
 
-    What is called outside its own layer, such as the word embeddings, belongs to the rest and is
-    at hand for the whole step.
+    What is called from outside its own layer, such as the word embeddings, belongs to that unit,
+    which is gathered for the whole step.
     """
-    _accelerate()
+    _import_accelerate()
     from accelerate.utils import FullyShardedDataParallelPlugin
 
     return FullyShardedDataParallelPlugin(
@@ -213,7 +216,7 @@ def fsdp_plugin(network: UniGeoSegNetwork) -> Any:  # noqa: ANN401  (accelerate'
 
 def deepspeed_plugin(config: TrainConfig, processes: int) -> Any:  # noqa: ANN401  (accelerate's own type)
     """Settings of DeepSpeed ZeRO-2 (paper section 4) for a recipe in `processes` processes."""
-    _accelerate()
+    _import_accelerate()
     from accelerate.utils import DeepSpeedPlugin
 
     settings = {
@@ -221,9 +224,9 @@ def deepspeed_plugin(config: TrainConfig, processes: int) -> Any:  # noqa: ANN40
         "bf16": {"enabled": config.half},
         "gradient_clipping": config.clip,
         "gradient_accumulation_steps": 1,
-        # the batch is made by us and is here only counted
+        # DeepSpeed only counts the batch, which `train.input` makes
         "train_micro_batch_size_per_gpu": config.batch.images // processes,
-        # DeepSpeed wants to be told that another optimiser than its own is meant
+        # without it DeepSpeed refuses optimisers other than its own
         "zero_allow_untested_optimizer": True,
     }
     return DeepSpeedPlugin(hf_ds_config=settings)
@@ -247,7 +250,7 @@ def _check_platform(parallel: Parallel) -> None:
         raise MissingExtraError("training with DeepSpeed", "deepspeed")
 
 
-def _accelerate() -> Any:  # noqa: ANN401  (a module)
+def _import_accelerate() -> Any:  # noqa: ANN401  (a module)
     try:
         import accelerate
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""Processes on one machine that train together, each with its share of the cores.
+"""Launching of training processes on one machine, each with its share of the cores.
 
-On a CPU that is faster than one process: its threads wait for each other at every layer, while
-processes wait once a step.
+On a CPU several processes are faster than one: threads wait for each other at every layer,
+processes once a step.
 """
 
 import multiprocessing
@@ -23,12 +23,12 @@ from unigeoseg.runtime.workers import die_with_parent
 
 
 class ProcessLauncher:
-    """Calls a picklable function in several new processes, as `accelerate` expects to be started.
+    """Calls a picklable function in several new processes, in the environment of `torchrun`.
 
     Args:
-        count: How many.
+        count: Number of processes.
         work: The function; every process gets the same arguments.
-        arguments: Its arguments.
+        arguments: Arguments of the function.
 
     Raises:
         OptionError: If fewer than one is asked for.
@@ -39,7 +39,7 @@ class ProcessLauncher:
             raise OptionError(f"processes is {count}, expected 1 or more")
         context = multiprocessing.get_context("spawn")
         self._errors: SimpleQueue[UniGeoSegError] = context.SimpleQueue()
-        place = {
+        rendezvous = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(_free_port()),
             "WORLD_SIZE": str(count),
@@ -48,9 +48,11 @@ class ProcessLauncher:
         call = partial(work, *arguments)
         self._processes: list[BaseProcess] = []
         for rank in map(str, range(count)):
-            process = context.Process(target=_member, args=(call, self._errors))
-            with _environment(
-                {**KEEP_FREED_MEMORY, **os.environ} | place | {"RANK": rank, "LOCAL_RANK": rank}
+            process = context.Process(target=_run_process, args=(call, self._errors))
+            with _temporary_environment(
+                {**KEEP_FREED_MEMORY, **os.environ}
+                | rendezvous
+                | {"RANK": rank, "LOCAL_RANK": rank}
             ):
                 process.start()
             self._processes.append(process)
@@ -66,7 +68,7 @@ class ProcessLauncher:
 
         Raises:
             UniGeoSegError: What one of them raised; the others are ended.
-            OptionError: If one died without a word; the others are ended.
+            OptionError: If one died without an error of ours; the others are ended.
         """
         alive = [process for process in self._processes if process.is_alive()]
         wait([process.sentinel for process in alive], seconds)
@@ -86,13 +88,13 @@ class ProcessLauncher:
         )
 
     def close(self) -> None:
-        """End those that still run, at once."""
+        """Kill the processes that still run."""
         for process in self._processes:
             process.kill()
             process.join()
 
 
-def _member(call: Callable[[], None], errors: "SimpleQueue[UniGeoSegError]") -> None:
+def _run_process(call: Callable[[], None], errors: "SimpleQueue[UniGeoSegError]") -> None:
     die_with_parent()
     try:
         call()
@@ -102,19 +104,19 @@ def _member(call: Callable[[], None], errors: "SimpleQueue[UniGeoSegError]") -> 
 
 
 def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Another environment for a process that is started meanwhile."""
-    before = dict(os.environ)
+def _temporary_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a process that is started within the context."""
+    saved = dict(os.environ)
     os.environ.update(variables)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(saved)

@@ -1,4 +1,4 @@
-"""A study as a table: each row against the full one, seed by seed, and against the paper."""
+"""The table of an ablation study: each row against the full one, and against the paper."""
 
 import math
 import statistics
@@ -9,7 +9,8 @@ from unigeoseg.report.document import Table
 from unigeoseg.train.study.ablations import ABLATIONS
 from unigeoseg.train.study.study import BASELINE, Score
 
-NONE = "-"
+_NONE = "-"
+_NOISE_ERRORS = 2  # standard errors within which a mean difference is noise
 _NOTE = (
     "gIoU in percent on views of val groups: mean and standard deviation over seeds. Difference: "
     "the mean of those to the row full with the same seed, and their standard deviation; within "
@@ -18,53 +19,55 @@ _NOTE = (
 )
 
 _BySeed = Mapping[int, float]
+"""gIoU in percent by seed."""
 
 
-def table(scores: Sequence[Score]) -> Table:
-    """A line per row and task, in the order of `ABLATIONS`."""
-    found: dict[tuple[str, Task], dict[int, float]] = {}
+def ablation_table(scores: Sequence[Score]) -> Table:
+    """Scores of a study, a line per row and task, in the order of `ABLATIONS`."""
+    scores_by_seed: dict[tuple[str, Task], dict[int, float]] = {}
     for score in scores:
         key = score.run.row, score.task
-        found.setdefault(key, {})[score.run.seed] = 100 * score.giou
+        scores_by_seed.setdefault(key, {})[score.run.seed] = 100 * score.giou
     lines = [
-        _line(row, task, found[row, task], found.get((BASELINE, task), {}))
+        _line(row, task, scores_by_seed[row, task], scores_by_seed.get((BASELINE, task), {}))
         for row in ABLATIONS
         for task in Task
-        if (row, task) in found
+        if (row, task) in scores_by_seed
     ]
     head = ("row", "task", "seeds", "gIoU", "difference", "paper's difference", "the sign")
     return Table(head, lines, _NOTE)
 
 
 def _line(row: str, task: Task, values: _BySeed, baseline: _BySeed) -> tuple[str, ...]:
-    mine = list(values.values())
-    said = (row, task.value, str(len(mine)), _spread(mine, ".1f"))
+    scores = list(values.values())
+    cells = (row, task.value, str(len(scores)), _mean_and_deviation(scores, ".1f"))
     if row == BASELINE:
-        return (*said, NONE, NONE, NONE)
-    apart = [values[seed] - baseline[seed] for seed in values if seed in baseline]
+        return (*cells, _NONE, _NONE, _NONE)
+    differences = [values[seed] - baseline[seed] for seed in values if seed in baseline]
     expected = ABLATIONS[row].expected
     paper = None if expected is None else expected[task]
     return (
-        *said,
-        _spread(apart, "+z.1f"),
-        NONE if paper is None else f"{paper:+.2f}",
-        _sign(apart, paper),
+        *cells,
+        _mean_and_deviation(differences, "+z.1f"),
+        _NONE if paper is None else f"{paper:+.2f}",
+        _compared_sign(differences, paper),
     )
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _mean_and_deviation(values: Sequence[float], form: str) -> str:
     if not values:
-        return NONE
+        return _NONE
     mean = format(statistics.fmean(values), form)
     return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
 
 
-def _sign(apart: Sequence[float], paper: float | None) -> str:
-    """Whether differences go the way of the paper's, as far as their noise lets that be said."""
-    if len(apart) < 2:
-        return NONE
-    mean = statistics.fmean(apart)
-    if abs(mean) <= 2 * statistics.stdev(apart) / math.sqrt(len(apart)):
+def _compared_sign(differences: Sequence[float], paper: float | None) -> str:
+    """Whether the mean difference has the sign of the paper's, or is within noise."""
+    if len(differences) < 2:
+        return _NONE
+    mean = statistics.fmean(differences)
+    standard_error = statistics.stdev(differences) / math.sqrt(len(differences))
+    if abs(mean) <= _NOISE_ERRORS * standard_error:
         return "within noise"
     if paper is None:
         return "lower" if mean < 0 else "higher"
