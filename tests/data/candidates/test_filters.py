@@ -10,27 +10,27 @@ from unigeoseg.data.candidates.measuring import measure_candidates
 VEHICLE = 229
 
 
-def kept(rectangles, rules=None, seed=0, **changes):
+def filtered(rectangles, rules=None, seed=0, **changes):
     """Region ids that are kept, those that are described, and the broken rules per region."""
     scene, noted = patch(rectangles, **changes), []
-    found = measure_candidates(scene, lambda rejection: None)
-    left = filter_candidates(scene, found, np.random.default_rng(seed), noted.append, rules)
+    measured = measure_candidates(scene, lambda rejection: None)
+    left = filter_candidates(scene, measured, np.random.default_rng(seed), noted.append, rules)
     return (
-        [each.region for each in left],
-        [each.region for each in left if each.describable],
-        {int(each.detail.split()[1]): each.rule for each in noted},
+        [candidate.region for candidate in left],
+        [candidate.region for candidate in left if candidate.describable],
+        {int(candidate.detail.split()[1]): candidate.rule for candidate in noted},
     )
 
 
 @pytest.mark.parametrize(("width", "rule"), [(32, "least_share"), (33, None)])
 def test_smallest_share(width, rule):
-    _, _, noted = kept({1: (BUILDING, (50, 50, 50 + width, 60))})  # 0.5 % are 327.7 pixels
+    _, _, noted = filtered({1: (BUILDING, (50, 50, 50 + width, 60))})  # 0.5 % are 327.7 pixels
     assert noted.get(1) == rule
 
 
 @pytest.mark.parametrize(("height", "rule"), [(179, None), (180, "most_share")])
 def test_largest_share(height, rule):
-    regions, _, noted = kept({1: (WATER, (0, 0, 256, height))})
+    regions, _, noted = filtered({1: (WATER, (0, 0, 256, height))})
     assert noted.get(1) == rule
     assert regions == ([] if rule else [1])
 
@@ -39,7 +39,7 @@ def test_largest_share(height, rule):
 def test_others_of_a_category_lie_farther_than_15_px(gap, near):
     # pixel centres of neighbours with `gap - 1` pixels between them are `gap` apart
     pair = {1: (BUILDING, (10, 10, 60, 60)), 2: (BUILDING, (59 + gap, 10, 109 + gap, 60))}
-    regions, described, noted = kept(pair)
+    regions, described, noted = filtered(pair)
     assert regions == [1, 2]
     assert described == ([] if near else [1, 2])
     assert noted == ({1: "apart_px", 2: "apart_px"} if near else {})
@@ -53,14 +53,14 @@ def many(count: int) -> dict:
 
 
 def test_at_most_six_of_a_category_and_two_are_described():
-    regions, described, noted = kept(many(7))
+    regions, described, noted = filtered(many(7))
     assert (len(regions), described) == (7, [])
     assert set(noted.values()) == {"most_alike"}
-    regions, described, noted = kept(many(6))
+    regions, described, noted = filtered(many(6))
     assert (len(regions), len(described)) == (6, 2)
     assert list(noted.values()) == ["per_category"] * 4
-    drawn = {tuple(kept(many(6), seed=seed)[1]) for seed in range(12)}
-    assert len(drawn) > 3  # another two each time
+    samples = {tuple(filtered(many(6), seed=seed)[1]) for seed in range(12)}
+    assert len(samples) > 3  # another two each time
 
 
 def test_kin_count_as_one_category():
@@ -69,21 +69,21 @@ def test_kin_count_as_one_category():
         2: (VEHICLE, (62, 10, 112, 60)),
         3: (ROAD, (0, 70, 256, 80)),
     }
-    _, described, noted = kept(pair)
+    _, described, noted = filtered(pair)
     assert noted == {1: "apart_px", 2: "apart_px"}
     assert described == [3]
 
 
 def test_limits_are_the_callers():
-    _, described, _ = kept(many(7), FilterRules(most_alike=7, per_category=3))
+    _, described, _ = filtered(many(7), FilterRules(most_alike=7, per_category=3))
     assert len(described) == 3
-    assert kept({1: (POND, (50, 50, 60, 60))}, FilterRules(least_share=0))[0] == [1]
+    assert filtered({1: (POND, (50, 50, 60, 60))}, FilterRules(least_share=0))[0] == [1]
 
 
 def test_a_value_and_its_limit_are_noted():
     noted = []
     scene = patch({1: (BUILDING, (50, 50, 60, 60))})
-    found = measure_candidates(scene, noted.append)
-    assert filter_candidates(scene, found, np.random.default_rng(0), noted.append) == []
+    measured = measure_candidates(scene, noted.append)
+    assert filter_candidates(scene, measured, np.random.default_rng(0), noted.append) == []
     (rejection,) = noted
     assert (rejection.stage, rejection.value, rejection.limit) == ("rule", 100 / 256**2, 0.005)

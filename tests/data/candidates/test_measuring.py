@@ -29,11 +29,13 @@ def test_what_is_dropped_is_noted():
         x=64,
         y=32,
     )
-    assert [each.region for each in measure_candidates(scene, noted.append)] == [4]
-    assert {each.stage for each in noted} == {"candidate"}
-    where = "in the patch at x 64, y 32"
-    assert [(each.rule, each.detail, each.value, each.limit) for each in noted] == [
-        ("not_a_target", f"region 1 {where}", None, None),
-        ("speck", f"region 2 {where}", 15, 16),
-        ("speck", f"region 3 {where}", 0, 64),  # nothing of it is visible
+    assert [rejection.region for rejection in measure_candidates(scene, noted.append)] == [4]
+    assert {rejection.stage for rejection in noted} == {"candidate"}
+    place = "in the patch at x 64, y 32"
+    assert [
+        (rejection.rule, rejection.detail, rejection.value, rejection.limit) for rejection in noted
+    ] == [
+        ("not_a_target", f"region 1 {place}", None, None),
+        ("speck", f"region 2 {place}", 15, 16),
+        ("speck", f"region 3 {place}", 0, 64),  # nothing of it is visible
     ]

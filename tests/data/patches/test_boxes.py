@@ -36,27 +36,27 @@ def patch(*boxes: LabelledBox) -> Patch:
 def filler(pixels, boxes):
     """A segmenter that fills each box."""
     masks = np.zeros((len(boxes), *pixels.shape[:2]), bool)
-    for mask, each in zip(masks, boxes, strict=True):
-        mask[int(each.y0) : int(each.y1), int(each.x0) : int(each.x1)] = True
+    for mask, box in zip(masks, boxes, strict=True):
+        mask[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)] = True
     return list(masks)
 
 
 def test_masks_become_regions_small_over_large():
-    given = patch(
+    boxed = patch(
         LabelledBox(3, corners(14, 14, 18, 18)),
         LabelledBox(2, corners(10, 10, 30, 30)),
     )
-    filled = segment_boxes(given, filler, pytest.fail)
+    filled = segment_boxes(boxed, filler, pytest.fail)
     assert filled.categories[filled.regions[15, 15]] == 3
     assert filled.categories[filled.regions[12, 12]] == 2
     assert filled.boxes == () and (filled.regions > 0).sum() == 400
-    assert not given.regions.any()
+    assert not boxed.regions.any()
 
 
 def test_regions_that_are_there_stay():
-    before = patch(LabelledBox(2, corners(10, 10, 30, 30)))
-    before.regions[:20] = 7
-    filled = segment_boxes(replace(before, categories={7: 9}), filler, pytest.fail)
+    boxed = patch(LabelledBox(2, corners(10, 10, 30, 30)))
+    boxed.regions[:20] = 7
+    filled = segment_boxes(replace(boxed, categories={7: 9}), filler, pytest.fail)
     assert (filled.regions[:20] == 7).all()
     assert filled.categories[filled.regions[25, 25]] == 2
 
@@ -72,7 +72,7 @@ def test_regions_that_are_there_stay():
 def test_where_no_mask_agrees_nobody_knows(segment, rule):
     noted = []
     filled = segment_boxes(patch(LabelledBox(2, corners(10, 10, 30, 30))), segment, noted.append)
-    assert [(each.stage, each.rule) for each in noted] == [("box", rule)]
+    assert [(rejection.stage, rejection.rule) for rejection in noted] == [("box", rule)]
     assert noted[0].detail == "box 110.0,10.0,130.0,30.0 of the image"
     assert (filled.regions[10:30, 10:30] == UNKNOWN_REGION).all()
     assert (filled.regions == UNKNOWN_REGION).sum() == 400
@@ -91,13 +91,13 @@ def test_a_mask_outside_the_rotated_box_or_too_thin_is_refused():
         return [mask]
 
     segment_boxes(patch(LabelledBox(2, diamond)), cross, noted.append)
-    assert [each.rule for each in noted] == ["box_inside", "box_fill"]
+    assert [rejection.rule for rejection in noted] == ["box_inside", "box_fill"]
     assert noted[0].value == pytest.approx(0.5, abs=0.05)
     assert noted[1].limit == 0.2
 
 
 @pytest.mark.parametrize(
-    ("masks", "told"),
+    ("masks", "message"),
     [
         ([], r"gave 0 for 1 boxes of made: a.png; expected one of bool \(40, 40\)"),
         ([np.ones((40, 40), bool)] * 2, "gave 2 for 1 boxes"),
@@ -105,7 +105,7 @@ def test_a_mask_outside_the_rotated_box_or_too_thin_is_refused():
         ([np.ones((40, 40), np.uint8)], r"one of them uint8 \(40, 40\)"),
     ],
 )
-def test_a_segmenter_that_gives_other_masks_than_asked_for(masks, told):
-    given = patch(LabelledBox(2, corners(10, 10, 30, 30)))
-    with pytest.raises(OptionError, match=told):
-        segment_boxes(given, lambda pixels, boxes: masks, pytest.fail)
+def test_a_segmenter_that_gives_other_masks_than_asked_for(masks, message):
+    boxed = patch(LabelledBox(2, corners(10, 10, 30, 30)))
+    with pytest.raises(OptionError, match=message):
+        segment_boxes(boxed, lambda pixels, boxes: masks, pytest.fail)

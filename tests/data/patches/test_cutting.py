@@ -40,13 +40,15 @@ def box(x0: float, y0: float, x1: float, y1: float, category: int = 9) -> Labell
 
 def test_windows_cover_the_image_and_keep_their_place():
     grid = Grid(56, 40, Affine(0.5, 0, 1000, 0, -0.5, 2000), CRS.from_epsg(32650))
-    whole = image(grid=grid)
-    patches = list(cut_patches(whole, pytest.fail, size=32, stride=16))
+    full_image = image(grid=grid)
+    patches = list(cut_patches(full_image, pytest.fail, size=32, stride=16))
     assert [(patch.x, patch.y) for patch in patches] == [
         (0, 0), (16, 0), (24, 0), (0, 8), (16, 8), (24, 8)
     ]  # fmt: skip
     for patch in patches:
-        assert (patch.pixels == whole.pixels[patch.y : patch.y + 32, patch.x : patch.x + 32]).all()
+        assert (
+            patch.pixels == full_image.pixels[patch.y : patch.y + 32, patch.x : patch.x + 32]
+        ).all()
         assert patch.grid.to_map(0, 0) == grid.to_map(patch.x, patch.y)
         assert patch.grid.shape == (32, 32)
     assert len({patch.id for patch in patches}) == 6
@@ -96,7 +98,7 @@ def test_a_box_goes_where_half_of_it_is():
     noted = []
     boxes = (box(20, 4, 40, 8), box(0, 0, 4, 4))
     patches = list(cut_patches(image(32, 56, boxes=boxes), noted.append, size=32, stride=24))
-    assert [[each.corners.tolist() for each in patch.boxes] for patch in patches] == [
+    assert [[item.corners.tolist() for item in patch.boxes] for patch in patches] == [
         [[[20, 4], [32, 4], [32, 8], [20, 8]], [[0, 0], [4, 0], [4, 4], [0, 4]]],
         [[[0, 4], [16, 4], [16, 8], [0, 8]]],
     ]
@@ -108,7 +110,7 @@ def test_a_box_goes_where_half_of_it_is():
         stride=24,
     )
     assert left.labelled == {20} and right.labelled == {9, 20}
-    assert [(each.stage, each.rule, each.limit) for each in noted] == [("patch", "box_share", 0.5)]
+    assert [(item.stage, item.rule, item.limit) for item in noted] == [("patch", "box_share", 0.5)]
     assert noted[0].value == pytest.approx(1 / 3)
 
 
@@ -127,19 +129,23 @@ def test_texts_go_with_the_whole_image():
     text = LabelledText("the tank at the top", Task.REFERRING, target, 5)
     (only,) = cut_patches(image(20, 30, texts=(text,)), pytest.fail, size=32, stride=16)
     assert only.texts == (text,)
-    whole, *parts = cut_patches(
+    full_patch, *parts = cut_patches(
         image(texts=(text,), objects=(target,)), pytest.fail, size=32, stride=16
     )
-    assert whole.texts == (text,) and whole.pixels.shape == (40, 56, 3) and not whole.categories
+    assert (
+        full_patch.texts == (text,)
+        and full_patch.pixels.shape == (40, 56, 3)
+        and not full_patch.categories
+    )
     assert len(parts) == 6 and not any(part.texts for part in parts)
-    (told,) = cut_patches(image(texts=(text,)), pytest.fail, size=32, stride=16)
-    assert told.pixels.shape == (40, 56, 3)  # windows without any label would say nothing
+    (texts_patch,) = cut_patches(image(texts=(text,)), pytest.fail, size=32, stride=16)
+    assert texts_patch.pixels.shape == (40, 56, 3)  # windows without any label would say nothing
 
 
 def test_every_patch_knows_what_the_whole_image_shows():
     parts = list(cut_patches(image(), pytest.fail, size=32, stride=16))
-    shown = perceptual_hash(image().pixels)
-    assert shown is not None and {part.image_phash for part in parts} == {shown}
+    full_hash = perceptual_hash(image().pixels)
+    assert full_hash is not None and {part.image_phash for part in parts} == {full_hash}
 
 
 def test_more_pieces_than_ids_drop_the_patch():
@@ -150,7 +156,7 @@ def test_more_pieces_than_ids_drop_the_patch():
         list(cut_patches(image(520, 520, classes=classes), noted.append, size=520, stride=520))
         == []
     )
-    assert [each.rule for each in noted] == ["too_many_regions"]
+    assert [rejection.rule for rejection in noted] == ["too_many_regions"]
 
 
 def test_sizes_out_of_range_are_refused():

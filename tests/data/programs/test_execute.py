@@ -136,11 +136,11 @@ def test_order_of_centroids_and_of_edges_must_agree():
 
 @pytest.mark.parametrize(("x0", "expected"), [(60, {1}), (100, "margin"), (118, {2}), (160, {2})])
 def test_sides_have_a_band_between_them(x0, expected):
-    found = run(
+    outcome = run(
         "(only (filter (category 63) (in left)))",
         {1: (CAR, (x0, 10, x0 + 20, 30)), 2: (CAR, (10, 100, 30, 120))},
     )
-    assert found == ({2} if expected == {2} else expected if expected == "margin" else "several")
+    assert outcome == ({2} if expected == {2} else expected if expected == "margin" else "several")
 
 
 def test_nearest_counts_distance_between_outlines():

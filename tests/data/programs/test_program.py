@@ -17,25 +17,25 @@ def wrapped(name: str, *arguments: st.SearchStrategy) -> st.SearchStrategy:
     return st.tuples(*arguments).map(lambda values: expression(name, *values))
 
 
-def conditions(ones: st.SearchStrategy, sets: st.SearchStrategy) -> st.SearchStrategy:
-    plain = st.one_of(
+def conditions(single_regions: st.SearchStrategy, sets: st.SearchStrategy) -> st.SearchStrategy:
+    simple = st.one_of(
         wrapped("in", st.sampled_from(program.PLACES)),
         wrapped("colour", st.sampled_from(program.COLOURS)),
         wrapped("running", st.sampled_from(program.COURSES)),
-        wrapped("beside", st.one_of(ones, sets)),
-        wrapped("left-of", ones),
-        wrapped("between", ones, ones),
+        wrapped("beside", st.one_of(single_regions, sets)),
+        wrapped("left-of", single_regions),
+        wrapped("between", single_regions, single_regions),
     )
-    return st.one_of(plain, wrapped("not", plain))
+    return st.one_of(simple, wrapped("not", simple))
 
 
-ones = st.one_of(
+single_regions = st.one_of(
     wrapped("only", categories),
     wrapped("rank", st.integers(1, 9), st.sampled_from(program.SIDES), categories),
     wrapped("nearest", categories, wrapped("largest", categories)),
 )
-filtered = wrapped("filter", categories, conditions(ones, categories))
-selections = st.one_of(ones, filtered, wrapped("only", filtered))
+filtered = wrapped("filter", categories, conditions(single_regions, categories))
+selections = st.one_of(single_regions, filtered, wrapped("only", filtered))
 
 
 @given(selections)

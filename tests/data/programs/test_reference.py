@@ -13,40 +13,40 @@ from unigeoseg.errors import AmbiguousError
 CATEGORIES = (patches.ROAD, patches.BUILDING, patches.POND, patches.FOREST)
 
 
-def chosen(rng: np.random.Generator, options) -> str:
+def pick(rng: np.random.Generator, options) -> str:
     return str(options[int(rng.integers(len(options)))])
 
 
 def a_set(rng: np.random.Generator, depth: int) -> str:
     if depth == 0 or rng.random() < 0.5:
-        return f"(category {chosen(rng, CATEGORIES)})"
+        return f"(category {pick(rng, CATEGORIES)})"
     return f"(filter {a_set(rng, depth - 1)} {a_test(rng, depth - 1)})"
 
 
 def a_one(rng: np.random.Generator, depth: int) -> str:
-    kind = chosen(rng, ("only", "largest", "smallest", "rank", "in-row", "nearest", "farthest"))
+    kind = pick(rng, ("only", "largest", "smallest", "rank", "in-row", "nearest", "farthest"))
     members = a_set(rng, depth)
     if kind in ("rank", "in-row"):
-        return f"({kind} {rng.integers(1, 4)} {chosen(rng, SIDES)} {members})"
+        return f"({kind} {rng.integers(1, 4)} {pick(rng, SIDES)} {members})"
     if kind in ("nearest", "farthest"):
         return f"({kind} {members} (only {a_set(rng, depth)}))"
     return f"({kind} {members})"
 
 
 def a_test(rng: np.random.Generator, depth: int) -> str:
-    kind = chosen(rng, ("word", "relation", "turn", "between", "not"))
+    kind = pick(rng, ("word", "relation", "turn", "between", "not"))
     if kind == "not" and depth:
         return f"(not {a_test(rng, depth - 1)})"
     if kind == "relation":
-        other = a_set(rng, 0) if rng.random() < 0.6 else a_one(rng, 0)
-        return f"({chosen(rng, ('beside', 'near', 'inside', 'around'))} {other})"
+        anchor = a_set(rng, 0) if rng.random() < 0.6 else a_one(rng, 0)
+        return f"({pick(rng, ('beside', 'near', 'inside', 'around'))} {anchor})"
     if kind == "turn":
-        return f"({chosen(rng, ('left-of', 'right-of', 'above', 'below'))} {a_one(rng, 0)})"
+        return f"({pick(rng, ('left-of', 'right-of', 'above', 'below'))} {a_one(rng, 0)})"
     if kind == "between":
         return f"(between {a_one(rng, 0)} {a_one(rng, 0)})"
     words = {"in": PLACES, "at-edge": SIDES, "colour": COLOURS, "running": COURSES}
-    word = chosen(rng, list(words))
-    return f"({word} {chosen(rng, words[word])})"
+    word = pick(rng, list(words))
+    return f"({word} {pick(rng, words[word])})"
 
 
 def outcome(run, *arguments) -> set[int] | None:

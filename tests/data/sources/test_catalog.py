@@ -64,19 +64,19 @@ def check_classes(classes: np.ndarray | None, expected: tuple[int, int] | None) 
     if expected is None:
         assert classes is None
         return
-    wanted = np.full((sources.HEIGHT, sources.WIDTH), expected[1], np.uint16)
-    wanted[sources.PATCH] = expected[0]
-    np.testing.assert_array_equal(classes, wanted)
+    mask = np.full((sources.HEIGHT, sources.WIDTH), expected[1], np.uint16)
+    mask[sources.PATCH] = expected[0]
+    np.testing.assert_array_equal(classes, mask)
 
 
 def check_texts(image, expected: sources.Expected) -> None:
-    assert tuple(said.text for said in image.texts) == expected.texts
-    for said in image.texts:
-        assert (said.target.x, said.target.y, said.target.mask.shape) == (8, 10, (20, 20))
-        assert said.target.mask.all()
-        assert said.category == expected.more.get("category", 0)
-        assert said.answer == expected.more.get("answer", "")
-        assert said.task == (Task.REASONING if "answer" in expected.more else Task.REFERRING)
+    assert tuple(text.text for text in image.texts) == expected.texts
+    for text in image.texts:
+        assert (text.target.x, text.target.y, text.target.mask.shape) == (8, 10, (20, 20))
+        assert text.target.mask.all()
+        assert text.category == expected.more.get("category", 0)
+        assert text.answer == expected.more.get("answer", "")
+        assert text.task == (Task.REASONING if "answer" in expected.more else Task.REFERRING)
 
 
 def test_labelled_categories_are_those_of_the_table(tmp_path: Path):
@@ -106,8 +106,8 @@ def test_an_empty_mask_means_that_nothing_is_meant(tmp_path: Path):
     sources.earthreason(tmp_path)
     sources.image(tmp_path / "train/labels/beach_1.png", sources.coded(0, 0))
     opened = open_labelled_source("earthreason", tmp_path, pytest.fail)
-    said = opened.read(opened.items[0], pytest.fail).texts[0]
-    assert said.target is None
+    text = opened.read(opened.items[0], pytest.fail).texts[0]
+    assert text.target is None
 
 
 def test_an_image_of_two_splits_is_in_the_one_held_out(tmp_path: Path):

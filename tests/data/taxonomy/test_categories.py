@@ -42,8 +42,8 @@ def test_the_papers_ids_and_names_are_ours():
 
 
 def test_own_categories_start_at_201():
-    own = [key for key, category in taxonomy().items() if category.origin == "own"]
-    assert own == list(range(201, 201 + len(own)))
+    own_ids = [key for key, category in taxonomy().items() if category.origin == "own"]
+    assert own_ids == list(range(201, 201 + len(own_ids)))
     assert {key for key, category in taxonomy().items() if not category.target} == {24, 37}
 
 
@@ -90,8 +90,8 @@ def test_no_question_stands_for_two_categories():
 @pytest.mark.parametrize("category", EVERY)
 def test_its_own_name_finds_it_or_a_near_duplicate(category):
     for name in (*category.usable_names, *category.synonyms):
-        found = category_by_name(name)
-        assert found is not None and same_or_near(found.id, category.id)
+        match = category_by_name(name)
+        assert match is not None and same_or_near(match.id, category.id)
     assert all(category_by_name(name) is category for name in category.synonyms)
 
 

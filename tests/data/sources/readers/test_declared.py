@@ -53,7 +53,7 @@ def test_objects_of_a_labelled_set_agree_with_its_mask(tmp_path: Path):
     square = [11, 9, 28, 9, 28, 22, 11, 22]  # two pixels inside of the first roof
     hidden = [90, 4, 100, 4, 100, 9, 90, 9]  # where the mask has nothing
     inner = [15, 12, 20, 12, 20, 18, 15, 18]
-    found = [
+    annotations = [
         {"id": n, "image_id": 1, "category_id": 1, "segmentation": [ring]}
         for n, ring in enumerate((square, hidden, inner))
     ]
@@ -62,7 +62,7 @@ def test_objects_of_a_labelled_set_agree_with_its_mask(tmp_path: Path):
         "images": [{"id": 1, "file_name": "0.jpg"}],
         "categories": [{"id": 1, "name": "building"}],
     }
-    (root / "masks/instances.json").write_text(json.dumps(head | {"annotations": found}))
+    (root / "masks/instances.json").write_text(json.dumps(head | {"annotations": annotations}))
     (root / "masks/boxes.json").write_text(json.dumps(head | {"annotations": boxes}))
     image, rejected = read_first(root)
     first, second = image.objects
@@ -92,13 +92,15 @@ def test_group_rules(rule: str, tmp_path: Path):
 
 
 def test_resolutions_in_words():
-    assert [parse_gsd(said) for said in (0.3, "0.2 m", "about 0.5 m (Pleiades), per README")] == [
+    assert [
+        parse_gsd(resolution) for resolution in (0.3, "0.2 m", "about 0.5 m (Pleiades), per README")
+    ] == [
         0.3,
         0.2,
         0.5,
     ]
     vague = ("not stated", "0.5-2 m (715 images)", "0.5 m, 1 m or 3 m (SAR)", None, -1, True)
-    assert [parse_gsd(said) for said in vague] == [None] * 6
+    assert [parse_gsd(resolution) for resolution in vague] == [None] * 6
 
 
 META = {

@@ -63,7 +63,7 @@ def test_ids_beyond_the_palette_are_unknown_and_counted(label: Path, tmp_path: P
     ids[0] = 200
     with_palette(label, ids, {0: RED, 1: BLUE})
     short = {0: RED, 1: BLUE}  # GDAL fills a palette of TIFF up; that of a PNG may be short
-    monkeypatch.setattr("unigeoseg.data.sources.readers.masks.palette_colours", lambda _: short)
+    monkeypatch.setattr("unigeoseg.data.sources.readers.masks.mask_palette", lambda _: short)
     (image,), rejected = read_all("potsdam", tmp_path)
     assert (image.classes[0] == UNKNOWN).all()
     assert "1 ids without a class, first 200" in rejected[0].detail

@@ -32,7 +32,10 @@ def declare(root: Path, **keys: object) -> None:
 @pytest.mark.parametrize("prefix", ["", "./", ".\\"])
 def test_a_path_is_the_same_in_any_spelling(folder: str, prefix: str, tmp_path: Path):
     sources.isaid(tmp_path)
-    edit(tmp_path / INDEX, lambda it: it["images"][0].update(file_name=f"{prefix}P0002.png"))
+    edit(
+        tmp_path / INDEX,
+        lambda content: content["images"][0].update(file_name=f"{prefix}P0002.png"),
+    )
     declare(tmp_path, reader="coco", index=INDEX, images=folder)
     (image,), rejected = read_all(None, tmp_path)
     assert not rejected
@@ -43,7 +46,7 @@ def test_a_path_is_the_same_in_any_spelling(folder: str, prefix: str, tmp_path: 
 def test_file_names_may_hold_the_folders(folder: str, tmp_path: Path):
     sources.isaid(tmp_path)
     name = "train\\images\\P0002.png"
-    edit(tmp_path / INDEX, lambda it: it["images"][0].update(file_name=name))
+    edit(tmp_path / INDEX, lambda content: content["images"][0].update(file_name=name))
     declare(tmp_path, reader="coco", index=INDEX, images=folder)
     (image,), rejected = read_all(None, tmp_path)
     assert not rejected and len(image.objects) == 2
@@ -61,7 +64,7 @@ def test_one_index_over_two_folders_labels_both(tmp_path: Path):
 def test_annotations_of_images_that_are_not_listed_are_counted_for_each(tmp_path: Path):
     sources.isaid(tmp_path)
     extra = [{"id": n, "image_id": n // 8 + 98, "category_id": 1} for n in (7, 8, 9)]
-    edit(tmp_path / INDEX, lambda it: it["annotations"].extend(extra))
+    edit(tmp_path / INDEX, lambda content: content["annotations"].extend(extra))
     (image,), rejected = read_all("isaid", tmp_path)
     assert len(image.objects) == 2
     assert [(r.rule, r.value, r.limit) for r in rejected] == [
@@ -83,7 +86,7 @@ ODD = {
 @pytest.mark.parametrize("kind", ODD)
 def test_an_entry_that_is_no_annotation_goes_alone(kind: str, tmp_path: Path):
     sources.isaid(tmp_path)
-    edit(tmp_path / INDEX, lambda it: it["annotations"].insert(1, ODD[kind]))
+    edit(tmp_path / INDEX, lambda content: content["annotations"].insert(1, ODD[kind]))
     (image,), rejected = read_all("isaid", tmp_path)
     assert len(image.objects) == 2 and rules(rejected) == ["broken_label"]
     assert f"{INDEX}: annotation 2: it" in rejected[0].detail
@@ -91,7 +94,7 @@ def test_an_entry_that_is_no_annotation_goes_alone(kind: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("said", "fits"),
+    ("sizes", "fits"),
     [
         ({"width": 65}, False),
         ({"height": 64, "width": 48}, False),
@@ -100,11 +103,11 @@ def test_an_entry_that_is_no_annotation_goes_alone(kind: str, tmp_path: Path):
         ({"width": "wide"}, True),
     ],
 )
-def test_an_index_that_says_another_size_loses_its_image(said: dict, fits: bool, tmp_path: Path):
+def test_an_index_that_says_another_size_loses_its_image(sizes: dict, fits: bool, tmp_path: Path):
     sources.isaid(tmp_path / "a")
     sources.rrsis_d(tmp_path / "b")
     for root, index in (("a", INDEX), ("b", "rrsisd/instances.json")):
-        edit(tmp_path / root / index, lambda it: it["images"][0].update(said))
+        edit(tmp_path / root / index, lambda content: content["images"][0].update(sizes))
     for row, root in (("isaid", "a"), ("rrsis-d", "b")):
         (image,), rejected = read_all(row, tmp_path / root)
         assert (image is not None) == fits
@@ -198,7 +201,7 @@ def test_an_image_listed_twice_keeps_the_expressions_of_both(tmp_path: Path):
     name = "./00001.jpg"
     edit(
         tmp_path / "rrsisd/instances.json",
-        lambda it: it["images"].append({"id": 4, "file_name": name}),
+        lambda content: content["images"].append({"id": 4, "file_name": name}),
     )
     refs_of(tmp_path, image_id=4)
     (image,), rejected = read_all("rrsis-d", tmp_path)
@@ -237,8 +240,8 @@ def test_objects_of_unknown_classes_are_counted_for_each_image(tmp_path: Path):
 def yolo(root: Path, lines: str, **classes: str) -> None:
     sources.image(root / "images/1.jpg")
     sources.text(root / "labels/1.txt", lines)
-    where = {"images": "images/{n}.jpg", "labels": "labels/{n}.txt"}
-    declare(root, reader="yolo", **where, classes={"0": "car"} | classes)
+    templates = {"images": "images/{n}.jpg", "labels": "labels/{n}.txt"}
+    declare(root, reader="yolo", **templates, classes={"0": "car"} | classes)
 
 
 def test_declared_classes_that_nobody_knows_are_counted_too(tmp_path: Path):

@@ -93,7 +93,7 @@ def read_mask_codes(path: Path, *, lossy: bool = False) -> NDArray[Any]:
     return _as_ids(codes[0], path)
 
 
-def palette_colours(path: Path) -> dict[int, tuple[int, int, int]] | None:
+def mask_palette(path: Path) -> dict[int, tuple[int, int, int]] | None:
     """Colour (r, g, b) of each id that a mask's palette has; None without a palette."""
     with _header(path) as dataset:
         try:

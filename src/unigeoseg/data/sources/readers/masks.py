@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unigeoseg.data.sources.annotated import UNKNOWN
-from unigeoseg.data.sources.readers.images import DecodedImage, palette_colours, read_mask_codes
+from unigeoseg.data.sources.readers.images import DecodedImage, mask_palette, read_mask_codes
 from unigeoseg.data.sources.readers.reading import (
     Folder,
     ImageItem,
@@ -80,7 +80,7 @@ def read_class_mask(reading: Reading, shape: tuple[int, int]) -> NDArray[np.uint
     elif table.ids or not table.colours:
         lookup = _Lookup("ids", _by_code(table.ids, "ids"), str)
     else:
-        lookup = _by_palette(reading, palette_colours(path) or {})
+        lookup = _by_palette(reading, mask_palette(path) or {})
     return _translated(reading, codes, lookup)
 
 
