@@ -194,3 +194,10 @@ def test_converting_and_comparing_what_is_not_there(monkeypatch, tmp_path, capsy
         assert run(monkeypatch, *arguments) == 2
         assert "config.json" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_doctor_shows_what_is_installed_as_a_table(monkeypatch, capsys):
+    assert run(monkeypatch, "doctor") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines if "MB, loads in" in line] == ["nano"]
+    assert any("unigeoseg" in line for line in lines) and any("threads" in line for line in lines)

@@ -71,7 +71,7 @@ def test_a_faint_part_that_is_meant_fills_the_mask_alone(score):
     score[1:5, 1:9] = 0.2
     labels = faint_parts(score)
     for part in (1, 2, 3):
-        assert np.array_equal(Choice(score, labels, part).alone() > 0.5, labels == part)
+        assert np.array_equal(Choice(score, labels, part).isolated_score() > 0.5, labels == part)
 
 
 def test_a_territory_ends_where_another_part_is_nearer(score):

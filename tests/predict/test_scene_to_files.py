@@ -23,7 +23,7 @@ from unigeoseg.predict.views import ViewConfig
 from unigeoseg.prompt import Point, Prompt
 from unigeoseg.runtime.stage_clock import StageClock
 
-VIEWS = ViewConfig(tile=64, overlap=16, whole=64, smallest=64)
+VIEWS = ViewConfig(tile=64, overlap=16, single_view=64, smallest=64)
 TEXT = Prompt.from_text("the roof")
 
 

@@ -79,7 +79,7 @@ def test_prompts_together_give_what_they_give_alone(roof_scene: Path):
 
 
 def test_a_large_scene_is_covered_by_tiles():
-    views = ViewConfig(tile=64, overlap=16, whole=64, smallest=64)
+    views = ViewConfig(tile=64, overlap=16, single_view=64, smallest=64)
     pixels = np.random.default_rng(0).integers(0, 255, (150, 100, 3), dtype=np.uint8)
     steps = []
     found = tiny_segmenter(views)(pixels, "the roof", progress=lambda *step: steps.append(step))

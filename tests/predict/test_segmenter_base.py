@@ -101,7 +101,7 @@ def test_an_image_is_encoded_and_read_once(segmenter, pixels):
 
 def test_large_scenes_are_seen_in_windows_at_their_own_scale():
     views = ViewConfig.for_square(64)
-    assert (views.tile, views.square, views.whole) == (64, 64, 1280)
+    assert (views.tile, views.square, views.single_view) == (64, 64, 1280)
 
     grid = Grid.of_image(2000, 1500)
     for view in plan_views(Prompt.from_text(TEXT), grid, views):

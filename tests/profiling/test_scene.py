@@ -14,7 +14,7 @@ from unigeoseg.profiling.scene import (
 )
 from unigeoseg.profiling.scene import time_scene as timed
 
-VIEWS = ViewConfig(tile=128, overlap=32, whole=128, smallest=64)
+VIEWS = ViewConfig(tile=128, overlap=32, single_view=128, smallest=64)
 
 
 def test_a_made_scene_is_timed_by_stage(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The command line: unigeoseg segment | bench | train | doctor."""
+"""The command line: unigeoseg segment | batch | bench | data | train | convert | pull | doctor."""
 
 from unigeoseg.cli.main import main
 

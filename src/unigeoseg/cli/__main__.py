@@ -1,4 +1,4 @@
-"""So that `python -m unigeoseg.cli` works too."""
+"""Entry point of `python -m unigeoseg.cli`."""
 
 from unigeoseg.cli.main import main
 

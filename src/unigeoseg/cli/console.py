@@ -18,33 +18,33 @@ def say(line: str) -> None:
     console.print(" ".join(line.split()), markup=False)
 
 
-class _Saying(logging.Handler):
-    """Says what is logged."""
+class _ConsoleHandler(logging.Handler):
+    """Prints log messages as `say` does."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say one message."""
+        """Print one message."""
         say(record.getMessage())
 
 
 def say_steps() -> None:
-    """Say the steps of getting a model from the hub."""
+    """Print the steps of getting a model from the hub."""
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.handlers = [_Saying()]
+    log.handlers = [_ConsoleHandler()]
 
 
-def progress(what: str) -> Progress:
-    """A bar that counts `what`; it leaves no trace when done. A context manager."""
-    named = TextColumn("{task.description}")
-    columns = (TextColumn(what), named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def progress(unit: str) -> Progress:
+    """A bar that counts things of a unit, "tiles"; it leaves no trace. A context manager."""
+    task_name = TextColumn("{task.description}")
+    columns = (TextColumn(unit), task_name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True)
 
 
 def counter(bar: Progress, name: str = "") -> Callable[[int, int], None]:
-    """A callback for `bar` that takes how many are done and how many there are; a line of it."""
-    line = bar.add_task(name, total=None)
+    """A callback for one line of `bar`; it takes how many are done and how many there are."""
+    task = bar.add_task(name, total=None)
 
-    def update(done: int, total: int) -> None:
-        bar.update(line, completed=done, total=total)
+    def update(completed: int, total: int) -> None:
+        bar.update(task, completed=completed, total=total)
 
     return update

@@ -1,4 +1,4 @@
-"""Every command, and the one place where an error of ours becomes a line and an exit code."""
+"""The commands, and the one place where an error of ours becomes a line and an exit code."""
 
 import platform
 import shutil
@@ -80,20 +80,24 @@ def pull(
 
 @app.command()
 def doctor() -> None:
-    """Say what is installed, what it runs on, and whether the weights load."""
+    """Show what is installed, what it runs on, and whether the weights load."""
     import torch
 
     from unigeoseg.model.device import device_of
     from unigeoseg.model.io.store import weights_directory
     from unigeoseg.predict.segmenter import Segmenter
+    from unigeoseg.report.document import Table
+    from unigeoseg.report.terminal import print_table
 
-    for package in ("unigeoseg", "torch", "rasterio", "numpy", "shapely", "pyogrio"):
-        typer.echo(f"{package:12}{metadata.version(package)}")
-    typer.echo(f"{'python':12}{platform.python_version()} on {platform.platform()}")
-    typer.echo(f"{'device':12}{device_of()}, {torch.get_num_threads()} threads")
+    packages = ("unigeoseg", "torch", "rasterio", "numpy", "shapely", "pyogrio")
+    rows = [(package, metadata.version(package)) for package in packages]
+    rows.append(("python", f"{platform.python_version()} on {platform.platform()}"))
+    rows.append(("device", f"{device_of()}, {torch.get_num_threads()} threads"))
     directory = weights_directory("nano")
     began = time.perf_counter()
     Segmenter.from_pretrained("nano")
-    size = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
-    typer.echo(f"{'nano':12}{size:.0f} MB, loads in {time.perf_counter() - began:.2f} s")
-    typer.echo(f"{'disk':12}{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB free here")
+    seconds = time.perf_counter() - began
+    megabytes = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
+    rows.append(("nano", f"{megabytes:.0f} MB, loads in {seconds:.2f} s"))
+    rows.append(("disk", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB free here"))
+    print_table(Table(("part", "state"), rows))

@@ -168,12 +168,12 @@ class SegmentJob:
             answer=self.answer,
         )
         segmenter = Segmenter.from_pretrained(self.model, device=self.device, dtype=self.dtype)
-        with progress("prompts" if job.drawn else "tiles") as bar:
+        with progress("prompts" if job.interactive else "tiles") as bar:
             summaries = segment_to_files(segmenter, scene, job, progress=counter(bar))
-        where = "the area" if self.aoi else "the scene"
+        extent = "the area" if self.aoi else "the scene"
         for summary in summaries:
-            found = f"{summary.share:.1%} of {where}, confidence {summary.confidence:.2f}"
-            say(f"{summary.entry.name}: {found}")
+            share = f"{summary.share:.1%} of {extent}"
+            say(f"{summary.entry.name}: {share}, confidence {summary.confidence:.2f}")
             if summary.answer is not None:
                 say(f"answer: {summary.answer}")
 
@@ -203,5 +203,5 @@ def open_shown(scene: str, bands: str | None, stretch: str | None, gsd: float | 
     from unigeoseg.geo.raster import open_scene
     from unigeoseg.geo.stretch import Stretch
 
-    shown = None if stretch is None else Stretch.read(stretch)
-    return open_scene(scene, parse_bands(bands), stretch=shown, gsd_m=gsd)
+    reused_stretch = None if stretch is None else Stretch.read(stretch)
+    return open_scene(scene, parse_bands(bands), stretch=reused_stretch, gsd_m=gsd)

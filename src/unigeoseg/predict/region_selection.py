@@ -1,8 +1,10 @@
-"""Which parts of a mask are kept where one region is meant.
+"""Region selection: which parts of a mask are kept where a prompt means one region.
 
 A network that hesitates between objects marks several, some of them faintly. Of a text that means
 one region, `network.choose` says which; of clicks, the clicked ones are meant. In a scene of many
 tiles the choice is made on a view of the whole, and tiles keep what lies there.
+
+Legend: P prompts, h w rows and columns of a mask; a part is a connected component of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +21,15 @@ from unigeoseg.geo.masks import label_components
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.tate import INTERACTIVE
 from unigeoseg.model.values import ImageFeatures, PromptInputs, SegmentationOutput
-from unigeoseg.predict.views import scores_from_logits
+from unigeoseg.predict.views import MASK_THRESHOLD, scores_from_logits
 
-_FAINT = 0.1  # a part is what scores more
-_SHARE = 0.35  # of a part's high scores, the score at which it ends
-_LEAST = 2  # cells of a part
-_MOST = 24  # parts that are compared
-_NEAR = 2.0  # cells beyond a part that are still its own
-_HALF = 0.5  # the threshold of masks
+_FAINT_SCORE = 0.1  # a part is what scores more
+_HIGH_QUANTILE = 0.95  # of a part's scores: what counts as its high ones
+_EDGE_SHARE = 0.35  # of a part's high scores: the score at which it ends
+_MIN_PART_CELLS = 2  # smaller parts are specks
+_MAX_PARTS = 24  # parts that are compared
+_MARGIN_CELLS = 2.0  # cells beyond a part that are still its own
+_LOGIT_EPS = 1e-6  # keeps logits of scores finite
 
 
 def keep_clicked(
@@ -42,22 +45,23 @@ def keep_clicked(
     Returns:
         (h, w) in [0, 1], unchanged where there is no part.
     """
-    labels = label_components(score > _HALF)
+    labels = label_components(score > MASK_THRESHOLD)
     if not labels.any():
         return score
-    meant = sorted({int(labels[at]) for at in clicks} - {0})
-    if not meant:
-        amounts = np.bincount(labels.ravel(), weights=score.ravel())
-        meant = [1 + int(amounts[1:].argmax())]
-    raised = _raised(score, np.isin(labels, meant))
-    around = label_components(raised > _HALF)  # the same parts, a little larger
-    kept = np.isin(around, np.unique(around[np.isin(labels, meant)]))
-    return np.where((around == 0) | kept, raised, raised / 2).astype(np.float32)
+    targets = sorted({int(labels[cell]) for cell in clicks} - {0})
+    if not targets:
+        total_scores = np.bincount(labels.ravel(), weights=score.ravel())
+        targets = [1 + int(total_scores[1:].argmax())]
+    in_target = np.isin(labels, targets)
+    raised = _raised_scores(score, in_target)
+    raised_labels = label_components(raised > MASK_THRESHOLD)  # the same parts, a little larger
+    raised_target = np.isin(raised_labels, np.unique(raised_labels[in_target]))
+    return np.where((raised_labels == 0) | raised_target, raised, raised / 2).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """The part of a mask that is meant.
+    """The part of a mask that a text means.
 
     Attributes:
         score: (h, w) in [0, 1] of the mask.
@@ -69,18 +73,19 @@ class Choice:
     labels: NDArray[np.int64]
     part: int
 
-    def alone(self) -> NDArray[np.float32]:
+    def isolated_score(self) -> NDArray[np.float32]:
         """Scores (h, w) with this part in the mask, and no other."""
-        raised = _raised(self.score, self.labels == self.part)
-        other = (self.labels != self.part) & (self.score > _FAINT)
-        return np.where(other, self.score / 2, raised).astype(np.float32)
+        raised = _raised_scores(self.score, self.labels == self.part)
+        in_rest = (self.labels != self.part) & (self.score > _FAINT_SCORE)
+        return np.where(in_rest, self.score / 2, raised).astype(np.float32)
 
     def territory(self) -> NDArray[np.bool_]:
         """Where (h, w) the part lies: cells near it that are nearer to no other part."""
-        mine = self.labels == self.part
-        others = (self.labels > 0) & ~mine
-        near = _distance(mine)
-        return np.asarray((near <= _NEAR) & ((near < _distance(others)) | ~others.any()))
+        in_part = self.labels == self.part
+        in_rest = (self.labels > 0) & ~in_part
+        distance = _distance_to(in_part)
+        nearest = (distance < _distance_to(in_rest)) | ~in_rest.any()
+        return np.asarray((distance <= _MARGIN_CELLS) & nearest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +102,7 @@ class Focus:
 
     def keep(self, score: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
         """Halve the scores (h, w) of a window that lie elsewhere, so that they leave the mask."""
+        # the cell of each row, and of each column, by the place of its centre in the scene
         rows, columns = (
             ((start + np.arange(count) + 0.5) * cells / length).astype(int)
             for start, count, cells, length in (
@@ -104,14 +110,14 @@ class Focus:
                 (window.col_off, score.shape[1], self.land.shape[1], self.shape[1]),
             )
         )
-        here = self.land[rows[:, None], columns]
-        return np.where(here, score, score / 2).astype(np.float32)
+        in_land = self.land[rows[:, None], columns]
+        return np.where(in_land, score, score / 2).astype(np.float32)
 
 
 def means_one_region(prompts: PromptInputs, output: SegmentationOutput) -> list[int]:
     """Numbers of the texts that mean one region, by what the network answered to P prompts."""
-    one = (output.one_logits > 0) & (prompts.task != INTERACTIVE)
-    numbers: list[int] = one.nonzero().flatten().tolist()
+    singular = (output.one_logits > 0) & (prompts.task != INTERACTIVE)
+    numbers: list[int] = singular.nonzero().flatten().tolist()
     return numbers
 
 
@@ -120,7 +126,7 @@ def choose_regions(
     image: ImageFeatures,
     prompts: PromptInputs,
     output: SegmentationOutput,
-    which: Sequence[int],
+    numbers: Sequence[int],
 ) -> dict[int, Choice]:
     """The part that each of some prompts means.
 
@@ -131,34 +137,38 @@ def choose_regions(
         image: What it has seen.
         prompts: P prompts on it.
         output: Its answers to them.
-        which: Numbers of the prompts that mean one region; see `means_one_region`.
+        numbers: Of the prompts that mean one region; see `means_one_region`.
+
+    Returns:
+        Choices by the number of the prompt.
     """
-    scores = {at: scores_from_logits(output.logits[at].float().cpu().numpy()) for at in which}
+    scores = {at: scores_from_logits(output.logits[at].float().cpu().numpy()) for at in numbers}
     parts = {
         at: labels
         for at, score in scores.items()
-        if (score > _HALF).any() and (labels := faint_parts(score)).any()
+        if (score > MASK_THRESHOLD).any() and (labels := faint_parts(score)).any()
     }
-    several = [at for at, labels in parts.items() if labels.max() > 1]
+    ambiguous = [at for at, labels in parts.items() if labels.max() > 1]
     best = dict.fromkeys(parts, 1)
-    if several:
+    if ambiguous:
         device = output.logits.device
-        told = network.choose(
+        choice_logits = network.choose(
             image,
-            _of(prompts, several),
-            torch.from_numpy(np.stack([parts[at] for at in several])).to(device),
-            torch.from_numpy(np.stack([scores[at] for at in several])).to(device),
+            _select_prompts(prompts, ambiguous),
+            torch.from_numpy(np.stack([parts[at] for at in ambiguous])).to(device),
+            torch.from_numpy(np.stack([scores[at] for at in ambiguous])).to(device),
         )
-        best |= zip(several, (told.argmax(dim=1) + 1).tolist(), strict=True)
+        best |= zip(ambiguous, (choice_logits.argmax(dim=1) + 1).tolist(), strict=True)
     return {at: Choice(scores[at], labels, best[at]) for at, labels in parts.items()}
 
 
 def with_choices(logits: Tensor, choices: Mapping[int, Choice]) -> Tensor:
-    """Mask logits (P, h, w) in which those that were chosen for keep that part alone."""
-    kept = logits.clone()
+    """Mask logits (P, h, w) in which the prompts of `choices` keep the chosen part alone."""
+    chosen_logits = logits.clone()
     for at, choice in choices.items():
-        kept[at] = torch.logit(torch.from_numpy(choice.alone()), eps=1e-6).to(logits)
-    return kept
+        isolated = torch.from_numpy(choice.isolated_score())
+        chosen_logits[at] = torch.logit(isolated, eps=_LOGIT_EPS).to(logits)
+    return chosen_logits
 
 
 def faint_parts(score: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -170,37 +180,41 @@ def faint_parts(score: NDArray[np.float32]) -> NDArray[np.int64]:
     Returns:
         (h, w): 0 none, from 1 on a part.
     """
-    labels = label_components(score > _FAINT)
-    amounts = np.bincount(labels.ravel(), weights=score.ravel())
+    labels = label_components(score > _FAINT_SCORE)
+    total_scores = np.bincount(labels.ravel(), weights=score.ravel())
     areas = np.bincount(labels.ravel())
-    amounts[areas < _LEAST] = 0
-    order = 1 + np.argsort(-amounts[1:], kind="stable")
-    order = order[amounts[order] > 0][:_MOST]
+    total_scores[areas < _MIN_PART_CELLS] = 0
+    order = 1 + np.argsort(-total_scores[1:], kind="stable")
+    order = order[total_scores[order] > 0][:_MAX_PARTS]
     numbers = np.zeros(len(areas), np.int64)
     numbers[order] = np.arange(1, len(order) + 1)
     return numbers[labels]
 
 
-def _of(prompts: PromptInputs, which: Sequence[int]) -> PromptInputs:
-    """Some of the prompts."""
-    at = torch.tensor(which)
+def _select_prompts(prompts: PromptInputs, numbers: Sequence[int]) -> PromptInputs:
+    """Some of the prompts, by their numbers."""
+    index = torch.tensor(numbers)
     return PromptInputs(
-        **{each.name: getattr(prompts, each.name)[at] for each in fields(PromptInputs)}
+        **{
+            attribute.name: getattr(prompts, attribute.name)[index]
+            for attribute in fields(PromptInputs)
+        }
     )
 
 
-def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _distance_to(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Of each cell (h, w) to the nearest one of a mask, in cells."""
-    away = np.ascontiguousarray(~mask, dtype=np.uint8)
-    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    outside = np.ascontiguousarray(~mask, dtype=np.uint8)
+    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
 
 
-def _raised(score: NDArray[np.float32], part: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _raised_scores(score: NDArray[np.float32], part: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Scores (h, w) that are above 0.5 where they were above a share of a part's high ones.
 
     A network that hesitates between six regions marks each of them faintly; and a mask that is
     trained cell by cell ends, at 0.5, inside of where its IoU is best.
     """
-    cut = max(_FAINT, _SHARE * float(np.quantile(score[part], 0.95)))
-    odds = score * (1 - cut), (1 - score) * cut
-    return np.asarray(odds[0] / (odds[0] + odds[1]), np.float32)
+    edge = max(_FAINT_SCORE, _EDGE_SHARE * float(np.quantile(score[part], _HIGH_QUANTILE)))
+    # odds of the score, divided by the odds of the edge, so that the edge becomes 0.5
+    for_part, against_part = score * (1 - edge), (1 - score) * edge
+    return np.asarray(for_part / (for_part + against_part), np.float32)

@@ -88,6 +88,7 @@ class Segmentation:
             entries=[PromptEntry.of(self.prompt)],
             provenance=self.provenance,
             labelled=False,
+            answered=self.answer is not None,
         )
         with open_results(spec, StageClock()) as results:
             results.add_window(0, self._window, self.score)

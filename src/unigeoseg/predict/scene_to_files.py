@@ -23,12 +23,11 @@ from unigeoseg.predict.output.writer import ResultWriter, open_results
 from unigeoseg.predict.session import Session
 from unigeoseg.predict.tile_pipeline import Progress, TilePipeline
 from unigeoseg.predict.view_predictor import (
-    MASK_THRESHOLD,
     ViewAnswer,
     ViewPredictor,
     pooled_confidence,
 )
-from unigeoseg.predict.views import plan_scene, view_of, view_pixels
+from unigeoseg.predict.views import MASK_THRESHOLD, plan_scene, view_of, view_pixels
 from unigeoseg.prompt import Prompt, PromptLike, Task
 from unigeoseg.runtime.stage_clock import StageClock
 
@@ -78,15 +77,15 @@ class SceneJob:
 
     def __post_init__(self) -> None:
         """Check the prompts."""
-        drawn = [entry.prompt.task is Task.INTERACTIVE for entry in self.entries]
-        if not drawn:
+        interactive = [entry.prompt.task is Task.INTERACTIVE for entry in self.entries]
+        if not interactive:
             raise PromptError("no prompt was given: give a text, points or a box")
-        if any(drawn) and not all(drawn):
+        if any(interactive) and not all(interactive):
             raise PromptError(
                 "both texts and points or boxes were given; run them one after the other"
             )
-        if not all(drawn) and len(drawn) > _MOST_LABELS:
-            raise PromptError(f"got {len(drawn)} texts; give 1 to {_MOST_LABELS}")
+        if not all(interactive) and len(interactive) > _MOST_LABELS:
+            raise PromptError(f"got {len(interactive)} texts; give 1 to {_MOST_LABELS}")
 
     @property
     def entries(self) -> list[PromptEntry]:
@@ -94,7 +93,7 @@ class SceneJob:
         return [PromptEntry.of(prompt, is_class=self.classes) for prompt in self.prompts]
 
     @property
-    def drawn(self) -> bool:
+    def interactive(self) -> bool:
         """Whether the prompts are points and boxes."""
         return self.entries[0].prompt.task is Task.INTERACTIVE
 
@@ -150,13 +149,14 @@ class _SceneRun:
             config=self._job.outputs,
             entries=self._entries,
             provenance=self._predictor.provenance(self._scene),
-            labelled=not self._job.drawn,
+            labelled=not self._job.interactive,
+            answered=self._job.answer,
         )
         with (
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
             open_results(spec, self._clock) as results,
         ):
-            segment = self._by_windows if self._job.drawn else self._by_tiles
+            segment = self._by_windows if self._job.interactive else self._by_tiles
             answers = segment(results, progress)
             results.finish(answers)
         return [
@@ -192,9 +192,9 @@ class _SceneRun:
         answers = []
         for number, entry in enumerate(self._entries):
             with self._clock("decode"):
-                shown = self._session.look_closely(entry.prompt, answer=self._job.answer)
-            results.add_window(number, shown.window, shown.score)
-            answers.append(PromptAnswer(shown.confidence, shown.answer))
+                closeup = self._session.look_closely(entry.prompt, answer=self._job.answer)
+            results.add_window(number, closeup.window, closeup.score)
+            answers.append(PromptAnswer(closeup.confidence, closeup.words))
             if progress:
                 progress(number + 1, len(self._entries))
         return answers

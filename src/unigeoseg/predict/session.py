@@ -27,13 +27,19 @@ from unigeoseg.model.values import ImageFeatures, context_of_prompts
 from unigeoseg.predict.result import Segmentation
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.predict.view_predictor import (
-    MASK_THRESHOLD,
     ViewAnswer,
     ViewPredictor,
     clicked_cells,
     pooled_confidence,
 )
-from unigeoseg.predict.views import View, plan_scene, plan_views, view_of, view_pixels
+from unigeoseg.predict.views import (
+    MASK_THRESHOLD,
+    View,
+    plan_scene,
+    plan_views,
+    view_of,
+    view_pixels,
+)
 from unigeoseg.prompt import Box, Prompt, PromptLike, Task, as_prompt
 
 SceneLike: TypeAlias = Scene | str | PathLike[str] | NDArray[np.generic]
@@ -55,13 +61,13 @@ class WindowAnswer:
         window: The window.
         score: (h, w) float32 in [0, 1].
         confidence: Of the mask at `MASK_THRESHOLD`.
-        answer: In words, if they were asked for.
+        words: The answer in words; None where they were not asked for.
     """
 
     window: Window
     score: NDArray[np.float32]
     confidence: float
-    answer: str | None
+    words: str | None
 
 
 class Session:
@@ -143,9 +149,9 @@ class Session:
             raise PromptError("a text is answered over the whole scene; give points or a box")
         (score,), (confidence,) = self.look(views[0], [clipped])
         area_px = int((score > MASK_THRESHOLD).sum())
-        seen = ViewAnswer(views[0], confidence, area_px)
-        spoken = self.words(clipped, [seen]) if answer else None
-        return WindowAnswer(views[0].window, score, confidence, spoken)
+        view_answer = ViewAnswer(views[0], confidence, area_px)
+        words = self.words(clipped, [view_answer]) if answer else None
+        return WindowAnswer(views[0].window, score, confidence, words)
 
     def check_speech(self, answer: bool) -> None:
         """Check that words are not asked of a network that has none.
@@ -231,7 +237,7 @@ class _ScenePass:
         self.scores = [np.zeros(grid.shape, np.float32) for _ in prompts]
         self.answers: list[list[ViewAnswer]] = [[] for _ in prompts]
         self._session, self._prompts = session, prompts
-        self._texts = [at for at, prompt in enumerate(prompts) if not _is_drawn(prompt)]
+        self._texts = [at for at, prompt in enumerate(prompts) if not _is_interactive(prompt)]
         self._focus = predictor.focus(session.scene, prompts)
         self._tiles, self._config = plan_scene(grid, predictor.views), predictor.views
 
@@ -251,7 +257,7 @@ class _ScenePass:
         windows = self._tiles.windows() if self._texts else []
         plan = {view_of(window, self._config): list(self._texts) for window in windows}
         for number, prompt in enumerate(self._prompts):
-            for view in self._session.views_of(prompt) if _is_drawn(prompt) else ():
+            for view in self._session.views_of(prompt) if _is_interactive(prompt) else ():
                 plan.setdefault(view, []).append(number)
         return plan
 
@@ -259,10 +265,10 @@ class _ScenePass:
         self, plan: Mapping[View, Sequence[int]], progress: Progress | None
     ) -> Iterator[list[NDArray[np.float32]]]:
         """Scores of the texts on each view of a plan, as they are wanted."""
-        for done, (view, numbers) in enumerate(plan.items(), start=1):
+        for count, (view, numbers) in enumerate(plan.items(), start=1):
             text_scores = self._look(view, numbers)
             if progress:
-                progress(done, len(plan))
+                progress(count, len(plan))
             yield text_scores
 
     def _look(self, view: View, numbers: Sequence[int]) -> list[NDArray[np.float32]]:
@@ -275,7 +281,7 @@ class _ScenePass:
                 score = self._focus[number].keep(score, view.window)
             area_px = int((score > MASK_THRESHOLD).sum())
             self.answers[number].append(ViewAnswer(view, confidence, area_px))
-            if _is_drawn(self._prompts[number]):
+            if _is_interactive(self._prompts[number]):
                 self.scores[number][view.window.toslices()] = score
             else:
                 text_scores.append(score)
@@ -290,6 +296,6 @@ def _opened(scene: SceneLike) -> Scene:
     return open_scene(os.fspath(scene))
 
 
-def _is_drawn(prompt: Prompt) -> bool:
+def _is_interactive(prompt: Prompt) -> bool:
     """Whether points or a box show the target, and no text names it."""
     return prompt.task is Task.INTERACTIVE

@@ -1,4 +1,4 @@
-"""The sweep over a scene: a thread reads, the caller's looks, a thread writes.
+"""Pipeline over the tiles of a scene: a thread reads, the caller's computes, a thread writes.
 
 Only some tiles, and the rows that two tile rows share, are in memory at any time.
 """
@@ -20,18 +20,19 @@ from unigeoseg.geo.tiling import TilePlan, blend_tiles
 from unigeoseg.runtime.prefetch import prefetch
 from unigeoseg.runtime.stage_clock import StageClock
 
-Look: TypeAlias = Callable[[Window, Raster], NDArray[np.float32]]
+TileScores: TypeAlias = Callable[[Window, Raster], NDArray[np.float32]]
 """Scores (P, h, w) in [0, 1] of P prompts on a tile."""
-Take: TypeAlias = Callable[[Window, NDArray[np.float32]], None]
+BlockWriter: TypeAlias = Callable[[Window, NDArray[np.float32]], None]
 """Takes a block of blended scores (P, h, w), and where it lies in the scene."""
 Progress: TypeAlias = Callable[[int, int], None]
+"""Takes the number of tiles, views or prompts that are done, and the number of all."""
 
-_AHEAD = 2  # tiles read, and blocks not yet written, beside those in work
+_AHEAD = 2  # tiles read, and blocks that wait to be written, beside those in work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TilePipeline:
-    """What to sweep over, and how.
+    """Tiles of a scene, from reading to blended scores.
 
     Attributes:
         scene: The scene.
@@ -46,12 +47,22 @@ class TilePipeline:
     prompts: int
 
     def run(
-        self, look: Look, take: Take, clock: StageClock, progress: Progress | None = None
+        self,
+        tile_scores: TileScores,
+        write_block: BlockWriter,
+        clock: StageClock,
+        progress: Progress | None = None,
     ) -> None:
-        """Look at every tile that holds a pixel of the area and give the blocks of its window.
+        """Score every tile that holds a pixel of the area and write blocks of blended scores.
 
         Blocks come in rows from the top down and from left to right, cut to the area's window.
-        Tiles without data, or outside the area, score 0 without a look.
+        Tiles without data, or outside the area, score 0 and are not computed.
+
+        Args:
+            tile_scores: Called in this thread.
+            write_block: Called in a thread of its own, one block at a time.
+            clock: Times the stages.
+            progress: Called as tiles are done.
 
         Raises:
             RasterUnreadableError: If the scene is damaged somewhere.
@@ -69,17 +80,17 @@ class TilePipeline:
                 pool=reader,
                 waiting=lambda: clock("wait"),
             )
-            scores = self._scores(look, tiles, progress, len(windows))
+            scores = self._scores(tile_scores, tiles, progress, len(windows))
             with clock("blend"):
                 blocks = blend_tiles(plan, scores)
-                written = prefetch(
-                    lambda block: self._give(take, *block),
+                writes = prefetch(
+                    lambda block: self._write_inside(write_block, *block),
                     blocks,
                     ahead=_AHEAD,
                     pool=writer,
                     waiting=lambda: clock("wait"),
                 )
-                deque(written, maxlen=0)
+                deque(writes, maxlen=0)
 
     def _read(
         self, scene: Scene | RowReader, window: Window, clock: StageClock
@@ -92,22 +103,25 @@ class TilePipeline:
 
     def _scores(
         self,
-        look: Look,
+        tile_scores: TileScores,
         tiles: Iterable[tuple[Window, Raster | None]],
         progress: Progress | None,
         count: int,
     ) -> Iterator[NDArray[np.float32]]:
-        for done, (window, raster) in enumerate(tiles, start=1):
+        for number, (window, raster) in enumerate(tiles, start=1):
             if raster is None:
                 size = int(window.height), int(window.width)
                 score = np.zeros((self.prompts, *size), np.float32)
             else:
-                score = look(window, raster)
+                score = tile_scores(window, raster)
             if progress:
-                progress(done, count)
+                progress(number, count)
             yield score
 
-    def _give(self, take: Take, window: Window, block: NDArray[np.float32]) -> None:
+    def _write_inside(
+        self, write_block: BlockWriter, window: Window, block: NDArray[np.float32]
+    ) -> None:
+        """Write what of a block lies in the area's window."""
         inside = self.area.clip(window)
         if inside.width and inside.height:
             rows, cols = Window(
@@ -116,4 +130,4 @@ class TilePipeline:
                 inside.width,
                 inside.height,
             ).toslices()
-            take(inside, block[:, rows, cols])
+            write_block(inside, block[:, rows, cols])

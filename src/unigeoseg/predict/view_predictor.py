@@ -33,6 +33,7 @@ from unigeoseg.predict.region_selection import (
     with_choices,
 )
 from unigeoseg.predict.views import (
+    MASK_THRESHOLD,
     View,
     ViewConfig,
     scores_from_logits,
@@ -40,9 +41,6 @@ from unigeoseg.predict.views import (
     view_of,
 )
 from unigeoseg.prompt import Prompt, Task
-
-MASK_THRESHOLD = 0.5
-"""The score above which the network itself counts a pixel as the target's."""
 
 _BLANK_SIDE = 64  # pixels of a view without content, on which words alone say what is meant
 

@@ -1,4 +1,4 @@
-"""Where and at what scale the network looks at a scene for a prompt.
+"""Views: where and at what scale the network sees a scene for a prompt.
 
 Legend: h w window, H W what the network sees.
 """
@@ -16,7 +16,11 @@ from unigeoseg.geo.tiling import TilePlan
 from unigeoseg.model.processor import letterbox, letterbox_place
 from unigeoseg.prompt import Prompt, Task
 
+MASK_THRESHOLD = 0.5
+"""The score above which the network itself counts a pixel as the target's."""
+
 _LOGIT_LIMIT = 30.0  # exp stays finite in float32, and the sigmoid is 0 or 1 there
+_ROOM = 1.5  # side of the window of several points, as a multiple of their extent
 _STRIDE = 32  # the network's input sides are multiples of it
 
 
@@ -27,7 +31,7 @@ class ViewConfig:
     Attributes:
         tile: Side in pixels of the tiles of a large scene.
         overlap: Pixels that neighbouring tiles share.
-        whole: A scene whose longer side is at most this is shown in one view.
+        single_view: A scene whose longer side is at most this is shown in one view.
         smallest: Whole views with a shorter side below this are enlarged to it.
         largest: Whole views with a longer side above this are shrunk to it.
         side: Longer side at which the network sees the window of a prompt.
@@ -35,21 +39,21 @@ class ViewConfig:
         click_margin: Side of the window in which they are looked at again, as a multiple of the
             longer side of what was found at the first look; 0 where one look is enough.
         box_margin: Side of the window round a box, as a multiple of the box's longer side.
-        least: Smallest window in pixels.
+        smallest_window: Least side in pixels of the window of a prompt.
         square: Side in pixels of the square that the network takes, in whose middle it sees any
             window; 0 where it takes any multiple of 32.
     """
 
     tile: int = 1024
     overlap: int = 128
-    whole: int = 1280
+    single_view: int = 1280
     smallest: int = 256
     largest: int = 640
     side: int = 256
     click: int = 384
     box_margin: float = 2.0
     click_margin: float = 2.4
-    least: int = 48
+    smallest_window: int = 48
     square: int = 0
 
     @classmethod
@@ -60,7 +64,12 @@ class ViewConfig:
         their own scale, which is how its training images were cut.
         """
         return cls(
-            tile=side, overlap=side // 4, click=side, click_margin=0, least=side, square=side
+            tile=side,
+            overlap=side // 4,
+            click=side,
+            click_margin=0,
+            smallest_window=side,
+            square=side,
         )
 
 
@@ -110,7 +119,7 @@ def plan_views(prompt: Prompt, grid: Grid, config: ViewConfig) -> list[View]:
 
 def seen_whole(grid: Grid, config: ViewConfig) -> bool:
     """Whether a scene is shown in one view."""
-    return max(grid.shape) <= config.whole
+    return max(grid.shape) <= config.single_view
 
 
 def plan_scene(grid: Grid, config: ViewConfig) -> TilePlan:
@@ -134,7 +143,7 @@ def _view_round(prompt: Prompt, grid: Grid, config: ViewConfig) -> View:
         side = config.box_margin * max(box.x1 - box.x0, box.y1 - box.y0)
     extent = max(max(xs) - min(xs), max(ys) - min(ys))
     # points that lie apart need a window that holds them all, with room around
-    side = round(max(side, 1.5 * extent, config.least))
+    side = round(max(side, _ROOM * extent, config.smallest_window))
     width, height = min(side, grid.width), min(side, grid.height)
     left = _start((min(xs) + max(xs)) / 2, width, grid.width)
     top = _start((min(ys) + max(ys)) / 2, height, grid.height)

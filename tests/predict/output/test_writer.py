@@ -190,3 +190,28 @@ def test_regions_that_wait_on_the_disk_are_written_in_their_order(tmp_path, monk
     write_windows(paths[1:], grid, windows)
     assert columns_of(paths[0]) == columns_of(paths[1])
     assert {path.name for path in tmp_path.iterdir()} == {"memory.gpkg", "disk.gpkg"}
+
+
+def test_results_without_regions_have_the_columns_too(tmp_path):
+    grid = Grid(60, 60, scenes.UTM50, CRS.from_epsg(32650))
+    nothing = [(Window(0, 0, 9, 9), np.zeros((9, 9)))]
+    something = [(Window(0, 0, 9, 9), np.ones((9, 9)))]
+    for suffix in (".gpkg", ".fgb"):
+        paths = [tmp_path / f"{name}{suffix}" for name in ("nothing", "something")]
+        write_windows(paths[:1], grid, nothing)
+        write_windows(paths[1:], grid, something)
+        empty, full = (pyogrio.read_info(path, force_feature_count=True) for path in paths)
+        assert (empty["features"], full["features"]) == (0, 1)
+        assert empty["fields"].tolist() == [column.name for column in COLUMNS]
+        assert empty["fields"].tolist() == full["fields"].tolist()
+        assert empty["dtypes"].tolist() == full["dtypes"].tolist()
+
+
+def test_without_a_crs_square_metres_are_numbers_that_are_empty(tmp_path):
+    write_windows(
+        [tmp_path / "a.gpkg"], Grid.of_image(60, 60), [(Window(0, 0, 9, 9), np.ones((9, 9)))]
+    )
+    info = pyogrio.read_info(tmp_path / "a.gpkg")
+    kinds = dict(zip(info["fields"].tolist(), info["dtypes"].tolist(), strict=True))
+    assert kinds["area_m2"] == kinds["length_m"] == kinds["score"] == "float64"
+    assert np.isnan(columns_of(tmp_path / "a.gpkg")["area_m2"]).all()

@@ -4,7 +4,9 @@ import json
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,16 +24,38 @@ from unigeoseg.geo.grid import WGS84, Grid, transformer
 from unigeoseg.geo.vectors.features import Feature, Geometry, Value, orient_right_handed
 
 _DEGREE_DECIMALS = 8  # about 1 mm on the ground
-_LAYER = "masks"
+_LAYER_NAME = "masks"
 _BATCH = 2048  # features held while a file is copied
 _SHAPEFILE_NAME, _SHAPEFILE_TEXT = 10, 254  # what its tables hold
 
 Add: TypeAlias = Callable[[Sequence[Feature]], None]
 """Takes further features, of the same columns as those before."""
+Columns: TypeAlias = Mapping[str, type[str] | type[int] | type[float] | type[bool]]
+"""Types of columns by their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What a file of vectors is made with.
+
+    Attributes:
+        crs: Of its coordinates, or None.
+        columns: Types of the columns that it has in any case.
+    """
+
+    crs: CRS | None
+    columns: Columns
+
+    @property
+    def wkt(self) -> str | None:
+        """The CRS as WKT."""
+        return None if self.crs is None else str(self.crs.to_wkt())
 
 
 @contextmanager
-def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Iterator[Add]:
+def vector_writer(
+    path: str | Path, grid: Grid, crs: CRS | None = None, columns: Columns = MappingProxyType({})
+) -> Iterator[Add]:
     """Write features by the path's suffix, also when there are none.
 
     GeoJSON follows RFC 7946: longitude and latitude on WGS84, outer rings counterclockwise. The
@@ -42,6 +66,8 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
         path: Ends in one of `VECTOR_SUFFIXES`; replaced if it exists, when all went well.
         grid: Geometries are in its map coordinates.
         crs: CRS of the file; None for the grid's own.
+        columns: Types of columns that the file has also if there is no feature, or no value in any
+            of them; those of others are taken from the first features. GeoJSON has no types.
 
     Yields:
         What takes the features.
@@ -56,7 +82,8 @@ def vector_writer(path: str | Path, grid: Grid, crs: CRS | None = None) -> Itera
     suffix = path.suffix.lower()
     target = None if grid.crs is None else WGS84 if "json" in suffix else crs or grid.crs
     move = _mover(grid, target)
-    with atomic_gdal_file(path) as temporary, _WRITERS[suffix](temporary, target) as write:
+    layer = _Layer(target, columns)
+    with atomic_gdal_file(path) as temporary, _WRITERS[suffix](temporary, layer) as write:
 
         def add(features: Sequence[Feature]) -> None:
             if features:
@@ -81,8 +108,8 @@ def _mover(grid: Grid, target: CRS | None) -> Callable[[Geometry], Geometry]:
 
 
 @contextmanager
-def _geojson(path: Path, crs: CRS | None) -> Iterator[Add]:
-    del crs  # RFC 7946 knows one
+def _geojson(path: Path, layer: _Layer) -> Iterator[Add]:
+    del layer  # RFC 7946 knows one CRS, and JSON its types
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         separator = "\n"
@@ -102,16 +129,16 @@ def _geojson(path: Path, crs: CRS | None) -> Iterator[Add]:
         file.write("\n]}\n")
 
 
-def _appended(driver: str, **options: Any) -> Callable[[Path, CRS | None], Any]:  # noqa: ANN401
+def _appended(driver: str, **options: Any) -> Callable[[Path, _Layer], Any]:  # noqa: ANN401
     """A writer for a format of GDAL that takes further features."""
 
     @contextmanager
-    def writer(path: Path, crs: CRS | None) -> Iterator[Add]:
+    def writer(path: Path, layer: _Layer) -> Iterator[Add]:
         count = 0
 
         def add(features: Sequence[Feature]) -> None:
             nonlocal count
-            _write(path, features, crs, driver=driver, append=count > 0, **options)
+            _write(path, features, layer, driver=driver, append=count > 0, **options)
             count += len(features)
 
         yield add
@@ -122,15 +149,15 @@ def _appended(driver: str, **options: Any) -> Callable[[Path, CRS | None], Any]:
     return writer
 
 
-_geopackage = _appended("GPKG", layer=_LAYER)
+_geopackage = _appended("GPKG", layer_name=_LAYER_NAME)
 
 
 @contextmanager
-def _flatgeobuf(path: Path, crs: CRS | None) -> Iterator[Add]:
+def _flatgeobuf(path: Path, layer: _Layer) -> Iterator[Add]:
     """FlatGeobuf is sorted in space and written in one go: features wait in a GeoPackage."""
     rows = path.with_suffix(".rows.gpkg")
     count = 0
-    with _geopackage(rows, crs) as write:
+    with _geopackage(rows, layer) as write:
 
         def add(features: Sequence[Feature]) -> None:
             nonlocal count
@@ -148,27 +175,31 @@ def _flatgeobuf(path: Path, crs: CRS | None) -> Iterator[Add]:
             driver="FlatGeobuf",
             geometry_name=meta["geometry_name"],
             geometry_type="MultiPolygon",
-            crs=None if crs is None else crs.to_wkt(),
+            crs=layer.wkt,
         )
     rows.unlink()
     _check_last(path, count)
 
 
 @contextmanager
-def _shapefile(path: Path, crs: CRS | None) -> Iterator[Add]:
+def _shapefile(path: Path, layer: _Layer) -> Iterator[Add]:
     """A Shapefile: names of columns and texts are cut to what it holds; names stay apart."""
     short: dict[str, str] = {}
 
+    def fitted_name(name: str) -> str:
+        if name not in short:
+            short[name] = _short_name(name, set(short.values()))
+        return short[name]
+
     def fitted(properties: Mapping[str, Value]) -> dict[str, Value]:
-        for name in properties:
-            if name not in short:
-                short[name] = _short_name(name, set(short.values()))
         return {
-            short[name]: value[:_SHAPEFILE_TEXT] if isinstance(value, str) else value
+            fitted_name(name): value[:_SHAPEFILE_TEXT] if isinstance(value, str) else value
             for name, value in properties.items()
         }
 
-    with _appended("ESRI Shapefile", encoding="UTF-8")(path, crs) as add:
+    columns = {fitted_name(name): kind for name, kind in layer.columns.items()}
+    fitted_layer = _Layer(layer.crs, columns)
+    with _appended("ESRI Shapefile", encoding="UTF-8")(path, fitted_layer) as add:
         yield lambda features: add(
             [Feature(feature.geometry, fitted(feature.properties)) for feature in features]
         )
@@ -184,7 +215,7 @@ def _short_name(name: str, names: Container[str]) -> str:
 
 
 @contextmanager
-def _geoparquet(path: Path, crs: CRS | None) -> Iterator[Add]:
+def _geoparquet(path: Path, layer: _Layer) -> Iterator[Add]:
     """GeoParquet 1.1: WKB, the CRS as PROJJSON, a group of rows per call."""
     try:
         import pyarrow as pa
@@ -193,12 +224,16 @@ def _geoparquet(path: Path, crs: CRS | None) -> Iterator[Add]:
         raise MissingExtraError("GeoParquet", "parquet") from error
 
     writer: Any = None
-    geo = {"geo": json.dumps(_geo(crs))}
+    geo = {"geo": json.dumps(_geo(layer.crs))}
 
     def add(features: Sequence[Feature]) -> None:
         nonlocal writer
-        names, columns, shapes = _table(features)
-        columns = [pa.array(column, from_pandas=True) for column in columns]
+        names, values, shapes = _table(features, layer.columns)
+        # a column of texts stays one if all are empty
+        columns = [
+            pa.array(column, pa.string() if column.dtype == object else None, from_pandas=True)
+            for column in values
+        ]
         arrays = [pa.array(shapes, pa.binary()), *columns]
         table = pa.table(arrays, ["geometry", *names], metadata=geo)
         if writer is None:
@@ -207,7 +242,7 @@ def _geoparquet(path: Path, crs: CRS | None) -> Iterator[Add]:
 
     yield add
     if writer is None:
-        writer = parquet.ParquetWriter(path, pa.schema([("geometry", pa.binary())], geo))
+        add([])
     writer.close()
 
 
@@ -222,7 +257,7 @@ def _geo(crs: CRS | None) -> dict[str, Any]:
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-_WRITERS: dict[str, Callable[[Path, CRS | None], AbstractContextManager[Add]]] = {
+_WRITERS: dict[str, Callable[[Path, _Layer], AbstractContextManager[Add]]] = {
     ".geojson": _geojson,
     ".json": _geojson,
     ".gpkg": _geopackage,
@@ -233,20 +268,33 @@ _WRITERS: dict[str, Callable[[Path, CRS | None], AbstractContextManager[Add]]] =
 
 
 def _table(
-    features: Sequence[Feature],
+    features: Sequence[Feature], columns: Columns
 ) -> tuple[list[str], list[NDArray[Any]], NDArray[np.object_]]:
     """Names of columns, the columns, and geometries as WKB of multipolygons."""
     names = list(dict.fromkeys(name for feature in features for name in feature.properties))
-    columns = [_column([feature.properties.get(name) for feature in features]) for name in names]
+    names += [name for name in columns if name not in names]
+    arrays = [
+        _column([feature.properties.get(name) for feature in features], columns.get(name))
+        for name in names
+    ]
     shapes = [
         shapely.to_wkb(MultiPolygon(getattr(oriented, "geoms", [oriented])))
         for oriented in (orient_right_handed(feature.geometry) for feature in features)
     ]
-    return names, columns, np.array(shapes, dtype=object)
+    return names, arrays, np.array(shapes, dtype=object)
 
 
-def _write(path: Path, features: Sequence[Feature], crs: CRS | None, **options: Any) -> None:  # noqa: ANN401
-    names, columns, shapes = _table(features)
+def _write(
+    path: Path,
+    features: Sequence[Feature],
+    layer: _Layer,
+    *,
+    driver: str,
+    append: bool,
+    layer_name: str | None = None,
+    encoding: str | None = None,
+) -> None:
+    names, columns, shapes = _table(features, layer.columns)
     with _without_crs_warning():
         pyogrio.raw.write(
             path,
@@ -254,8 +302,11 @@ def _write(path: Path, features: Sequence[Feature], crs: CRS | None, **options: 
             field_data=columns,
             fields=np.array(names, dtype=object),
             geometry_type="MultiPolygon",
-            crs=None if crs is None else crs.to_wkt(),
-            **options,
+            crs=layer.wkt,
+            driver=driver,
+            append=append,
+            layer=layer_name,
+            encoding=encoding,
         )
 
 
@@ -283,9 +334,16 @@ def _check_last(path: Path, count: int) -> None:
         raise OSError("its end is missing")
 
 
-def _column(values: list[Value]) -> NDArray[Any]:
-    """A column of one type: bool, int64, float64 (None is NaN), or text (None is null)."""
+def _column(values: list[Value], kind: type | None) -> NDArray[Any]:
+    """A column of one type: bool, int64, float64 (None is NaN), or text (None is null).
+
+    Args:
+        values: Of all features.
+        kind: Type of the column; None to take that of its values.
+    """
     types = {type(value) for value in values}
+    if kind is not None:
+        types.add(kind)
     if types == {bool}:
         return np.array(values, np.bool_)
     if types == {int}:

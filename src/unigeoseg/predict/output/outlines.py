@@ -164,10 +164,10 @@ def _merged_by_label(regions: Sequence[Region]) -> list[Region]:
     by_label: dict[int, list[Region]] = {}
     for region in sorted(regions, key=lambda region: region.label):
         by_label.setdefault(region.label, []).append(region)
-    whole = [merge_regions(parts) for parts in by_label.values()]
+    merged = [merge_regions(parts) for parts in by_label.values()]
     return [
         region
         if region.geometry.is_valid
         else replace(region, geometry=shapely.union_all(region.geometry.geoms))
-        for region in whole
+        for region in merged
     ]

@@ -10,7 +10,7 @@ from unigeoseg.errors import OptionError
 from unigeoseg.geo.area import Area
 from unigeoseg.geo.grid import Grid
 from unigeoseg.predict.output.provenance import Provenance
-from unigeoseg.predict.output.schema import PromptEntry, mask_tags
+from unigeoseg.predict.output.schema import ANSWER, COLUMNS, PromptEntry, mask_tags
 
 MIN_AREA_PX = 4
 """Regions of fewer pixels are specks, of which no outline is made."""
@@ -64,6 +64,7 @@ class OutputSpec:
         labelled: Whether masks give each prompt a label of its own, from 1, and a pixel to the one
             that scores most. Else masks are 1 where any prompt's target is, and outlines of
             different prompts may overlap.
+        answered: Whether prompts are answered in words, too.
     """
 
     paths: Sequence[Path]
@@ -73,6 +74,13 @@ class OutputSpec:
     entries: Sequence[PromptEntry]
     provenance: Provenance
     labelled: bool
+    answered: bool = False
+
+    @property
+    def columns(self) -> dict[str, type]:
+        """Types of the columns of outlines, but for those of a file of prompts."""
+        answer = [ANSWER] if self.answered else []
+        return {column.name: column.kind for column in (*COLUMNS, *answer)}
 
     @property
     def tags(self) -> dict[str, str]:

@@ -125,7 +125,7 @@ class _MaskUnion:
         """(h, w), 1 where any mask is; rows are those of `window`, which is not above earlier."""
         labels = np.zeros((int(window.height), int(window.width)), np.uint8)
         for place, mask in self._parts:
-            shared = _shared(place, window)
+            shared = _overlap(place, window)
             if shared:
                 labels[_within(shared, window).toslices()] |= mask[
                     _within(shared, place).toslices()
@@ -146,10 +146,10 @@ def _within(window: Window, outer: Window) -> Window:
     return Window(left, top, window.width, window.height)
 
 
-def _shared(one: Window, other: Window) -> Window | None:
-    """What two windows share; None if nothing."""
-    (y0, y1), (x0, x1) = one.toranges()
-    (top, bottom), (left, right) = other.toranges()
+def _overlap(first: Window, second: Window) -> Window | None:
+    """The window that two windows share; None if they do not overlap."""
+    (y0, y1), (x0, x1) = first.toranges()
+    (top, bottom), (left, right) = second.toranges()
     x0, y0, x1, y1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
     return Window(x0, y0, x1 - x0, y1 - y0) if x0 < x1 and y0 < y1 else None
 
@@ -174,7 +174,8 @@ def open_results(spec: OutputSpec, clock: StageClock) -> Iterator[ResultWriter]:
         grid = spec.grid.for_window(spec.area.window)
         writers = [stack.enter_context(mask_writer(path, grid, spec.tags)) for path in masks]
         adders = [
-            stack.enter_context(vector_writer(path, spec.grid, spec.config.crs)) for path in vectors
+            stack.enter_context(vector_writer(path, spec.grid, spec.config.crs, spec.columns))
+            for path in vectors
         ]
         outlines = None
         if vectors:
