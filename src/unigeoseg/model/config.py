@@ -7,7 +7,7 @@ it can be ablated by a recipe; no other switch exists in the forward pass.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from unigeoseg.prompt import Task
@@ -46,7 +46,7 @@ class SwinConfig:
         std: Per-channel spread of the input, on 0..255 values.
     """
 
-    kind: str = "swin"
+    kind: Literal["swin"] = "swin"
     width: int = 128
     depths: tuple[int, int, int, int] = (2, 2, 18, 2)
     heads: tuple[int, int, int, int] = (4, 8, 16, 32)
@@ -96,21 +96,6 @@ def _phi_1_5() -> dict[str, Any]:
     }
 
 
-def _deepseek_7b() -> dict[str, Any]:
-    """The sizes of DeepSeek-7B (Bi et al., arXiv 2401.02954), which is of Llama's architecture."""
-    return {
-        "vocab_size": 102400,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 32,
-        "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 10000.0,
-        "hidden_act": "silu",
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class CausalLanguageConfig:
     """A decoder-only language model of `transformers`; the defaults are Phi-1.5.
@@ -124,7 +109,7 @@ class CausalLanguageConfig:
         end: The token, as text, that ends a conversation.
     """
 
-    kind: str = "causal"
+    kind: Literal["causal"] = "causal"
     architecture: str = "phi"
     settings: Mapping[str, Any] = field(default_factory=_phi_1_5)
     prefix: tuple[int, ...] = ()
@@ -243,7 +228,7 @@ class Mask2FormerConfig:
         feed_forward: Hidden width of a masked-attention layer's feed-forward part.
     """
 
-    kind: str = "mask2former"
+    kind: Literal["mask2former"] = "mask2former"
     width: int = 256
     mask_width: int = 256
     pixel_layers: int = 6
@@ -337,24 +322,6 @@ class ModelConfig:
             encoder=SwinConfig(),
             language=CausalLanguageConfig(),
             decoder=Mask2FormerConfig(),
-        )
-
-    @classmethod
-    def base_deepseek(cls) -> "ModelConfig":
-        """Base with DeepSeek-7B-Chat in Phi's place, as in the paper's supplement.
-
-        Sizes and end of text are those of its published configuration. No released weights exist,
-        so TATE and LKM follow the paper.
-        """
-        return replace(
-            cls.base(),
-            name="base-deepseek",
-            variant="paper",
-            language=CausalLanguageConfig(
-                architecture="llama",
-                settings=_deepseek_7b(),
-                end="<\uff5cend\u2581of\u2581sentence\uff5c>",
-            ),
         )
 
     @classmethod

@@ -7,10 +7,11 @@ error that names the file and the path of the field. Numbers are never made of t
 import json
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from unigeoseg.errors import DataError
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 _PROBLEMS_SHOWN = 3
 _LONGEST_VALUE = 40  # characters of a value in a message
+_TAG = "kind"  # the field that tells the dataclasses of a union apart
 
 
 def record_from_json(kind: type[T], text: str | bytes, origin: str) -> T:
@@ -28,7 +30,8 @@ def record_from_json(kind: type[T], text: str | bytes, origin: str) -> T:
 
     Args:
         kind: A dataclass, or what its fields may be: numbers, texts, lists, mappings, unions of
-            dataclasses that a field of a `Literal` type tells apart.
+            dataclasses that a field `kind` of a `Literal` type tells apart; one of them may lack
+            it, and is meant where a value has no `kind`.
         text: JSON in UTF-8.
         origin: Names the file, and the line if there are several, in messages.
 
@@ -87,6 +90,7 @@ def _converter() -> "Converter":
     converter.register_structure_hook(Path, lambda value, _: Path(_text(value)))
     converter.register_unstructure_hook(Path, str)
     converter.register_structure_hook_factory(_is_list_like, _from_list)
+    converter.register_structure_hook_factory(_has_default_variant, _from_variant)
     return converter
 
 
@@ -108,6 +112,34 @@ def _from_list(kind: type[T], converter: "Converter") -> Callable[[object, objec
             raise _WrongTypeError(value, "a list")
         items: T = structure_items(value, kind)
         return items
+
+    return structure
+
+
+def _has_default_variant(kind: object) -> bool:
+    """Whether a kind is a union of dataclasses of which one alone has no field `kind`."""
+    if get_origin(kind) is not UnionType or not all(map(is_dataclass, get_args(kind))):
+        return False
+    return [_TAG in get_type_hints(variant) for variant in get_args(kind)].count(False) == 1
+
+
+def _from_variant(kind: type[T], converter: "Converter") -> Callable[[object, object], T]:
+    """A hook that takes the dataclass of a union that `kind` names, or the one without it."""
+    variants = {
+        tag: variant
+        for variant in get_args(kind)
+        for tag in get_args(get_type_hints(variant).get(_TAG)) or (None,)
+    }
+
+    def structure(value: object, _: object) -> T:
+        if not isinstance(value, dict):
+            raise _WrongTypeError(value, "an object")
+        tag = value.get(_TAG)
+        if tag not in variants:
+            known = ", ".join(repr(name) for name in variants if name)
+            raise ValueError(f"unknown kind {_shortened(tag)}; known are {known}, or none")
+        record: T = converter.structure(value, variants[tag])
+        return record
 
     return structure
 

@@ -1,6 +1,7 @@
 """Weights on disk: the same back, and clear words when they are damaged."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
 from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.config import ConfidenceConfig
 from unigeoseg.model.io import checkpoint
+from unigeoseg.model.io.store import weights_directory
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
 
@@ -90,6 +92,34 @@ def test_a_configuration_of_another_format_is_refused(tmp_path: Path):
         (folder / "config.json").write_text(json.dumps(values | change))
         with pytest.raises(CheckpointDamagedError, match="not a model configuration"):
             checkpoint.load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("memory", {"slots": "four"}, "memory.slots: 'four' is str, expected int"),
+        ("encoder", {"kind": "vit"}, "encoder: unknown kind 'vit'; known are 'swin', or none"),
+        ("encoder", {"depths": [1, 1, 1, 1]}, "encoder: unknown fields depths"),
+        ("encoder", {"channels": [24, 40]}, "encoder.channels: "),
+        ("decoder", {"widths": [32, 64, "wide"]}, "decoder.widths[2]: 'wide' is str"),
+        ("variant", "own", "variant: "),
+    ],
+)
+def test_a_wrong_field_of_a_configuration_is_named(tmp_path: Path, part, change, message):
+    path = save_tiny(tmp_path) / "config.json"
+    values = json.loads(path.read_text())
+    values[part] = {**values[part], **change} if isinstance(change, dict) else change
+    path.write_text(json.dumps(values))
+    with pytest.raises(CheckpointDamagedError, match=re.escape(f"{path}: {message}")):
+        checkpoint.read_config(tmp_path)
+
+
+def test_the_configuration_of_nano_is_written_as_it_was(tmp_path: Path):
+    shipped = weights_directory("nano")
+    checkpoint.copy_model(shipped, tmp_path)
+    checkpoint.set_confidence(tmp_path, checkpoint.read_config(shipped).confidence)
+    for name in checkpoint.FILES:
+        assert (tmp_path / name).read_bytes() == (shipped / name).read_bytes(), name
 
 
 def test_how_confident_a_model_is_is_stored_with_it(tmp_path: Path):

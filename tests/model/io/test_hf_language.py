@@ -1,6 +1,7 @@
 """Language models of three families in the place of Base's: built, loaded, saved."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import tiny_base
@@ -221,8 +222,19 @@ def test_what_is_not_stored_is_not_taken():
         part.settle()
 
 
-def test_deepseek_has_seven_billion_weights():
-    network = checkpoint.empty_network(ModelConfig.base_deepseek())
+def test_a_network_round_deepseek_has_seven_billion_weights():
+    """DeepSeek-7B (Bi et al., arXiv 2401.02954), of the paper's supplement."""
+    settings = {
+        "vocab_size": 102400,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 32,
+        "max_position_embeddings": 4096,
+    }
+    language = CausalLanguageConfig(architecture="llama", settings=settings)
+    config = replace(ModelConfig.base(), variant="paper", language=language)
+    network = checkpoint.empty_network(config)
     count = sum(weight.numel() for weight in network.language.parameters())
     assert count == 6_910_365_696
     assert isinstance(network.language.model.layers[0].mlp.gate_proj, nn.Linear)

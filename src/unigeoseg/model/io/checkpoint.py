@@ -8,9 +8,9 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,20 +21,21 @@ from torch import Tensor
 from unigeoseg.errors import (
     CheckpointDamagedError,
     CheckpointNotFoundError,
+    DataError,
 )
 from unigeoseg.model.base.causal_lm import CausalLanguage
 from unigeoseg.model.base.chat import ChatProcessor
-from unigeoseg.model.config import (
-    CausalLanguageConfig,
-    ConfidenceConfig,
-    Mask2FormerConfig,
-    ModelConfig,
-    SwinConfig,
-)
+from unigeoseg.model.config import CausalLanguageConfig, ConfidenceConfig, ModelConfig
 from unigeoseg.model.io.quantise import quantise_language
 from unigeoseg.model.network import UniGeoSegNetwork, channels_last
 from unigeoseg.model.processor import Processor
-from unigeoseg.runtime.atomic import atomic_directory, atomic_file, check_new_directory
+from unigeoseg.runtime.atomic import (
+    atomic_directory,
+    atomic_file,
+    check_new_directory,
+    read_json,
+)
+from unigeoseg.runtime.records import record_from, record_values
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 FILES = (CONFIG, TOKENIZER, WEIGHTS)
@@ -43,10 +44,6 @@ _FORMAT = 1
 _WRITE_ERRORS = (OSError, SafetensorError)
 _INT8_SCALE = ".int8_scale"
 _INT8_KEYS = ("language.tokens.weight",)
-# what a part's "kind" in a file says; a part without one is of Nano's type
-_KINDS = {kind.kind: kind for kind in (SwinConfig, CausalLanguageConfig, Mask2FormerConfig)}
-
-T = TypeVar("T")
 
 
 def save_model(directory: Path, network: UniGeoSegNetwork, processor: Processor) -> None:
@@ -212,37 +209,21 @@ def read_config(directory: Path) -> ModelConfig:
     _check_whole(directory)
     path = directory / CONFIG
     try:
-        values = json.loads(path.read_text())
+        values = dict(read_json(path))
         if values.pop("format", None) != _FORMAT:
-            raise ValueError(f"format is not {_FORMAT}")
-        return _build(ModelConfig, values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"{path}: format is not {_FORMAT}")
+        return record_from(ModelConfig, values, str(path))
+    except DataError as error:
         raise CheckpointDamagedError(
-            f"{path} is not a model configuration of this version ({error}): reinstall the "
-            "package or fetch the model again"
+            f"{error}; not a model configuration of this version: reinstall the package or fetch "
+            "the model again"
         ) from error
 
 
 def _write_config(path: Path, config: ModelConfig) -> None:
-    values = {"format": _FORMAT, **asdict(config)}
+    values = {"format": _FORMAT, **record_values(config)}
     with _model_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n")
-
-
-def _build(kind: type[T], values: Mapping[str, Any]) -> T:
-    """A frozen dataclass from plain JSON values, nested ones and tuples included."""
-    unknown = set(values) - {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if unknown:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    built: dict[str, Any] = {}
-    for name, value in values.items():
-        default = getattr(kind(), name)
-        if is_dataclass(default):
-            kind_of_part: type[Any] = _KINDS.get(value.get("kind"), type(default))
-            built[name] = _build(kind_of_part, value)
-        else:
-            built[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**built)
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
