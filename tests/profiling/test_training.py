@@ -41,7 +41,7 @@ def test_a_step_is_what_it_says(shards, tmp_path: Path):
         return networks[-1], tiny_processor()
 
     done = []
-    found = training.compare(
+    timings = training.time_training_steps(
         training.RECIPE,
         [shards],
         tmp_path,
@@ -50,10 +50,10 @@ def test_a_step_is_what_it_says(shards, tmp_path: Path):
         progress=lambda *count: done.append(count),
     )
     assert done == [(1, 2), (2, 2)]
-    (plain,), (ours,) = found[training.PLAIN], found[training.OURS]
-    assert (plain.images, plain.prompts, ours.images, ours.prompts) == (8, 8, 8, 64)
-    assert plain.making + plain.learning == pytest.approx(plain.whole)
-    assert 0 < ours.learning < ours.whole
+    (baseline,), (recipe,) = timings[training.BASELINE], timings[training.NANO]
+    assert (baseline.images, baseline.prompts, recipe.images, recipe.prompts) == (8, 8, 8, 64)
+    assert baseline.batch_s + baseline.train_s == pytest.approx(baseline.total_s)
+    assert 0 < recipe.train_s < recipe.total_s
     plain_network, our_network = networks
     trained = [network.language.tokens.weight.requires_grad for network in networks]
     assert trained == [True, False]
@@ -64,7 +64,7 @@ def test_a_step_is_what_it_says(shards, tmp_path: Path):
 
 def test_the_plain_loop_decodes_the_same_patches(shards, tmp_path: Path):
     training_set = TrainingSet.of([shards], "train", tmp_path)
-    decoded = training._decoding(training_set, [shards]).patches
+    decoded = training._with_decoding(training_set, [shards]).patches
     for number in range(len(decoded.ids)):
         kept, anew = training_set.patches[number], decoded[number]
         assert (kept.pixels == anew.pixels).all() and (kept.regions == anew.regions).all()

@@ -73,22 +73,23 @@ def training(
 ) -> None:
     """Time steps of the recipe `nano` beside a plain loop with the same network and loss."""
     from unigeoseg.model.io.store import weights_directory
-    from unigeoseg.profiling.training import RECIPE, compare, table
+    from unigeoseg.profiling.training import RECIPE, throughput_table, time_training_steps
+    from unigeoseg.report.terminal import print_table
     from unigeoseg.train.overrides import override_settings
     from unigeoseg.train.run import check_start, initial_network
 
     recipe = override_settings(RECIPE, settings or ())
-    place = None if start is None else weights_directory(start)
-    if place:
-        check_start(place, recipe.model, RECIPE.model)
+    start_directory = None if start is None else weights_directory(start)
+    if start_directory:
+        check_start(start_directory, recipe.model, RECIPE.model)
     with tempfile.TemporaryDirectory() as cache, progress("steps") as bar:
-        found = compare(
+        timings = time_training_steps(
             recipe,
             data,
             Path(cache),
-            partial(initial_network, recipe, place),
+            partial(initial_network, recipe, start_directory),
             steps=steps,
             processes=processes,
             progress=counter(bar),
         )
-    typer.echo(table(found))
+    print_table(throughput_table(timings))

@@ -1,10 +1,10 @@
-"""How fast a training is: steps of the recipe `nano` beside steps of a plain loop, by turns.
+"""Training throughput: steps of the recipe `nano` beside steps of a baseline loop, interleaved.
 
-The recipe's are taken in one process, and in several as `unigeoseg train --processes` takes them.
+The recipe's steps run in one process, and in several as in `unigeoseg train --processes`.
 
-The plain loop is what one writes first, with the same network and loss and views and prompts of the
-same kinds: it decodes an image for each view, asks one prompt about it, makes a batch before
-each step, and trains everything in PyTorch's default memory layout. It does not average weights.
+The baseline is the loop that one writes first, with the same network and loss, and views and
+prompts of the same kinds: it decodes an image for each view, has one prompt on each, makes a batch
+before each step, and trains everything in PyTorch's default memory layout. It averages no weights.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ from unigeoseg.data.store.rows import patch_from_row
 from unigeoseg.model.loss import LossParts
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import Processor
-from unigeoseg.report.document import Table, table_markdown
+from unigeoseg.report.document import Table
 from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input.batch import Batch
 from unigeoseg.train.input.batch_maker import BatchMaker
@@ -45,31 +45,39 @@ RECIPE = replace(
 )
 """`nano` with views of one size, on whatever data; 64 prompts on 8 views."""
 
-OURS, PLAIN = "recipe nano", "plain loop"
+NANO, BASELINE = "recipe nano", "plain loop"
+"""Columns of the table: the kinds of step."""
 
 Start = Callable[[], tuple[UniGeoSegNetwork, Processor]]
+"""Gives a new network and its processor."""
+
+_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step as it was timed, in seconds.
+class StepTiming:
+    """Times of one training step in seconds.
 
     Attributes:
-        making: Making one batch.
-        learning: Forward, backward and the optimiser's step.
-        whole: From one step to the next.
-        images: Views that were encoded, in all processes.
-        prompts: Prompts that were learnt from, in all processes.
+        batch_s: Making one batch.
+        train_s: Forward, backward and the optimiser's step.
+        total_s: From one step to the next.
+        images: Views of the step, in all processes.
+        prompts: Prompts of the step, in all processes.
     """
 
-    making: float
-    learning: float
-    whole: float
+    batch_s: float
+    train_s: float
+    total_s: float
     images: int
     prompts: int
 
 
-def compare(
+TimeStep = Callable[[int], StepTiming]
+"""Takes the training step of a number and times it."""
+
+
+def time_training_steps(
     recipe: TrainConfig,
     data: Sequence[Path],
     cache: Path,
@@ -78,10 +86,10 @@ def compare(
     steps: int,
     processes: int = 1,
     progress: Callable[[int, int], None],
-) -> dict[str, list[Step]]:
-    """Time all kinds of step by turns, after one of each that does not count.
+) -> dict[str, list[StepTiming]]:
+    """Time all kinds of step, interleaved, after one of each as a warm-up.
 
-    The encoded images of the train split are held in memory, so that the plain loop does not pay
+    The encoded images of the train split are held in memory, so that the baseline does not pay
     for Parquet.
 
     Args:
@@ -91,7 +99,7 @@ def compare(
         start: Gives a new network and its processor; can be pickled if there are processes.
         steps: Steps of each kind.
         processes: Time the recipe in so many processes, too, if they are more than one.
-        progress: Takes how many steps are done, and of how many.
+        progress: Takes the number of finished steps, and of all.
 
     Raises:
         DataError: If a dataset is not whole, or lacks a task.
@@ -99,129 +107,130 @@ def compare(
         OptionError: If a process died.
     """
     training_set = TrainingSet.of(data, "train", cache)
-    timed = {
-        PLAIN: _plain(recipe, _decoding(training_set, data), start, steps + 1),
-        OURS: _ours(recipe, training_set, start, steps + 1),
+    time_step: dict[str, TimeStep] = {
+        BASELINE: _baseline_steps(recipe, _with_decoding(training_set, data), start, steps + 1),
+        NANO: _recipe_steps(recipe, training_set, start, steps + 1),
     }
     with ExitStack() as stack:
         if processes > 1:
-            several = replace(recipe, parallel="data")
-            begin = partial(_opened, several, data, cache, start, steps + 1)
-            launcher = _Timed(processes, begin, steps + 1)
-            stack.enter_context(closing(launcher))
-            timed[f"{OURS}, {processes} processes"] = launcher.step
-        found: dict[str, list[Step]] = {name: [] for name in timed}
-        for step in range(steps + 1):
-            for name, time_step in timed.items():
-                found[name].append(time_step(step))
-            progress(step + 1, steps + 1)
-    return {name: each[1:] for name, each in found.items()}
+            parallel_recipe = replace(recipe, parallel="data")
+            prepare = partial(_prepare_steps, parallel_recipe, data, cache, start, steps + 1)
+            timer = _MultiProcessTimer(processes, prepare, steps + 1)
+            stack.enter_context(closing(timer))
+            time_step[f"{NANO}, {processes} processes"] = timer.step
+        timings: dict[str, list[StepTiming]] = {name: [] for name in time_step}
+        for number in range(steps + 1):
+            for name, time_one in time_step.items():
+                timings[name].append(time_one(number))
+            progress(number + 1, steps + 1)
+    return {name: step_timings[1:] for name, step_timings in timings.items()}
 
 
-def table(found: Mapping[str, Sequence[Step]]) -> str:
-    """Medians as Markdown, those of the recipe with how many times the plain loop's they are."""
-    rows: dict[str, Callable[[Step], float]] = {
-        "prompts per second": lambda step: step.prompts / step.whole,
-        "images per second": lambda step: step.images / step.whole,
-        "seconds of making a batch": lambda step: step.making,
-        "seconds of learning from it": lambda step: step.learning,
-        "seconds of a whole step": lambda step: step.whole,
+def throughput_table(timings: Mapping[str, Sequence[StepTiming]]) -> Table:
+    """Medians of each kind of step; in brackets the ratio to the baseline."""
+    quantities: dict[str, Callable[[StepTiming], float]] = {
+        "prompts per second": lambda step: step.prompts / step.total_s,
+        "images per second": lambda step: step.images / step.total_s,
+        "seconds of making a batch": lambda step: step.batch_s,
+        "seconds of learning from it": lambda step: step.train_s,
+        "seconds of a whole step": lambda step: step.total_s,
         "prompts of a step": lambda step: step.prompts,
     }
-    lines = []
-    for name, value in rows.items():
-        plain, *others = (statistics.median(map(value, found[kind])) for kind in found)
-        said = (f"{other:.3g} ({other / plain:.2f})" for other in others)
-        lines.append((name, f"{plain:.3g}", *said))
+    rows = []
+    for name, quantity in quantities.items():
+        baseline, *medians = (statistics.median(map(quantity, timings[kind])) for kind in timings)
+        cells = (f"{median:.3g} ({median / baseline:.2f})" for median in medians)
+        rows.append((name, f"{baseline:.3g}", *cells))
     note = (
-        f"Medians of {len(found[OURS])} steps of each, by turns; {torch.get_num_threads()} "
+        f"Medians of {len(timings[NANO])} steps of each, interleaved; {torch.get_num_threads()} "
         "threads. In brackets the ratio to the plain loop."
     )
-    return table_markdown(Table(("", *found), lines, note))
+    return Table(("", *timings), rows, note)
 
 
-def _ours(
+def _recipe_steps(
     recipe: TrainConfig, training_set: TrainingSet, start: Start, steps: int
-) -> Callable[[int], Step]:
-    """Steps as `train.loop.train` takes them, the batch of the next one being made meanwhile."""
+) -> TimeStep:
+    """Steps as in `train.loop`: the batch of the next step is made during a step."""
     network, processor = start()
     trainer = Trainer(network, processor, replace(recipe, model=network.config, steps=steps))
-    # a step here has two batches: one is there, one is made meanwhile
+    # a step here has two batches: it trains on one while the other is made
     part = trainer.runner.part
     maker = BatchMaker(training_set, processor, recipe.batch, steps=2 * steps, seed=0, part=part)
     seconds: dict[int, float] = {}
 
     def make(number: int) -> Batch:
-        began = time.perf_counter()
+        start_s = time.perf_counter()
         batch = maker.batch(number)
-        seconds[number] = time.perf_counter() - began
+        seconds[number] = time.perf_counter() - start_s
         return batch
 
-    def step(number: int) -> Step:
+    def step(number: int) -> StepTiming:
         with closing(prefetch_batches(make, 2 * number, 2 * number + 2)) as batches:
             batch = next(batches)
-            began = time.perf_counter()
+            start_s = time.perf_counter()
             trainer.train_step(batch)
-            learnt = time.perf_counter()
+            trained_s = time.perf_counter()
             next(batches)
-            ended = time.perf_counter()
-        return _step(
-            batch, seconds[2 * number + 1], learnt - began, ended - began, maker.part_count
+            end_s = time.perf_counter()
+        return _timing(
+            batch, seconds[2 * number + 1], trained_s - start_s, end_s - start_s, maker.part_count
         )
 
     return step
 
 
-class _Timed:
-    """The recipe in several processes, which wait between the steps that are asked for."""
+class _MultiProcessTimer:
+    """Times steps of a recipe in several processes, which wait between the steps."""
 
-    def __init__(self, count: int, begin: Callable[[], Callable[[int], Step]], steps: int) -> None:
+    def __init__(self, count: int, prepare: Callable[[], TimeStep], steps: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._count = count
-        self._asked, self._done = context.Semaphore(0), context.SimpleQueue()
-        self._launcher = ProcessLauncher(count, _timed_steps, begin, steps, self._asked, self._done)
+        self._requests, self._results = context.Semaphore(0), context.SimpleQueue()
+        queues = self._requests, self._results
+        self._launcher = ProcessLauncher(count, _run_timed_steps, prepare, steps, *queues)
 
-    def step(self, number: int) -> Step:
+    def step(self, number: int) -> StepTiming:
         """Time the next step."""
         del number  # each process counts its own
         for _ in range(self._count):
-            self._asked.release()
-        while self._done.empty():
-            self._launcher.poll(0.01)
-        done: Step = self._done.get()
-        return done
+            self._requests.release()
+        while self._results.empty():
+            self._launcher.poll(_POLL_SECONDS)
+        timing: StepTiming = self._results.get()
+        return timing
 
     def close(self) -> None:
         """End the processes."""
         self._launcher.close()
 
 
-def _timed_steps(
-    begin: Callable[[], Callable[[int], Step]],
+def _run_timed_steps(
+    prepare: Callable[[], TimeStep],
     steps: int,
-    asked: Semaphore,
-    done: "SimpleQueue[Step]",
+    requests: Semaphore,
+    results: "SimpleQueue[StepTiming]",
 ) -> None:
-    """One process of `_Timed`."""
-    time_step = begin()
+    """One process of `_MultiProcessTimer`."""
+    time_step = prepare()
     for number in range(steps):
-        # nobody takes two at a time: a step ends in all processes or in none
-        asked.acquire()
-        timed = time_step(number)
+        # no process takes two requests of a step: a step ends in all processes or in none
+        requests.acquire()
+        timing = time_step(number)
         if os.environ["RANK"] == "0":
-            done.put(timed)
+            results.put(timing)
 
 
-def _opened(
+def _prepare_steps(
     recipe: TrainConfig, data: Sequence[Path], cache: Path, start: Start, steps: int
-) -> Callable[[int], Step]:
-    return _ours(recipe, TrainingSet.of(data, "train", cache), start, steps)
+) -> TimeStep:
+    return _recipe_steps(recipe, TrainingSet.of(data, "train", cache), start, steps)
 
 
-def _plain(
+def _baseline_steps(
     recipe: TrainConfig, training_set: TrainingSet, start: Start, steps: int
-) -> Callable[[int], Step]:
-    """Steps of a plain loop, one prompt on each view."""
+) -> TimeStep:
+    """Steps of the baseline loop, one prompt on each view."""
     network, processor = start()
     network.train().requires_grad_(True).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     loss_module = LossModule(network, recipe.loss, half=recipe.half)
@@ -229,31 +238,33 @@ def _plain(
     config = replace(recipe.batch, prompts=1)
     maker = BatchMaker(training_set, processor, config, steps=steps, seed=0)
 
-    def step(number: int) -> Step:
-        began = time.perf_counter()
+    def step(number: int) -> StepTiming:
+        start_s = time.perf_counter()
         batch = maker.batch(number)
         batch = replace(batch, pixel_values=batch.pixel_values.contiguous())
-        made = time.perf_counter()
+        made_s = time.perf_counter()
         optimizer.zero_grad()
         LossParts(loss_module(batch)).total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        ended = time.perf_counter()
-        return _step(batch, made - began, ended - made, ended - began)
+        end_s = time.perf_counter()
+        return _timing(batch, made_s - start_s, end_s - made_s, end_s - start_s)
 
     return step
 
 
-def _step(batch: Batch, making: float, learning: float, whole: float, processes: int = 1) -> Step:
+def _timing(
+    batch: Batch, batch_s: float, train_s: float, total_s: float, processes: int = 1
+) -> StepTiming:
     images, prompts = len(batch.pixel_values), len(batch.families)
-    return Step(making, learning, whole, images * processes, prompts * processes)
+    return StepTiming(batch_s, train_s, total_s, images * processes, prompts * processes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Decoding(PatchCache):
-    """Patches that are decoded each time that they are asked for.
+class _DecodedPatches(PatchCache):
+    """Patches that are decoded at each access.
 
     Attributes:
-        rows: Each image as it is stored.
+        rows: The dataset's row of each image.
     """
 
     rows: Sequence[Row]
@@ -262,9 +273,9 @@ class _Decoding(PatchCache):
         return patch_from_row(self.rows[number])
 
 
-def _decoding(training_set: TrainingSet, data: Sequence[Path]) -> TrainingSet:
-    """The same training_set on patches that are decoded each time."""
+def _with_decoding(training_set: TrainingSet, data: Sequence[Path]) -> TrainingSet:
+    """A training set whose patches are decoded at each access."""
     stored = (row for path in data for row in Dataset.open(path).image_rows())
     rows = [row for row in stored if row["split"] == "train"]
-    known = {each.name: getattr(training_set.patches, each.name) for each in fields(PatchCache)}
-    return replace(training_set, patches=_Decoding(**known, rows=rows))
+    cached = {field.name: getattr(training_set.patches, field.name) for field in fields(PatchCache)}
+    return replace(training_set, patches=_DecodedPatches(**cached, rows=rows))

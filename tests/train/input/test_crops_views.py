@@ -219,7 +219,7 @@ def test_patches_with_a_rare_category_count_more(shards, tmp_path):
 
 def test_rivals_are_the_other_regions_of_what_is_meant(patch):
     sampler = InstructionSampler(patch, np.random.default_rng(0))
-    draft = sampler.written("referring")
+    draft = sampler.next_written("referring")
     numbers = rival_map(patch, draft)
     (meant,) = draft.regions
     assert ((numbers == TARGET) == (patch.regions == meant)).all()

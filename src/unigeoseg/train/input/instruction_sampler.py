@@ -123,7 +123,7 @@ class InstructionSampler:
         """A category that the view does not show, by a question."""
         return self._unnamed(whole_category.question_draft, self._absent_categories())
 
-    def written(self, family: str) -> Draft | None:
+    def next_written(self, family: str) -> Draft | None:
         """The next of the expressions or questions of a family that single out a region."""
         if self._written is None:
             self._written = self._write()
@@ -200,10 +200,10 @@ _SAMPLERS: Mapping[str, Callable[[InstructionSampler], Draft | None]] = {
     "point": InstructionSampler.point,
     "category": InstructionSampler.category,
     "described": InstructionSampler.described,
-    "referring": lambda sampler: sampler.written("referring"),
+    "referring": lambda sampler: sampler.next_written("referring"),
     "absent name": InstructionSampler.absent_name,
-    "attribute": lambda sampler: sampler.written("attribute"),
-    "context": lambda sampler: sampler.written("context"),
+    "attribute": lambda sampler: sampler.next_written("attribute"),
+    "context": lambda sampler: sampler.next_written("context"),
     "question": InstructionSampler.question,
     "absent question": InstructionSampler.absent_question,
 }

@@ -53,7 +53,7 @@ class TrainingSet:
         Args:
             paths: Directories of the datasets.
             splits: Such as "train" and "val".
-            cache: Folder of the decoded patches, which are written there if they are not.
+            cache: Folder of the decoded patches; missing ones are written there.
 
         Raises:
             DataError: If one is no whole dataset, is damaged, or none has images of a split.
@@ -80,7 +80,7 @@ class TrainingSet:
     def patch_weights(self, sources: Mapping[str, float]) -> np.ndarray:
         """Sampling weight of each patch, (N,), summing to 1: by source, area and rarity.
 
-        A view is cut somewhere in a patch, and a larger patch holds more of them. A patch with a
+        A view is cropped somewhere in a patch, and a larger patch has more of them. A patch with a
         category that few patches of its source show counts more (`_repeat_factors`).
 
         Args:

@@ -110,8 +110,8 @@ def _simulate_regions(rivals: Tensor, seed: int) -> _SimulatedRegions | None:
     distractor_share *= rng.random() < _DISTRACTOR_PROBABILITY
     probability = np.where(visible < OTHER_CATEGORIES, 1 - _MISS_PROBABILITY, distractor_share)
     is_found = rng.random(len(visible)) < probability
-    others = rng.permutation(visible[1:][is_found[1:]])[: _MAX_REGIONS - 1]
-    regions = rng.permutation(np.r_[TARGET, others])
+    not_targets = rng.permutation(visible[1:][is_found[1:]])[: _MAX_REGIONS - 1]
+    regions = rng.permutation(np.r_[TARGET, not_targets])
     faint = rng.random(len(regions)) < np.where(regions == TARGET, *_FAINT_PROBABILITY)
     faint |= regions >= OTHER_CATEGORIES
     scores = _simulate_scores(faint, rng)
