@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unigeoseg.prompt import Box, Point, Prompt, Task
     from unigeoseg.sample import Sample
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = (
     "Box",
