@@ -52,6 +52,17 @@ def test_long_cells_wrap_on_a_terminal_and_keep_every_letter():
     assert "".join(printed(console).replace("1.00", "").split()).endswith(name)
 
 
+def test_intervals_have_lines_of_their_own_where_the_terminal_is_narrow():
+    table = Table(("", "gIoU", "cIoU"), [("all", *["97.34 [96.8, 97.7]"] * 2)])
+    wide, narrow = terminal(60), terminal(40)
+    print_table(table, wide)
+    print_table(table, narrow)
+    assert "97.34 [96.8, 97.7]" in printed(wide)
+    values, intervals = printed(narrow).splitlines()[2:4]
+    assert values.split() == ["all", "97.34", "97.34"]
+    assert intervals.split() == ["[96.8,", "97.7]"] * 2
+
+
 def test_no_control_sequence_of_a_name_reaches_the_terminal():
     console = terminal()
     print_table(Table(("",), [("\x1b[2Jgone\x07",)]), console)

@@ -1,5 +1,6 @@
 """Tables and reports on the terminal: drawn by rich for a reader, Markdown for a pipe or a file."""
 
+import sys
 from collections.abc import Sequence
 
 from rich import box
@@ -34,7 +35,11 @@ def print_table(table: Table, console: Console | None = None) -> None:
     if not console.is_terminal:
         console.out(table_markdown(table), highlight=False)
         return
-    console.print(_drawn_table(table))
+    grid = _drawn_table(table)
+    unlimited = console.options.update(max_width=sys.maxsize)
+    if console.measure(grid, options=unlimited).maximum > console.width:
+        grid = _drawn_table(_with_intervals_below(table))
+    console.print(grid)
     if table.note:
         console.print(_text(table.note), style="dim")
 
@@ -78,6 +83,12 @@ def _drawn_table(table: Table) -> RichTable:
     for row in table.rows:
         grid.add_row(*map(_text, row))
     return grid
+
+
+def _with_intervals_below(table: Table) -> Table:
+    """The table with intervals, as in "1.00 [0.9, 1.1]", on a line of their own: it is narrower."""
+    rows = [[type(cell)(cell.replace(" [", "\n[")) for cell in row] for row in table.rows]
+    return Table(table.head, rows, table.note)
 
 
 def _text(text: str) -> Text:
