@@ -136,8 +136,8 @@ def _from_variant(kind: type[T], converter: "Converter") -> Callable[[object, ob
             raise _WrongTypeError(value, "an object")
         tag = value.get(_TAG)
         if tag not in variants:
-            known = ", ".join(repr(name) for name in variants if name)
-            raise ValueError(f"unknown kind {_shortened(tag)}; known are {known}, or none")
+            tags = ", ".join(repr(name) for name in variants if name)
+            raise ValueError(f"unknown kind {_shortened(tag)}; known are {tags}, or none")
         record: T = converter.structure(value, variants[tag])
         return record
 
