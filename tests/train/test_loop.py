@@ -5,50 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sets
 import torch
 from disk import space
 from mixes import only
-from networks import tiny_config, tiny_network, tiny_processor
+from networks import tiny_network, tiny_processor
+from tiny_training import BATCH, CONFIG, make
 
 from unigeoseg.errors import CheckpointError, DataError, OptionError, OutputUnwritableError
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.prompt import Task
 from unigeoseg.train import run
-from unigeoseg.train.config import TrainConfig
 from unigeoseg.train.input import batch_maker
-from unigeoseg.train.input.batch import BatchConfig
 from unigeoseg.train.input.batch_maker import BatchMaker, families_by_task
-from unigeoseg.train.input.training_set import TrainingSet
 from unigeoseg.train.loop import run_training_loop
-from unigeoseg.train.metrics_log import MetricsLog, read_metrics_log
-from unigeoseg.train.objective.losses import only_choice
+from unigeoseg.train.metrics_log import read_metrics_log
 from unigeoseg.train.objective.validation import Validation
-from unigeoseg.train.overrides import config_values, override_settings
 from unigeoseg.train.recipes import nano_recipe, paper_recipe
 from unigeoseg.train.study.ablations import ABLATIONS, recipe_of
 from unigeoseg.train.trainer import Trainer, learning_rate_factor
-
-BATCH = only(
-    BatchConfig(sizes=(64,), images=2, prompts=3, families={}), box=0.4, point=0.3, category=0.3
-)
-CONFIG = TrainConfig(
-    model=tiny_config(), batch=BATCH, steps=40, lr=3e-3, encoder_lr=1e-3, decay=0.3, save_every=20
-)
-
-
-@pytest.fixture
-def training_set(tmp_path: Path):
-    return TrainingSet.of([sets.write_shards(tmp_path, images=8)], "train", tmp_path / "cache")
-
-
-def make(training_set, config: TrainConfig = CONFIG) -> tuple[Trainer, BatchMaker]:
-    processor = tiny_processor()
-    trainer = Trainer(tiny_network(), processor, config)
-    return trainer, BatchMaker(
-        training_set, processor, config.batch, steps=config.steps, seed=config.seed
-    )
 
 
 def test_a_batch_is_a_function_of_its_step(training_set):
@@ -109,77 +84,6 @@ def test_a_resumed_run_is_the_same_run(training_set, tmp_path: Path):
         assert torch.equal(value, second.network.state_dict()[key]), key
     for key, value in whole.average.state_dict().items():
         assert torch.equal(value, second.average.state_dict()[key]), key
-
-
-def test_a_state_of_another_configuration_is_refused(training_set, tmp_path: Path):
-    trainer, _ = make(training_set)
-    trainer.save(tmp_path / "run")
-    other = replace(
-        CONFIG, model=replace(CONFIG.model, memory=replace(CONFIG.model.memory, slots=9))
-    )
-
-    stranger = Trainer(UniGeoSegNetwork(other.model), tiny_processor(), other)
-    with pytest.raises(CheckpointError, match=r"another configuration: model\.memory\.slots was 4"):
-        stranger.resume(tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"lr": 1e-3}, r"lr was 0\.003 and is 0\.001 now; give what .* with --start .*model"),
-        ({"batch": replace(BATCH, images=3)}, r"batch\.images was 2 and is 3 now"),
-        ({"batch": replace(BATCH, sources={"a": 1.0})}, r"sources\.a was 'not there' and is 1\.0"),
-        ({"loss": only_choice}, "loss was 'cell_loss' and is 'only_choice' now"),
-    ],
-)
-def test_a_setting_that_differs_is_named(training_set, tmp_path: Path, change, said):
-    trainer, _ = make(training_set)
-    trainer.save(tmp_path)
-    other = Trainer(tiny_network(), tiny_processor(), replace(CONFIG, **change))
-    with pytest.raises(CheckpointError, match=f"belongs to another configuration: .*{said}"):
-        other.resume(tmp_path)
-
-
-def test_a_run_goes_on_for_longer_and_is_looked_at_more_often(training_set, tmp_path: Path):
-    trainer, maker = make(training_set)
-    trainer.train_step(maker.batch(0))
-    trainer.save(tmp_path)
-    changes = {"steps": 50, "save_every": 5, "validate_every": 5, "validation_batches": 1}
-    longer, _ = make(training_set, replace(CONFIG, **changes))
-    longer.resume(tmp_path)
-    assert longer.step == 1
-
-
-def test_a_state_that_tells_no_configuration_is_taken(training_set, tmp_path: Path, caplog):
-    trainer, _ = make(training_set)
-    trainer.save(tmp_path)
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    del state["configuration"]
-    torch.save(state, tmp_path / "state.pt")
-    make(training_set)[0].resume(tmp_path)
-    assert "does not say its configuration" in caplog.text
-
-
-def test_a_loss_that_is_an_object_is_told_without_its_place_in_memory():
-    class Loss:
-        def __call__(self, network, batch):
-            raise NotImplementedError
-
-    one, other = (config_values(replace(CONFIG, loss=Loss())) for _ in range(2))
-    assert one == other and one["loss"].endswith("Loss")
-
-
-def test_a_state_with_the_earlier_name_of_a_setting_is_taken(training_set, tmp_path: Path):
-    trainer, _ = make(training_set)
-    trainer.save(tmp_path)
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    values = state["configuration"]
-    values["recompute"] = values.pop("activation_checkpointing")
-    torch.save(state, tmp_path / "state.pt")
-    make(training_set)[0].resume(tmp_path)
-    other, _ = make(training_set, replace(CONFIG, activation_checkpointing=True))
-    with pytest.raises(CheckpointError, match="activation_checkpointing was False and is True"):
-        other.resume(tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(training_set):
@@ -282,19 +186,6 @@ def test_a_record_says_how_many_prompts_were_seen(training_set, tmp_path: Path):
     assert seen == [(10, 60), (20, 120)]
 
 
-def test_a_damaged_record_is_refused(tmp_path: Path):
-    (tmp_path / "metrics.csv").write_text("step,name,value\n")
-    with pytest.raises(DataError, match="line 1, is 'step,name,value'"):
-        MetricsLog(tmp_path, 5)
-
-
-def test_a_record_goes_on_after_a_line_that_was_cut(tmp_path: Path):
-    (tmp_path / "metrics.csv").write_text("10,loss,0.25\r\n20,loss,0.125\r\n30,lo", newline="")
-    with MetricsLog(tmp_path, 10) as record:
-        record.add(20, {"loss": 1.0})
-    assert read_metrics_log(tmp_path) == [(10, "loss", 0.25), (20, "loss", 1.0)]
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -383,17 +274,6 @@ def test_a_run_that_is_killed_amid_a_checkpoint_goes_on_from_the_one_before(
         assert torch.equal(value, third.network.state_dict()[key]), key
 
 
-@pytest.mark.parametrize("damage", ["cut", "foreign", "empty"])
-def test_a_damaged_state_is_refused(training_set, tmp_path: Path, damage):
-    trainer, _ = make(training_set)
-    trainer.save(tmp_path)
-    content = (tmp_path / "state.pt").read_bytes()
-    damaged = {"cut": content[: len(content) // 2], "foreign": b"step,name,value\n", "empty": b""}
-    (tmp_path / "state.pt").write_bytes(damaged[damage])
-    with pytest.raises(CheckpointError, match=r"state\.pt is damaged: .*; copy it again"):
-        trainer.resume(tmp_path)
-
-
 def test_a_task_that_the_data_never_shows_is_named(training_set):
     bare = [replace(patch, categories={}) for patch in training_set.patches.patches]
     nothing = replace(training_set, patches=replace(training_set.patches, patches=bare))
@@ -416,36 +296,3 @@ def test_recipes_have_names():
     assert recipe_of("smoke").steps == 2
     with pytest.raises(OptionError, match=r"no recipe 'nano/no-such'; choose one of nano"):
         recipe_of("nano/no-such")
-
-
-def test_settings_are_changed_by_name():
-    config = override_settings(
-        CONFIG, ["lr=1", "batch.images=4", "model.memory.slots=8", "half=True"]
-    )
-    assert (config.lr, config.batch.images, config.model.memory.slots) == (1.0, 4, 8)
-    assert config.half is True and override_settings(config, ["parallel=data"]).parallel == "data"
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("lr", "no name=value"),
-        ("recompute=True", "which is called activation_checkpointing now"),
-        ("rate=1", "names 'rate', which is not there"),
-        ("batch.images.more=1", "here are no settings"),
-        ("steps=many", "is a str, expected a int such as 40"),
-        ("schedule=cosin", "schedule is 'cosin', expected one of 'plateau', 'cosine'"),
-        ("parallel=dat", "parallel is 'dat', expected one of 'none', 'data'"),
-        ("model.variant=x", "variant is 'x', expected one of 'paper', 'released'"),
-        ("model.enhance.branches=x", "branches is 'x', expected one of 'task'"),
-        ("steps=0", "steps is 0, expected 1 or more"),
-        ("save_every=0", "save_every is 0, expected 1 or more"),
-        ("validate_every=0", "validate_every is 0, expected 1 or more"),
-        ("validation_batches=-1", "validation_batches is -1, expected 0 or more"),
-        ("batch.images=0", "images is 0, expected 1 or more"),
-        ("batch.prompts=0", "prompts is 0, expected 1 or more"),
-    ],
-)
-def test_settings_that_are_none_are_refused(setting, said):
-    with pytest.raises(OptionError, match=said):
-        override_settings(CONFIG, [setting])
