@@ -34,6 +34,14 @@ DATA = (
     *("store builder inspect exchange".split()),
 )
 """Rooms of the data engine in the order in which they may import each other."""
+MODEL = (
+    "config values device precision layers connector lkm tate target processor".split(),
+    ["nano", "base"],
+    "build network loss point_loss optimize".split(),
+    ["io"],
+)
+"""Modules and rooms of the network: what both networks are made of, each network's own parts,
+what is made of either, files. What stands in a row is seen from the rows below it."""
 FILES_OF_A_FOLDER = 16
 REPOSITORY = ("test_layers.py", "test_repository.py")
 """Tests of the package as a whole."""
@@ -129,6 +137,19 @@ def test_rooms_of_the_data_engine_import_in_their_order():
         and height[importer.split(".")[1]] < height[module.split(".")[1]]
     ]
     assert not upward
+
+
+def test_modules_of_the_network_import_in_their_order():
+    height = {name: at for at, row in enumerate(MODEL) for name in row}
+    inside = [
+        (importer.split(".")[1], module.split(".")[1])
+        for importer, modules in IMPORTS.items()
+        for module in modules
+        if importer.startswith("model.") and module.startswith("model.")
+    ]
+    assert height.keys() == {name.split(".")[1] for name in MODULES if name.startswith("model.")}
+    assert not [pair for pair in inside if height[pair[0]] < height[pair[1]]]
+    assert not {("nano", "base"), ("base", "nano")} & set(inside)
 
 
 def test_no_module_imports_itself_through_others():
