@@ -27,17 +27,20 @@ def sine_positions(maps: Tensor) -> Tensor:
     step = torch.arange(quarter, device=maps.device, dtype=torch.float32)
     wave = 10000 ** (step / quarter)
     waves = []
-    for length, other in ((height, width), (width, height)):
+    for length, repeats in ((height, width), (width, height)):
         place = torch.arange(1, length + 1, device=maps.device, dtype=torch.float32)
         angle = (place / (length + 1e-6) * 2 * math.pi).unsqueeze(-1) / wave
         wavy = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
-        waves.append(wavy.unsqueeze(1).expand(length, other, -1))
+        waves.append(wavy.unsqueeze(1).expand(length, repeats, -1))
     rows, columns = waves[0], waves[1].transpose(0, 1)
     return torch.cat([rows, columns], dim=-1).permute(2, 0, 1).unsqueeze(0).to(maps.dtype)
 
 
 class MaskedAttentionLayer(nn.Module):
-    """Queries attend to the pixels inside their own mask, to each other, then feed forward."""
+    """A masked-attention decoder layer: cross-attention inside each query's mask, self-attention.
+
+    A feed-forward part follows; post-norm throughout.
+    """
 
     def __init__(self, width: int, config: DecoderConfig | Mask2FormerConfig) -> None:
         """Build one post-norm layer of `width`."""
@@ -69,11 +72,11 @@ class MaskedAttentionLayer(nn.Module):
         """
         blocked = blocked.repeat_interleave(self.heads, dim=0)
         keys, values = pixels
-        seen, _ = self.cross(queries, keys, values, attn_mask=blocked, need_weights=False)
-        queries = self.norms[0](queries + seen)
-        told, _ = self.itself(
+        from_pixels, _ = self.cross(queries, keys, values, attn_mask=blocked, need_weights=False)
+        queries = self.norms[0](queries + from_pixels)
+        from_queries, _ = self.itself(
             queries, queries, queries, key_padding_mask=~query_mask, need_weights=False
         )
-        queries = self.norms[1](queries + told)
-        fed: Tensor = self.norms[2](queries + self.feed(queries))
-        return fed
+        queries = self.norms[1](queries + from_queries)
+        updated: Tensor = self.norms[2](queries + self.feed(queries))
+        return updated

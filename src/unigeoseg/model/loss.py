@@ -1,4 +1,6 @@
-"""Losses, outside the network so that training and inference share one forward.
+"""Losses of masks, of their scores, and of one region or all; outside the network.
+
+So training and inference share one forward.
 
 Legend: P prompts, h w mask logits.
 """
@@ -14,7 +16,7 @@ from unigeoseg.model.values import SegmentationOutput
 
 # paper section 4 and the released training settings: 5 x BCE + 5 x dice, 2 x classification
 BCE_WEIGHT, DICE_WEIGHT, SCORE_WEIGHT = 5.0, 5.0, 2.0
-ONE_WEIGHT = 0.5  # ours: the words nearly tell it
+SINGLE_WEIGHT = 0.5  # not in the paper; small, since the words nearly tell it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,16 @@ class LossParts:
 
 
 def segmentation_loss(
-    output: SegmentationOutput, truth: Tensor, valid: Tensor, weight: Tensor, one: Tensor
+    output: SegmentationOutput, truth: Tensor, valid: Tensor, weight: Tensor, is_single: Tensor
 ) -> LossParts:
-    """Mask losses with deep supervision, the score's, and whether one region is meant.
+    """Mask losses with deep supervision, and those of the score and of one region or all.
 
     Args:
         output: Of the network, logits (P, h, w).
         truth: Share of each logit's cell that is target, (P, h, w) in [0, 1].
         valid: (P, h, w) in {0, 1}: 0 where the label does not say.
         weight: (P,) how much each prompt counts.
-        one: (P,) in {0, 1}: 1 where one region is meant, not all that fit.
+        is_single: (P,) in {0, 1}: 1 where the prompt means one region, not all that fit.
     """
     layers = (*output.earlier, output.logits)
     bce = sum((mask_bce(logits, truth, valid, weight) for logits in layers), torch.zeros(()))
@@ -48,15 +50,15 @@ def segmentation_loss(
     score = functional.binary_cross_entropy_with_logits(
         output.score_logits, quality, weight, reduction="sum"
     )
-    meant = functional.binary_cross_entropy_with_logits(
-        output.one_logits, one, weight, reduction="sum"
+    single = functional.binary_cross_entropy_with_logits(
+        output.one_logits, is_single, weight, reduction="sum"
     )
     return LossParts(
         {
             "bce": BCE_WEIGHT * bce / len(layers),
             "dice": DICE_WEIGHT * dice / len(layers),
             "score": SCORE_WEIGHT * score / weight.sum(),
-            "one": ONE_WEIGHT * meant / weight.sum(),
+            "one": SINGLE_WEIGHT * single / weight.sum(),
         }
     )
 

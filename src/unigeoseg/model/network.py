@@ -1,4 +1,4 @@
-"""The network of the paper's figure.
+"""The network of the paper's figure: encoder, connector, language model, TATE, LKM, decoder.
 
 Legend: B images, P prompts, L text tokens, T image tokens, D width, H W image, h w coarsest map,
 M coordinate rows, Q queries.
@@ -35,7 +35,10 @@ from unigeoseg.model.values import (
 
 
 class UniGeoSegNetwork(nn.Module):
-    """Image and instruction in, mask logits out."""
+    """The segmentation network: image and instruction in, mask logits out.
+
+    The names of its parts are those of its weights on disk.
+    """
 
     # parts of one box share their calls, not their class
     language: Any
@@ -70,18 +73,19 @@ class UniGeoSegNetwork(nn.Module):
 
     def decode(self, image: ImageFeatures, prompts: PromptInputs) -> SegmentationOutput:
         """Segment P prompts on B encoded images; see `SegmentationOutput` for shapes."""
-        which, said, task = prompts.image_index, prompts.instruction, prompts.task
-        drawn = (prompts.coordinates, prompts.present)
+        image_index, instruction = prompts.image_index, prompts.instruction
+        coordinates = (prompts.coordinates, prompts.present)
         text = self._enhanced(prompts)  # (P, L, D)
-        remembered = image.context and context_of_prompts(image.context, which)
-        hidden, seen, context = self.language(
-            text, prompts.attention_mask, image.tokens[which], remembered
+        context = image.context and context_of_prompts(image.context, image_index)
+        hidden, image_hidden, context = self.language(
+            text, prompts.attention_mask, image.tokens[image_index], context
         )
-        pooled, words = self.memory.gather(hidden, said, task, self.target.pool)  # Eq. 6-7
-        queries, real = self.target(pooled, words, said, image.coarse[which])  # (P, Q, D')
-        maps = tuple(maps[which] for maps in image.maps)
-        maps = self.fusion(maps, seen, (queries, real), drawn)
-        logits, score = self.decoder(queries, real, maps)
+        # LKM (Eq. 6-7), then queries (P, Q, D') and which of them are real
+        pooled, words = self.memory.gather(hidden, instruction, prompts.task, self.target.pool)
+        queries, query_mask = self.target(pooled, words, instruction, image.coarse[image_index])
+        maps = tuple(level[image_index] for level in image.maps)
+        maps = self.fusion(maps, image_hidden, (queries, query_mask), coordinates)
+        logits, score = self.decoder(queries, query_mask, maps)
         return SegmentationOutput(
             logits=logits[-1],
             earlier=tuple(logits[:-1]),
@@ -102,18 +106,22 @@ class UniGeoSegNetwork(nn.Module):
             labels: (P, h, w) int64: 0 none, from 1 to K a region.
             scores: (P, h, w) of the masks, in [0, 1].
         """
-        assert self.choice is not None, "asked of networks that tell one region from all"
-        maps = tuple(maps[prompts.image_index] for maps in image.maps)
+        assert self.choice is not None, "only networks that tell one region from all choose"
+        maps = tuple(level[prompts.image_index] for level in image.maps)
         text = self.language.read(prompts.token_ids, prompts.attention_mask)
         regions = Regions.of(labels, scores, maps)
-        chosen: Tensor = self.choice(regions, maps[-1], text, prompts.attention_mask)
-        return chosen
+        region_logits: Tensor = self.choice(regions, maps[-1], text, prompts.attention_mask)
+        return region_logits
 
     def answer(
         self, image: ImageFeatures, prompts: PromptInputs, style: AnswerStyle
     ) -> list[list[int]]:
-        """Token ids of the language model's replies to P prompts on B images that it remembers."""
-        assert image.context is not None, "the images were read by `decode` before"
+        """Generate the language model's replies to P prompts on B images that it has read.
+
+        Returns:
+            Token ids of each reply.
+        """
+        assert image.context is not None, "`decode` reads the images first"
         text, lengths = self._enhanced(prompts), prompts.attention_mask.sum(dim=1).tolist()
         return [
             self.language.generate(
@@ -128,10 +136,10 @@ class UniGeoSegNetwork(nn.Module):
 
     def _enhanced(self, prompts: PromptInputs) -> Tensor:
         """Embeddings of the text (P, L, D) after TATE (Eq. 1-5)."""
-        drawn = (prompts.coordinates, prompts.present)
+        coordinates = (prompts.coordinates, prompts.present)
         text = self.language.embed(prompts.token_ids)
         enhanced: Tensor = self.enhance(
-            text, prompts.instruction, prompts.task, drawn, self.target.pooling_weights
+            text, prompts.instruction, prompts.task, coordinates, self.target.pooling_weights
         )
         return enhanced
 
@@ -141,6 +149,6 @@ class UniGeoSegNetwork(nn.Module):
 
 
 def channels_last(network: UniGeoSegNetwork) -> UniGeoSegNetwork:
-    """Lay convolution weights out channels last, which CPUs are faster with; in place."""
-    moved: UniGeoSegNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return moved
+    """Channels-last layout of convolution weights, which CPUs are faster with; in place."""
+    converted: UniGeoSegNetwork = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return converted

@@ -1,4 +1,4 @@
-"""From a window's pixels and prompts to the network's tensors.
+"""Preprocessing: from a window's pixels and prompts to the network's tensors.
 
 Legend: B images, P prompts, L tokens, M coordinate rows, H W image.
 """
@@ -105,10 +105,10 @@ class Processor:
     def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Token ids (P, L) int64, padded with 0, and which are real (P, L) bool."""
         rows = [self.tokenizer.encode(text).ids for text in texts]
-        longest, most = max(map(len, rows)), self.config.language.max_tokens
-        if longest > most:
+        longest, limit = max(map(len, rows)), self.config.language.max_tokens
+        if longest > limit:
             raise PromptError(
-                f"the instruction is {longest} tokens long; this model reads at most {most}: "
+                f"the instruction is {longest} tokens long; this model reads at most {limit}: "
                 "shorten it"
             )
         token_ids = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -156,9 +156,9 @@ def coordinates_of(prompts: Sequence[Prompt], height: int, width: int) -> tuple[
         width: Its columns.
     """
     rows = [_rows(prompt) for prompt in prompts]
-    most = max(1, *map(len, rows)) if rows else 1
-    coordinates = torch.zeros(len(rows), most, COORDINATES)
-    present = torch.zeros(len(rows), most, dtype=torch.bool)
+    longest = max(1, *map(len, rows)) if rows else 1
+    coordinates = torch.zeros(len(rows), longest, COORDINATES)
+    present = torch.zeros(len(rows), longest, dtype=torch.bool)
     scale = torch.tensor([width, height, width, height, 1.0])
     for index, row in enumerate(rows):
         if row:

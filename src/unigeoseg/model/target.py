@@ -14,7 +14,7 @@ from unigeoseg.model.config import SegTokenConfig
 
 
 class TargetPooling(nn.Module):
-    """One learnable query gathers the hidden states; target and words become queries (Nano)."""
+    """Attention pooling of the hidden states: target and words become queries (Nano)."""
 
     def __init__(self, language_width: int, decoder_width: int) -> None:
         """Pool states of `language_width`, project to `decoder_width`."""
@@ -23,12 +23,12 @@ class TargetPooling(nn.Module):
         self.project = nn.Linear(language_width, decoder_width)
 
     def pooling_weights(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
-        """How much each state of (P, L, D) matters, (P, L), summing to 1 where (P, L) is True."""
+        """Attention-pooling weights of states (P, L, D): (P, L), summing to 1 under the mask."""
         match_PL: Tensor = self.match(hidden_PLD).squeeze(-1)
         return match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
 
     def pool(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
-        """Gather states (P, L, D) under (P, L) bool into (P, 1, D)."""
+        """Attention pooling: the weighted sum of states (P, L, D) under (P, L) bool, (P, 1, D)."""
         return self.pooling_weights(hidden_PLD, attention_mask).unsqueeze(1) @ hidden_PLD
 
     def forward(
@@ -94,15 +94,15 @@ class PerceiverBlock(nn.Module):
     def forward(self, latent_P1C: Tensor, media_PNC: Tensor) -> Tensor:
         """Refine latents (P, 1, C) on media (P, N, C)."""
         latent = self.latent_norm(latent_P1C)
-        seen = torch.cat([self.media_norm(media_PNC), latent], dim=1)
+        context = torch.cat([self.media_norm(media_PNC), latent], dim=1)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in (self.query(latent), *self.key_value(seen).chunk(2, dim=-1))
+            for part in (self.query(latent), *self.key_value(context).chunk(2, dim=-1))
         )
         mixed = functional.scaled_dot_product_attention(query, key, value)
         latent_P1C = latent_P1C + self.out(mixed.transpose(1, 2).flatten(2))
-        fed = self.down(functional.gelu(self.up(self.feed_norm(latent_P1C))))
-        normed: Tensor = self.norm(latent_P1C + fed)
+        feed = self.down(functional.gelu(self.up(self.feed_norm(latent_P1C))))
+        normed: Tensor = self.norm(latent_P1C + feed)
         return normed
 
 
@@ -126,12 +126,12 @@ class SegToken(nn.Module):
         self.join = nn.Linear(2 * config.width, decoder_width)
 
     def pooling_weights(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
-        """How much each state of (P, L, D) matters, (P, L), summing to 1 where (P, L) is True."""
+        """Attention-pooling weights of states (P, L, D): (P, L), summing to 1 under the mask."""
         match_PL = hidden_PLD @ self.query_D / math.sqrt(hidden_PLD.shape[-1])
         return match_PL.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
 
     def pool(self, hidden_PLD: Tensor, attention_mask: Tensor) -> Tensor:
-        """Gather states (P, L, D) under (P, L) bool into (P, 1, D)."""
+        """Attention pooling: the weighted sum of states (P, L, D) under (P, L) bool, (P, 1, D)."""
         return self.pooling_weights(hidden_PLD, attention_mask).unsqueeze(1) @ hidden_PLD
 
     def forward(

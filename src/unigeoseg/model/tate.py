@@ -16,7 +16,7 @@ INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `PromptInputs
 COORDINATES = 5  # x0, y0, x1, y1 in [0, 1] and a sign; a point has x0 = x1, y0 = y1
 
 PoolingWeights = Callable[[Tensor, Tensor], Tensor]
-"""How much each state of (P, L, D) matters, under (P, L) bool: (P, L), summing to 1."""
+"""Attention-pooling weights of states (P, L, D) under (P, L) bool: (P, L), summing to 1."""
 
 
 class InteractiveEnhance(nn.Module):
@@ -122,15 +122,15 @@ class TaskAdaptiveEnhancement(nn.Module):
         for task in (INTERACTIVE, REFERRING, REASONING):
             # a branch without prompts runs too: where processes train together, each has to
             # bring a gradient for every weight
-            chosen = (task_P == task).nonzero().squeeze(1)
-            text, mask = text_PLD[chosen], instruction_PL[chosen]
+            prompts = (task_P == task).nonzero().squeeze(1)
+            text, mask = text_PLD[prompts], instruction_PL[prompts]
             if task == INTERACTIVE:
-                branch = self.interactive(text, rows[chosen], present[chosen])
+                branch = self.interactive(text, rows[prompts], present[prompts])
             elif task == REFERRING:
                 branch = self.referring(text, mask)
             else:
                 branch = self.reasoning(text, mask)
-            enhanced = enhanced.index_copy(0, chosen, branch)
+            enhanced = enhanced.index_copy(0, prompts, branch)
         return torch.where(instruction_PL.unsqueeze(-1), enhanced, text_PLD)
 
 

@@ -38,23 +38,23 @@ class PromptInputs:
     present: Tensor
 
     def to(self, device: torch.device) -> "PromptInputs":
-        """The same on `device`."""
+        """Move the batch to `device`."""
         return PromptInputs(
-            **{each.name: getattr(self, each.name).to(device) for each in fields(self)}
+            **{field.name: getattr(self, field.name).to(device) for field in fields(self)}
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What is computed once per image.
+    """Encoded images: what is computed once, whatever the number of prompts.
 
     Attributes:
         tokens: Image tokens for the language model (B, T, D).
         maps: Pixel maps (B, C, h, w); Nano's at strides 4, 8 and 16, Base's mask features and
             levels at strides 32, 16 and 8.
         coarse: The encoder's coarsest map (B, C, H/32, W/32).
-        context: What a language model that reads from left to right remembers (B images): of
-            all that stands before an image, or of the image too.
+        context: Key-value cache of a causal language model (B images): of all that stands before
+            an image, or of the image too.
     """
 
     tokens: Tensor
@@ -65,16 +65,16 @@ class ImageFeatures:
 
 @dataclass(frozen=True, slots=True)
 class SegmentationOutput:
-    """What the network says of each prompt.
+    """The network's output for each prompt.
 
     Attributes:
         logits: Mask logits (P, H/4, W/4), the final ones.
         earlier: Mask logits before the last decoder layers, for deep supervision.
         score_logits: (P,), the logit of the mask's expected IoU with what was meant.
-        one_logits: (P,), the logit of one region being meant rather than all that fit.
+        one_logits: (P,), the logit of the prompt meaning one region rather than all that fit.
         hidden: Hidden states of the text (P, L, D), from which words can be predicted.
-        context: What the language model remembers of each prompt's image, for `ImageFeatures`;
-            None where it cannot, where gradients are wanted, or where it is known already.
+        context: The language model's key-value cache of each prompt's image, for `ImageFeatures`;
+            None without a causal model, where gradients are wanted, or where it was passed in.
     """
 
     logits: Tensor
@@ -90,9 +90,9 @@ class AnswerStyle:
     """How a reply starts and ends.
 
     Attributes:
-        opening: Token ids that are put into its mouth.
+        opening: Token ids that it starts with, whatever the prompt.
         ending: Token ids of which any ends it.
-        limit: Most tokens that are said.
+        limit: Most tokens to generate.
     """
 
     opening: tuple[int, ...]
