@@ -16,7 +16,7 @@ from torch import nn
 from unigeoseg.errors import CheckpointDamagedError, MissingExtraError, PromptError
 from unigeoseg.model.base.chat import IGNORED, ChatProcessor
 from unigeoseg.model.base.mask_decoder import Mask2FormerDecoder
-from unigeoseg.model.base.pixel_decoder import DeformableAttention, LookTable, sine_positions
+from unigeoseg.model.base.pixel_decoder import DeformableAttention, SamplingTable, sine_positions
 from unigeoseg.model.base.swin import SwinBlock
 from unigeoseg.model.base.tate_released import TemplateEnhancement
 from unigeoseg.model.config import Mask2FormerConfig, MemoryConfig, SegTokenConfig
@@ -44,8 +44,8 @@ def bilinear(maps, x, y):
     return value
 
 
-def table_of(attention: DeformableAttention) -> LookTable:
-    return LookTable.of(SHAPES, attention.points, torch.device("cpu"))
+def table_of(attention: DeformableAttention) -> SamplingTable:
+    return SamplingTable.of(SHAPES, attention.points, torch.device("cpu"))
 
 
 def test_deformable_attention_is_the_naive_loop():

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unigeoseg.errors import CheckpointDamagedError, CheckpointNotFoundError
-from unigeoseg.parity.compare import Goldens, ask, compare_with_goldens
+from unigeoseg.parity.compare import Goldens, case_inputs, compare_with_goldens
 from unigeoseg.parity.comparison import Comparison, ParityReport, compare_tensors
 from unigeoseg.prompt import Prompt
 
@@ -48,7 +48,7 @@ def test_every_recorded_value_agrees(exact, case):
     rows = [row for row in exact.rows if row.case == case]
     assert recorded(case) <= {row.name for row in rows}
     assert not failures(rows)
-    assert not any(row.meant for row in rows)
+    assert not any(row.intended for row in rows)
 
 
 @needs_goldens
@@ -74,13 +74,13 @@ def test_mixed_batch_keeps_each_prompts_own_weight(exact):
     assert recorded(MIXED) <= {row.name for row in rows}
     assert not failures(rows)
     pooled = {row.name: row for row in rows if "lkm" in row.name}
-    assert not pooled["seg.pooled_after_lkm.0"].meant
-    assert pooled["seg.pooled_after_lkm.1"].meant
+    assert not pooled["seg.pooled_after_lkm.0"].intended
+    assert pooled["seg.pooled_after_lkm.1"].intended
     assert pooled["seg.pooled_after_lkm.1"].difference > 0.1
     assert pooled["seg.pooled_after_lkm at the first prompt's weight.1"].difference < 1e-6
-    meant = [row.name for row in rows if row.meant and not row.name.startswith("gradient")]
-    assert all(name.startswith(("seg.", "predictor.", "eval_seg.", "train.")) for name in meant)
-    assert "train.loss_llm" not in meant
+    intended = [row.name for row in rows if row.intended and not row.name.startswith("gradient")]
+    assert all(name.startswith(("seg.", "predictor.", "eval_seg.", "train.")) for name in intended)
+    assert "train.loss_llm" not in intended
     assert any(MIXED in remark for remark in exact.remarks)
 
 
@@ -92,7 +92,7 @@ def test_mixed_batch_gives_what_the_prompt_gets_among_its_own_kind():
     among = load_file(folder / "tiny_intera_box" / "inputs.safetensors")
     assert torch.equal(inputs["images"][1], among["images"][0])
     assert torch.equal(inputs["intera_coords.1"], among["intera_coords.0"])
-    asked = ask(goldens, inputs, ["ref", "intera"])
+    asked = case_inputs(goldens, inputs, ["ref", "intera"])
     with torch.no_grad():
         found = goldens.network(asked.pixel_values, asked.prompts).logits[1]
     golden = load_file(folder / "tiny_intera_box" / "outputs.safetensors")
@@ -156,6 +156,6 @@ def test_compare_is_strict():
     assert not compare_tensors("case", "x", torch.full((2, 3), torch.nan), golden).passed
     assert not compare_tensors("case", "x", torch.full((2, 3), 2e-4), golden).passed
     assert not compare_tensors("case", "eval_seg.pred_masks.0", golden + 1e-6, golden).passed
-    assert not compare_tensors("case", "x", None, golden, meant=True).passed
-    assert compare_tensors("case", "x", golden + 1, golden, meant=True).passed
+    assert not compare_tensors("case", "x", None, golden, intended=True).passed
+    assert compare_tensors("case", "x", golden + 1, golden, intended=True).passed
     assert not ParityReport(()).passed

@@ -14,3 +14,12 @@ def test_it_reads_an_image_and_a_text():
         found = way(torch.randn(1, 3, side, side), torch.randn(1, 7, config.language.width))
     assert found.shape == (1, config.decoder.mask_width, side // 4, side // 4)
     assert found.isfinite().all()
+
+
+def test_no_weight_is_left_as_the_memory_was():
+    torch.use_deterministic_algorithms(True)  # fills such memory with NaN
+    try:
+        way = ReleasedWay(tiny_base.config())
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert not [name for name, weight in way.named_parameters() if not weight.isfinite().all()]

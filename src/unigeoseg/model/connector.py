@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unigeoseg.model.layers import INIT_SPREAD
+
 
 class Connector(nn.Module):
     """Pool the coarsest map to a square of tokens, project, and say where each token lies."""
@@ -18,7 +20,7 @@ class Connector(nn.Module):
         self.project = nn.Linear(channels, width)
         self.norm = nn.LayerNorm(width)
         self.position_GGD = nn.Parameter(torch.zeros(grid, grid, width))
-        nn.init.normal_(self.position_GGD, std=0.02)
+        nn.init.normal_(self.position_GGD, std=INIT_SPREAD)
 
     def forward(self, maps_BChw: Tensor) -> Tensor:
         """Turn maps (B, C, h, w) into tokens (B, G*G, D), row by row from the top left."""

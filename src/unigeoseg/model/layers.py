@@ -11,6 +11,11 @@ from torch.nn import functional
 
 from unigeoseg.model.config import DecoderConfig, Mask2FormerConfig
 
+INIT_SPREAD = 0.02
+"""Standard deviation of freshly drawn embeddings and queries, as in BERT and Swin."""
+_TINY = 1e-6  # DETR's, against division by 0
+_LONGEST_WAVE = 10000  # DETR's, in units of the encoded angle
+
 
 def upsample(maps: Tensor, like: Tensor) -> Tensor:
     """Resize maps (B, C, h, w) bilinearly to the height and width of `like`."""
@@ -25,11 +30,11 @@ def sine_positions(maps: Tensor) -> Tensor:
     height, width = maps.shape[-2:]
     quarter = maps.shape[1] // 4
     step = torch.arange(quarter, device=maps.device, dtype=torch.float32)
-    wave = 10000 ** (step / quarter)
+    wave = _LONGEST_WAVE ** (step / quarter)
     waves = []
     for length, repeats in ((height, width), (width, height)):
         place = torch.arange(1, length + 1, device=maps.device, dtype=torch.float32)
-        angle = (place / (length + 1e-6) * 2 * math.pi).unsqueeze(-1) / wave
+        angle = (place / (length + _TINY) * 2 * math.pi).unsqueeze(-1) / wave
         wavy = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
         waves.append(wavy.unsqueeze(1).expand(length, repeats, -1))
     rows, columns = waves[0], waves[1].transpose(0, 1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unigeoseg.model.config import MemoryConfig
+from unigeoseg.model.layers import INIT_SPREAD
 from unigeoseg.model.tate import INTERACTIVE
 
 Pool = Callable[[Tensor, Tensor], Tensor]
@@ -21,7 +22,7 @@ class LatentKnowledgeMemory(nn.Module):
     def __init__(self, width: int, config: MemoryConfig) -> None:
         """Build `config.slots` slots of `width`."""
         super().__init__()
-        self.slots_MD = nn.Parameter(torch.randn(config.slots, width) * 0.02)
+        self.slots_MD = nn.Parameter(torch.randn(config.slots, width) * INIT_SPREAD)
         self.weight = config.weight
 
     def forward(self, hidden_PLD: Tensor, weight: float | Tensor | None = None) -> Tensor:

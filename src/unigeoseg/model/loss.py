@@ -16,6 +16,7 @@ from unigeoseg.model.values import SegmentationOutput
 
 # paper section 4 and the released training settings: 5 x BCE + 5 x dice, 2 x classification
 BCE_WEIGHT, DICE_WEIGHT, SCORE_WEIGHT = 5.0, 5.0, 2.0
+_SMALLEST_UNION = 1e-6  # in cells; an empty union has an IoU of 0
 SINGLE_WEIGHT = 0.5  # not in the paper; small, since the words nearly tell it
 
 
@@ -83,4 +84,4 @@ def soft_iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     mask, truth = (logits > 0).float() * valid, truth * valid
     overlap = torch.minimum(mask, truth).sum(dim=(1, 2))
     union = torch.maximum(mask, truth).sum(dim=(1, 2))
-    return overlap / union.clamp(min=1e-6)
+    return overlap / union.clamp(min=_SMALLEST_UNION)

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from unigeoseg.model.base.chat import IGNORED
 
+_WHOLLY_VALID = 0.99  # of an interpolated validity: all four neighbours are valid
+
 Draw = Callable[[int, int], Tensor]
 """Uniform points (P, K, 2), x before y, in [0, 1], for given P and K."""
 Head = Callable[[Tensor], Tensor]
@@ -65,23 +67,23 @@ def point_losses(
     for logits in layers:
         with torch.no_grad():
             points = uncertain_points(logits, config, draw)
-            known = (_at(valid, points, "border") > 0.99).to(logits)
-            labels = _at(truth, points) * known
+            labelled = (_at(valid, points, "border") > _WHOLLY_VALID).to(logits)
+            labels = _at(truth, points) * labelled
         values = _at(logits, points)
-        bce = bce + _bce(values, labels, known)
-        dice = dice + _dice(values, labels, known)
+        bce = bce + _bce(values, labels, labelled)
+        dice = dice + _dice(values, labels, labelled)
     return config.bce_weight * bce, config.dice_weight * dice
 
 
 def uncertain_points(logits: Tensor, config: PointLossConfig, draw: Draw) -> Tensor:
-    """Points (P, K, 2) in [0, 1], mostly where logits (P, h, w) are near zero."""
-    drawn = draw(len(logits), int(config.points * config.oversample)).to(logits)
-    kept = int(config.uncertain * config.points)
-    nearest = (-_at(logits, drawn).abs()).topk(kept, dim=1).indices
-    certain = drawn.gather(1, nearest.unsqueeze(-1).expand(-1, -1, 2))
-    if kept == config.points:
-        return certain
-    return torch.cat([certain, draw(len(logits), config.points - kept).to(logits)], dim=1)
+    """Importance sampling: points (P, K, 2) in [0, 1], mostly where logits (P, h, w) are near 0."""
+    candidates = draw(len(logits), int(config.points * config.oversample)).to(logits)
+    count = int(config.uncertain * config.points)
+    nearest = (-_at(logits, candidates).abs()).topk(count, dim=1).indices
+    uncertain = candidates.gather(1, nearest.unsqueeze(-1).expand(-1, -1, 2))
+    if count == config.points:
+        return uncertain
+    return torch.cat([uncertain, draw(len(logits), config.points - count).to(logits)], dim=1)
 
 
 def answer_loss(hidden: Tensor, labels: Tensor, head: Head) -> Tensor:
@@ -94,10 +96,10 @@ def answer_loss(hidden: Tensor, labels: Tensor, head: Head) -> Tensor:
             label, since V is large.
     """
     taught = labels[:, 1:] != IGNORED
-    logits, wanted = head(hidden[:, :-1][taught]), labels[:, 1:][taught]
+    logits, tokens = head(hidden[:, :-1][taught]), labels[:, 1:][taught]
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    summed = functional.cross_entropy(logits, wanted, reduction="sum")
-    return summed / max(len(wanted), 1)
+    summed = functional.cross_entropy(logits, tokens, reduction="sum")
+    return summed / max(len(tokens), 1)
 
 
 def _at(maps: Tensor, points: Tensor, beyond: str = "zeros") -> Tensor:
@@ -109,14 +111,14 @@ def _at(maps: Tensor, points: Tensor, beyond: str = "zeros") -> Tensor:
     return sampled[:, 0, :, 0]
 
 
-def _bce(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """Mean over prompts of the mean over known points of (P, K)."""
-    each = functional.binary_cross_entropy_with_logits(values, labels, reduction="none")
-    return ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)).mean()
+def _bce(values: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
+    """Mean over prompts of the mean over labelled points of (P, K)."""
+    losses = functional.binary_cross_entropy_with_logits(values, labels, reduction="none")
+    return ((losses * labelled).sum(dim=1) / labelled.sum(dim=1).clamp(min=1)).mean()
 
 
-def _dice(values: Tensor, labels: Tensor, known: Tensor) -> Tensor:
+def _dice(values: Tensor, labels: Tensor, labelled: Tensor) -> Tensor:
     """Mean over prompts of 1 - dice of logits and labels (P, K); one point smooths the ratio."""
-    chance = values.sigmoid() * known
-    overlap = 2 * (chance * labels).sum(dim=1)
-    return (1 - (overlap + 1) / (chance.sum(dim=1) + labels.sum(dim=1) + 1)).mean()
+    probability = values.sigmoid() * labelled
+    overlap = 2 * (probability * labels).sum(dim=1)
+    return (1 - (overlap + 1) / (probability.sum(dim=1) + labels.sum(dim=1) + 1)).mean()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigeoseg.model.config import SegTokenConfig
+from unigeoseg.model.layers import INIT_SPREAD
 
 
 class TargetPooling(nn.Module):
@@ -118,7 +119,7 @@ class SegToken(nn.Module):
     ) -> None:
         """Meet states of `language_width` and maps of `image_width` in `config.width`."""
         super().__init__()
-        self.query_D = nn.Parameter(torch.randn(language_width) * 0.02)
+        self.query_D = nn.Parameter(torch.randn(language_width) * INIT_SPREAD)
         self.direct = nn.Linear(language_width, config.width)
         self.text = nn.Linear(language_width, config.width)
         self.image = nn.Linear(image_width, config.width)

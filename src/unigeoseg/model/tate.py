@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unigeoseg.model.config import EnhanceConfig
+from unigeoseg.model.layers import INIT_SPREAD
 
 INTERACTIVE, REFERRING, REASONING = 0, 1, 2  # ids of the tasks in `PromptInputs.task`
 COORDINATES = 5  # x0, y0, x1, y1 in [0, 1] and a sign; a point has x0 = x1, y0 = y1
@@ -72,7 +73,7 @@ class ReasoningEnhance(nn.Module):
     def __init__(self, width: int, config: EnhanceConfig) -> None:
         """Start near the identity: W_G = 1, small queries."""
         super().__init__()
-        self.query_RD = nn.Parameter(torch.randn(config.reasoning_queries, width) * 0.02)
+        self.query_RD = nn.Parameter(torch.randn(config.reasoning_queries, width) * INIT_SPREAD)
         self.gate = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(config.dropout)
         self.norm = nn.LayerNorm(width)

@@ -1,4 +1,4 @@
-"""Is Base what was released? Our network against golden tensors recorded of the released code.
+"""Numerical parity: Base against golden tensors recorded of the released code.
 
     unigeoseg bench parity --goldens DIR [--weights FILE]
 
@@ -29,6 +29,7 @@ from unigeoseg.model.lkm import PooledKnowledgeMemory
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.point_loss import PointLossConfig, answer_loss, point_losses
 from unigeoseg.model.processor import letterbox
+from unigeoseg.model.tate import COORDINATES
 from unigeoseg.model.values import PromptInputs, SegmentationOutput
 from unigeoseg.parity import mixed
 from unigeoseg.parity.comparison import GRADIENT, Comparison, ParityReport, compare_tensors
@@ -80,11 +81,11 @@ class Goldens:
         tokenizer = Tokenizer.from_file(str(directory / "tokenizer" / "tokenizer.json"))
         shapes = {key: tuple(value.shape) for key, value in state.items()}
         config = for_tokenizer(convert.config_of(shapes, settings["phi"]), tokenizer)
-        ours, became = convert.rename_all(state.items(), config, str(weights))
+        renamed, became = convert.rename_all(state.items(), config, str(weights))
         if became.unknown:
             raise CheckpointDamagedError(f"{weights}: unknown keys {became.unknown[:3]}")
         network = UniGeoSegNetwork(config).eval()
-        network.load_state_dict(ours)
+        network.load_state_dict(renamed)
         return cls(directory, network.to(dtype), ChatProcessor(tokenizer, config), dtype)
 
     def cases(self) -> list[Path]:
@@ -125,7 +126,7 @@ def compare_with_goldens(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CaseInputs:
     """One case as our network gets it; P prompts, each on an image of its own."""
 
     pixel_values: Tensor
@@ -134,59 +135,62 @@ class Asked:
     labels: Tensor
 
 
-def ask(goldens: Goldens, inputs: Tensors, types: Sequence[str]) -> Asked:
-    """Put a case's recorded raw inputs, of the tasks `types`, to our network's processor."""
+def case_inputs(goldens: Goldens, inputs: Tensors, types: Sequence[str]) -> CaseInputs:
+    """Process a case's recorded raw inputs, of the tasks `types`, for our network."""
     pixel_values, truth = _images(goldens.processor, inputs)
     prompts, labels = _prompts(goldens.processor, inputs, types)
-    return Asked(pixel_values.to(goldens.dtype), truth, prompts, labels)
+    return CaseInputs(pixel_values.to(goldens.dtype), truth, prompts, labels)
 
 
 def _case(goldens: Goldens, case: Path, remarks: list[str]) -> Iterator[Comparison]:
     """Compare one case: inputs, tensors on the way, masks, losses and gradient norms."""
     inputs, golden = load_file(case / "inputs.safetensors"), load_file(case / "outputs.safetensors")
     types = list(json.loads((case / "manifest.json").read_text())["prompt_type"])
-    network, apart = goldens.network.requires_grad_(True), mixed.strays(types)
+    network = goldens.network.requires_grad_(True)
+    differing = mixed.differing_prompts(types)
     network.zero_grad(set_to_none=True)
-    asked = ask(goldens, inputs, types)
-    yield compare_tensors(case.name, "input.images", asked.pixel_values.float(), inputs["images"])
-    yield compare_tensors(case.name, "input.masks", asked.truth, inputs["masks"][:, 0])
-    output, tensors = _forward(network, asked)
+    processed = case_inputs(goldens, inputs, types)
+    yield compare_tensors(
+        case.name, "input.images", processed.pixel_values.float(), inputs["images"]
+    )
+    yield compare_tensors(case.name, "input.masks", processed.truth, inputs["masks"][:, 0])
+    output, tensors = _forward(network, processed)
     if any(name.startswith("train.rand.") for name in golden):
-        losses = _losses(network, output, asked, golden)
+        losses = _losses(network, output, processed, golden)
         losses["train.loss"].backward()  # type: ignore[no-untyped-call]
         tensors |= {name: value.detach() for name, value in losses.items()}
-        yield from _gradients(network, case, meant=bool(apart))
+        yield from _gradients(network, case, intended=bool(differing))
     for name, value in sorted(golden.items()):
         if not name.startswith("train.rand."):
-            yield from mixed.rows(case.name, name, tensors.get(name), value, apart)
-    if apart and isinstance(network.memory, PooledKnowledgeMemory):
-        yield from mixed.explained(case.name, network.memory, tensors, golden, types)
-        remarks.append(mixed.remark(case.name, apart))
+            yield from mixed.mixed_batch_rows(case.name, name, tensors.get(name), value, differing)
+    if differing and isinstance(network.memory, PooledKnowledgeMemory):
+        yield from mixed.memory_weight_rows(case.name, network.memory, tensors, golden, types)
+        remarks.append(mixed.remark(case.name, differing))
 
 
 def _forward(
-    network: UniGeoSegNetwork, asked: Asked
+    network: UniGeoSegNetwork, inputs: CaseInputs
 ) -> tuple[SegmentationOutput, dict[str, Tensor]]:
     """Run the network, and give what it computed by golden names."""
     with Recorder(network) as recorder:
-        output: SegmentationOutput = network(asked.pixel_values, asked.prompts)
-    height, width = asked.pixel_values.shape[-2:]
+        output: SegmentationOutput = network(inputs.pixel_values, inputs.prompts)
+    height, width = inputs.pixel_values.shape[-2:]
     hidden = recorder.tensors["phi.last_hidden_state"]
-    before = hidden.shape[1] - asked.labels.shape[1]
+    offset = hidden.shape[1] - inputs.labels.shape[1]
     with torch.no_grad():
         words = network.language.head(hidden)
     tensors = recorder.tensors | outcomes(output, (height, width))
-    tensors |= spans(asked.prompts, asked.labels, before) | {"train.logits": words}
+    tensors |= spans(inputs.prompts, inputs.labels, offset) | {"train.logits": words}
     return output, tensors
 
 
 def _images(processor: ChatProcessor, inputs: Tensors) -> tuple[Tensor, Tensor]:
     """Our pixel values (B, 3, S, S) and masks (B, S, S), from raw images where there are any."""
-    given, side = inputs["images"], inputs["images"].shape[-1]
+    images, side = inputs["images"], inputs["images"].shape[-1]
     if "raw_image_rgb.0" not in inputs:
-        return given, inputs["masks"][:, 0]
+        return images, inputs["masks"][:, 0]
     squares, masks = [], []
-    for index in range(len(given)):
+    for index in range(len(images)):
         squares.append(letterbox(inputs[f"raw_image_rgb.{index}"].numpy(), side))
         raw = inputs[f"raw_mask.{index}"].numpy()
         fitted = letterbox(raw, side, interpolation=cv2.INTER_NEAREST)
@@ -201,31 +205,32 @@ def _prompts(
     """Our tokens of the recorded instructions and answers, and their labels."""
 
     def text(name: str) -> str:
-        said: str = processor.tokenizer.decode(inputs[name].tolist()[:-1])
-        return said
+        words: str = processor.tokenizer.decode(inputs[name].tolist()[:-1])
+        return words
 
     count = range(len(types))
     texts = [text(f"token_refer_id.{index}").removeprefix(" ") for index in count]
     answers = [text(f"token_answer_id.{index}") for index in count]
     rows = [_rows(inputs.get(f"intera_coords.{index}")) for index in count]
-    drawn = torch.zeros(len(types), max(map(len, rows)), 5)
-    present = torch.zeros(drawn.shape[:2], dtype=torch.bool)
+    coordinates = torch.zeros(len(types), max(map(len, rows)), COORDINATES)
+    present = torch.zeros(coordinates.shape[:2], dtype=torch.bool)
     for index, row in enumerate(rows):
-        drawn[index, : len(row)], present[index, : len(row)] = row, True
+        coordinates[index, : len(row)], present[index, : len(row)] = row, True
     tasks = [_TASKS[name] for name in types]
-    return processor.pack(texts, tasks, (drawn, present), list(count), answers=answers)
+    return processor.pack(texts, tasks, (coordinates, present), list(count), answers=answers)
 
 
-def _rows(given: Tensor | None) -> Tensor:
+def _rows(recorded: Tensor | None) -> Tensor:
     """Coordinate rows (M, 5); the released code gives a prompt without any a row of zeros."""
-    if given is None:
-        return torch.zeros(1, 5)
-    corners = given if given.shape[1] == 4 else torch.cat([given, given], dim=1)
-    return torch.cat([corners, torch.ones(len(given), 1)], dim=1)
+    if recorded is None:
+        return torch.zeros(1, COORDINATES)
+    is_box = recorded.shape[1] == COORDINATES - 1
+    corners = recorded if is_box else torch.cat([recorded, recorded], dim=1)
+    return torch.cat([corners, torch.ones(len(recorded), 1)], dim=1)
 
 
 def _losses(
-    network: UniGeoSegNetwork, output: SegmentationOutput, asked: Asked, golden: Tensors
+    network: UniGeoSegNetwork, output: SegmentationOutput, inputs: CaseInputs, golden: Tensors
 ) -> dict[str, Tensor]:
     """Our losses, the masks' at the recorded random points."""
     names = sorted(name for name in golden if name.startswith("train.rand."))
@@ -235,14 +240,14 @@ def _losses(
     recorded = iter([golden[name] for at, name in enumerate(names) if at % turn >= turn - 2])
 
     def draw(prompts: int, points: int) -> Tensor:
-        drawn = next(recorded)
-        assert drawn.shape[:2] == (prompts, points), "the draws are not in the known order"
-        return drawn
+        draws = next(recorded)
+        assert draws.shape[:2] == (prompts, points), "the draws are not in the known order"
+        return draws
 
     config = PointLossConfig(points=golden[names[0]].shape[1])
-    truth = asked.truth.to(output.logits)
+    truth = inputs.truth.to(output.logits)
     bce, dice = point_losses((output.logits, *output.earlier), truth, config, draw)
-    words = answer_loss(output.hidden, asked.labels, network.language.head)
+    words = answer_loss(output.hidden, inputs.labels, network.language.head)
     return {
         "train.loss_mask": bce,
         "train.loss_dice": dice,
@@ -252,18 +257,18 @@ def _losses(
     }
 
 
-def _gradients(network: UniGeoSegNetwork, case: Path, *, meant: bool) -> Iterator[Comparison]:
-    """Compare the norms of the gradients; None there means that no gradient reaches a weight."""
+def _gradients(network: UniGeoSegNetwork, case: Path, *, intended: bool) -> Iterator[Comparison]:
+    """Compare the norms of the gradients; a recorded None: no gradient reaches that weight."""
     path = case / "grad_norms.json"
     if not path.is_file():
         return
-    ours = {name: weight.grad for name, weight in network.named_parameters()}
+    gradients = {name: weight.grad for name, weight in network.named_parameters()}
     for key, norm in json.loads(path.read_text()).items():
-        found = [ours[name] for name in our_names(key) if name in ours]
+        matching = [gradients[name] for name in our_names(key) if name in gradients]
         name = f"gradient norm, relative: {key}"
-        if found:
-            squares = [grad.square().sum().item() for grad in found if grad is not None]
-            apart = abs(sum(squares) ** 0.5 - (norm or 0)) / max(norm or 0, _LEAST_NORM)
-            yield Comparison(case.name, name, apart, GRADIENT, meant)
+        if matching:
+            squares = [grad.square().sum().item() for grad in matching if grad is not None]
+            difference = abs(sum(squares) ** 0.5 - (norm or 0)) / max(norm or 0, _LEAST_NORM)
+            yield Comparison(case.name, name, difference, GRADIENT, intended)
         elif norm is not None:
             yield Comparison(case.name, name, torch.inf, GRADIENT)

@@ -1,4 +1,4 @@
-"""Ours against recorded values: one row per comparison, and the table of the worst."""
+"""Comparisons with recorded values, and the table of the worst."""
 
 import re
 from dataclasses import dataclass
@@ -23,26 +23,26 @@ class Comparison:
         difference: Largest absolute difference, relative for a gradient's norm; infinite where
             there is nothing of ours or the shapes differ.
         tolerance: The most that passes.
-        meant: Whether we differ on purpose here; such a row is shown and does not count.
+        intended: Whether we differ on purpose here; such a row is shown and does not count.
     """
 
     case: str
     name: str
     difference: float
     tolerance: float
-    meant: bool = False
+    intended: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is tolerable or meant; not a number is neither."""
-        return self.difference <= self.tolerance or (self.meant and isfinite(self.difference))
+        """Whether the difference is tolerable or intended; not a number is neither."""
+        return self.difference <= self.tolerance or (self.intended and isfinite(self.difference))
 
     @property
     def group(self) -> str:
         """The name without what tells prompts or weights apart."""
         name = self.name.partition(":")[0]
         group = re.sub(r"^((tate|seg|eval_seg|train\.match)\..+)\.\d+$", r"\1", name)
-        return f"{group} (on purpose)" if self.meant else group
+        return f"{group} (on purpose)" if self.intended else group
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,10 @@ class ParityReport:
         """The worst row of each group."""
         worst: dict[str, Comparison] = {}
         for row in self.rows:
-            held = worst.get(row.group)
-            if held is None or (held.passed and not row.difference <= held.difference):
+            worst_yet = worst.get(row.group)
+            if worst_yet is None or (
+                worst_yet.passed and not row.difference <= worst_yet.difference
+            ):
                 worst[row.group] = row
         return worst
 
@@ -70,24 +72,25 @@ class ParityReport:
         """The worst difference of each group, the failures apart, as text."""
         lines = [f"{'compared':54} {'worst':>9} {'allowed':>9}  in"]
         for name, row in sorted(self.worst().items()):
-            allowed = "-" if row.meant else f"{row.tolerance:.0e}"
+            allowed = "-" if row.intended else f"{row.tolerance:.0e}"
             verdict = "" if row.passed else "  FAILED"
             lines.append(f"{name:54} {row.difference:9.2e} {allowed:>9}  {row.case}{verdict}")
         failed = [row for row in self.rows if not row.passed]
-        meant = sum(row.meant for row in self.rows)
+        intended = sum(row.intended for row in self.rows)
         lines += [f"FAILED {row.case} {row.name}: {row.difference:.3g}" for row in failed]
         lines += self.remarks
-        counts = f"{len(self.rows) - meant} comparisons, {len(failed)} failed"
-        return "\n".join([*lines, f"{counts}; {meant} more differ on purpose"])
+        counts = f"{len(self.rows) - intended} comparisons, {len(failed)} failed"
+        return "\n".join([*lines, f"{counts}; {intended} more differ on purpose"])
 
 
 def compare_tensors(
-    case: str, name: str, ours: Tensor | None, golden: Tensor, *, meant: bool = False
+    case: str, name: str, computed: Tensor | None, golden: Tensor, *, intended: bool = False
 ) -> Comparison:
     """Compare one tensor, whole numbers and masks exactly; axes of length 1 do not matter."""
     exact = not golden.is_floating_point() or name.startswith("eval_seg.pred_masks")
     tolerance = EXACT if exact else TENSOR
-    if ours is None or ours.squeeze().shape != golden.squeeze().shape:
-        return Comparison(case, name, torch.inf, tolerance, meant)
-    apart = (ours.reshape(golden.shape).double() - golden.double()).abs()
-    return Comparison(case, name, apart.max().item() if apart.numel() else 0.0, tolerance, meant)
+    if computed is None or computed.squeeze().shape != golden.squeeze().shape:
+        return Comparison(case, name, torch.inf, tolerance, intended)
+    differences = (computed.reshape(golden.shape).double() - golden.double()).abs()
+    largest = differences.max().item() if differences.numel() else 0.0
+    return Comparison(case, name, largest, tolerance, intended)

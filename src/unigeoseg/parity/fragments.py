@@ -1,4 +1,4 @@
-"""What golden folders record beside whole forward passes: scores, a connector, the wording.
+"""Parity of parts that are recorded alone: scores, a connector, the wording.
 
 Legend: H W mask.
 """
@@ -27,27 +27,27 @@ def metric_rows(directory: Path) -> Iterator[Comparison]:
     masks = load_file(directory / "masks.safetensors")
     pairs = list(zip(masks["pred"].bool().numpy(), masks["gt"].bool().numpy(), strict=True))
     boxes = [overlap_of_boxes(largest_box(mask), largest_box(truth)) for mask, truth in pairs]
-    whole = [overlap(mask, truth) for mask, truth in pairs]
+    masks_overlap = [overlap(mask, truth) for mask, truth in pairs]
     golden = json.loads((directory / "metrics.json").read_text())
-    for key, overlaps in (("rsvg=False", whole), ("rsvg=True", boxes)):
+    for key, overlaps in (("rsvg=False", masks_overlap), ("rsvg=True", boxes)):
         if key in golden:
             yield from _score_rows(f"{directory.name} {key}", overlaps, golden[key])
 
 
 def _score_rows(case: str, overlaps: list[Overlap], golden: dict[str, Any]) -> Iterator[Comparison]:
-    for ours, recorded in zip(overlaps, golden["per_sample"], strict=True):
+    for computed, recorded in zip(overlaps, golden["per_sample"], strict=True):
         for name in ("intersection", "union"):
             # recorded for the background, then for the target
             yield Comparison(
-                case, f"metric {name}", abs(getattr(ours, name) - recorded[name][1]), EXACT
+                case, f"metric {name}", abs(getattr(computed, name) - recorded[name][1]), EXACT
             )
-        yield Comparison(case, "metric iou", abs(ours.iou - recorded["iou"][1]), METRIC)
+        yield Comparison(case, "metric iou", abs(computed.iou - recorded["iou"][1]), METRIC)
     scores = Scores.of(overlaps)
     yield Comparison(case, "metric ciou", abs(scores.ciou - golden["ciou"]), METRIC)
     yield Comparison(case, "metric giou", abs(scores.giou - golden["giou"]), METRIC)
     for threshold, share in golden["pr"].items():
-        apart = abs(scores.precision_at(float(threshold)) - share)
-        yield Comparison(case, f"metric Pr@{threshold}", apart, METRIC)
+        difference = abs(scores.precision_at(float(threshold)) - share)
+        yield Comparison(case, f"metric Pr@{threshold}", difference, METRIC)
 
 
 def connector_rows(directory: Path) -> Iterator[Comparison]:
@@ -78,14 +78,14 @@ def wording_rows(path: Path, processor: ChatProcessor) -> Iterator[Comparison]:
     yield Comparison(path.name, "wording", float(differs), EXACT)
     # where padding ends the text too, the released code loses the template's labels
     golden = recorded["tokenized"]["RSRS|pad_is_eos=False"]
-    drawn = (torch.zeros(1, 1, 5), torch.zeros(1, 1, dtype=torch.bool))
-    line, labels = processor.pack([""], [Task.REFERRING], drawn, [0], answers=[""])
+    coordinates = (torch.zeros(1, 1, 5), torch.zeros(1, 1, dtype=torch.bool))
+    line, labels = processor.pack([""], [Task.REFERRING], coordinates, [0], answers=[""])
     seg = processor.tokenizer.encode(SEG_TOKEN, add_special_tokens=False).ids[0]
-    kept = ~line.instruction & (line.token_ids != seg)
-    before = torch.tensor(language.prefix)
+    is_template = ~line.instruction & (line.token_ids != seg)
+    prefix = torch.tensor(language.prefix)
     ids, expected = torch.tensor(golden["input_ids"]), torch.tensor(golden["labels"])
     words = ids >= 0
-    ours = torch.cat([before, line.token_ids[kept]])
-    yield compare_tensors(path.name, "tokens", ours, ids[words])
-    ours = torch.cat([torch.full_like(before, IGNORED), labels[kept]])
-    yield compare_tensors(path.name, "labels", ours, expected[words])
+    computed = torch.cat([prefix, line.token_ids[is_template]])
+    yield compare_tensors(path.name, "tokens", computed, ids[words])
+    computed = torch.cat([torch.full_like(prefix, IGNORED), labels[is_template]])
+    yield compare_tensors(path.name, "labels", computed, expected[words])

@@ -28,31 +28,37 @@ _TOGETHER = re.compile(
 _LOSSES = ("train.loss", "train.loss_mask", "train.loss_dice")
 
 
-def strays(types: Sequence[str]) -> frozenset[int]:
+def differing_prompts(types: Sequence[str]) -> frozenset[int]:
     """Prompts whose memory weight is not that of the first prompt's task."""
     first = types[0] == _INTERACTIVE
     return frozenset(index for index, kind in enumerate(types) if (kind == _INTERACTIVE) != first)
 
 
-def rows(
-    case: str, name: str, ours: Tensor | None, golden: Tensor, apart: frozenset[int]
+def mixed_batch_rows(
+    case: str, name: str, computed: Tensor | None, golden: Tensor, differing: frozenset[int]
 ) -> list[Comparison]:
-    """Compare one tensor; what depends on the weight of the prompts `apart` is not to agree."""
+    """Compare one tensor; what depends on the weight of the prompts `differing` is not to agree."""
     by_prompt = _BY_PROMPT.fullmatch(name)
     if by_prompt:
-        return [compare_tensors(case, name, ours, golden, meant=int(by_prompt[1]) in apart)]
-    if not apart or ours is None or not _TOGETHER.fullmatch(name):
-        return [compare_tensors(case, name, ours, golden, meant=bool(apart) and name in _LOSSES)]
+        intended = int(by_prompt[1]) in differing
+        return [compare_tensors(case, name, computed, golden, intended=intended)]
+    if not differing or computed is None or not _TOGETHER.fullmatch(name):
+        intended = bool(differing) and name in _LOSSES
+        return [compare_tensors(case, name, computed, golden, intended=intended)]
     axis = int(golden.shape[0] == 1)
     return [
         compare_tensors(
-            case, name, ours.select(axis, index), golden.select(axis, index), meant=index in apart
+            case,
+            name,
+            computed.select(axis, index),
+            golden.select(axis, index),
+            intended=index in differing,
         )
         for index in range(golden.shape[axis])
     ]
 
 
-def explained(
+def memory_weight_rows(
     case: str,
     memory: PooledKnowledgeMemory,
     tensors: Mapping[str, Tensor],
@@ -61,10 +67,10 @@ def explained(
 ) -> Iterator[Comparison]:
     """Check that the first prompt's weight makes the recorded vectors of the others."""
     weight = memory.interactive_weight if types[0] == _INTERACTIVE else memory.weight
-    for index in sorted(strays(types)):
-        before = tensors[f"seg.pooled_before_lkm.{index}"]
+    for index in sorted(differing_prompts(types)):
+        pooled = tensors[f"seg.pooled_before_lkm.{index}"]
         with torch.no_grad():
-            blended = memory(before, weight)
+            blended = memory(pooled, weight)
         yield compare_tensors(
             case,
             f"seg.pooled_after_lkm at the first prompt's weight.{index}",
@@ -73,10 +79,11 @@ def explained(
         )
 
 
-def remark(case: str, apart: frozenset[int]) -> str:
-    """What the table says of such a case."""
+def remark(case: str, differing: frozenset[int]) -> str:
+    """The remark on such a case below the table."""
     return (
         f"{case}: the released code gives every prompt the memory weight of the first one's task, "
-        f"we give each its own; so what follows the memory differs for prompts {sorted(apart)} of "
-        "that batch, and with it the masks' losses and the gradients of both"
+        f"we give each its own; so what follows the memory differs for prompts "
+        f"{sorted(differing)} of that batch, and with it the masks' losses and the gradients of "
+        "both"
     )

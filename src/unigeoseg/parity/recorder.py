@@ -1,4 +1,4 @@
-"""What a network computes on the way, under the names that the golden tensors have.
+"""Recording by hooks: what a network computes on the way, under the golden tensors' names.
 
 Legend: P prompts, L text tokens, T image tokens, D width.
 """
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unigeoseg.model.base.chat import IGNORED
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.values import PromptInputs, SegmentationOutput
 
@@ -74,11 +75,11 @@ class Recorder:
     def _language(self) -> None:
         model = self.network.language.model
 
-        def before(_module: nn.Module, _args: object, given: dict[str, Tensor]) -> None:
-            self._record("phi.inputs_embeds", given["inputs_embeds"])
-            self._record("phi.attention_mask", given["attention_mask"])
+        def record_inputs(_module: nn.Module, _args: object, arguments: dict[str, Tensor]) -> None:
+            self._record("phi.inputs_embeds", arguments["inputs_embeds"])
+            self._record("phi.attention_mask", arguments["attention_mask"])
 
-        hook = model.register_forward_pre_hook(before, with_kwargs=True)
+        hook = model.register_forward_pre_hook(record_inputs, with_kwargs=True)
         self._stack.callback(hook.remove)
         for index, layer in enumerate(model.layers):
             self._after(layer, partial(self._record, f"phi.layer{index}.out"))
@@ -95,9 +96,9 @@ class Recorder:
             self._per_prompt("tate.base_embed", text)
 
         def rows(_module: nn.Module, args: tuple[Tensor], out: Tensor) -> None:
-            for index, kept in enumerate(count):
-                self._record(f"tate.coords_padded.{index}", args[0][index, :kept])
-                self._record(f"tate.coord_embed.{index}", out[index, :kept])
+            for index, length in enumerate(count):
+                self._record(f"tate.coords_padded.{index}", args[0][index, :length])
+                self._record(f"tate.coord_embed.{index}", out[index, :length])
 
         hook = enhance.interactive.register_forward_pre_hook(template)
         self._stack.callback(hook.remove)
@@ -111,20 +112,20 @@ class Recorder:
     def _target(self) -> None:
         target: Any = self.network.target
 
-        def before(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        def record_pooled(_module: nn.Module, args: tuple[Any, ...]) -> None:
             self._per_prompt("seg.pooled_before_lkm", args[0][:, 0])
 
         def meet(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            pooled, hidden, said, _ = args
+            pooled, hidden, instruction, _ = args
             self._per_prompt("seg.pooled_after_lkm", pooled[:, 0])
-            for index, (row, kept) in enumerate(zip(hidden, said, strict=True)):
-                words = row[kept]
+            for index, (row, mask) in enumerate(zip(hidden, instruction, strict=True)):
+                words = row[mask]
                 every = torch.cat([pooled[index], words])
                 self._record(f"seg.pool_input.{index}", words)
                 self._record(f"seg.embedding_all.{index}", every)
                 self._record(f"seg.text_projector.{index}", _linear(target.text, every)[None])
 
-        for module, hook in ((self.network.memory, before), (target, meet)):
+        for module, hook in ((self.network.memory, record_pooled), (target, meet)):
             self._stack.callback(module.register_forward_pre_hook(hook).remove)
         self._after(target.direct, lambda out: self._rows("seg.origin_SEG_token_projector", out))
         self._after(target.image, lambda out: self._record("seg.local_project.0", out))
@@ -160,34 +161,34 @@ class Recorder:
 def outcomes(output: SegmentationOutput, size: tuple[int, int]) -> Tensors:
     """The decoder's predictions and the final masks at the image's `size`, by golden names."""
     logits = output.logits.detach().unsqueeze(1)
-    found = {"predictor.pred_masks": logits}
+    tensors = {"predictor.pred_masks": logits}
     for index, earlier in enumerate(output.earlier):
-        found[f"predictor.aux_pred_masks.{index}"] = earlier.detach().unsqueeze(1)
+        tensors[f"predictor.aux_pred_masks.{index}"] = earlier.detach().unsqueeze(1)
     large = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    found["eval_seg.mask_logits_upsampled"] = large
+    tensors["eval_seg.mask_logits_upsampled"] = large
     for index, mask in enumerate(large[:, 0] > 0):
-        found[f"eval_seg.pred_masks.{index}"] = mask.float()
+        tensors[f"eval_seg.pred_masks.{index}"] = mask.float()
     # neither a class nor a choice among queries is predicted
-    found["predictor.pred_SEG_logits_is_none"] = torch.ones(1, dtype=torch.uint8)
+    tensors["predictor.pred_SEG_logits_is_none"] = torch.ones(1, dtype=torch.uint8)
     for layer in range(len(output.earlier) + 1):
         for side in ("query", "target"):
-            found[f"train.match.{side}_idx.{layer}"] = torch.zeros(len(logits), 1).long()
-    return found
+            tensors[f"train.match.{side}_idx.{layer}"] = torch.zeros(len(logits), 1).long()
+    return tensors
 
 
-def spans(prompts: PromptInputs, labels: Tensor, before: int) -> Tensors:
+def spans(prompts: PromptInputs, labels: Tensor, offset: int) -> Tensors:
     """The instruction's place and the labels in the whole sequence, by golden names.
 
     Args:
         prompts: Of the forward pass.
         labels: (P, L) int64.
-        before: How many tokens stand before the text.
+        offset: How many tokens stand before the text.
     """
     return {
         "seg.refer_embedding_indices_expanded": functional.pad(
-            prompts.instruction.long(), (before, 0)
+            prompts.instruction.long(), (offset, 0)
         ),
-        "train.labels_expanded": functional.pad(labels, (before, 0), value=-100),
+        "train.labels_expanded": functional.pad(labels, (offset, 0), value=IGNORED),
     }
 
 

@@ -1,4 +1,4 @@
-"""A prompt computed the way the released code computes it, to be timed beside ours.
+"""The released code's way through its large parts, as a baseline of time.
 
 The released code is not part of this package. What takes its time is in `transformers`: the eager
 modules of Swin and Phi there give its tensors, and Mask2Former's pixel decoder does the same work.
@@ -51,8 +51,8 @@ class ReleasedWay(nn.Module):
         self.vision(pixel_values)
         pyramid = self.vision(pixel_values).feature_maps
         image = self.connector(pyramid[-1])
-        before = text_PLD.new_zeros(1, self.prefix, self.width)
-        self.language(inputs_embeds=torch.cat([before, image, text_PLD], dim=1))
+        prefix = text_PLD.new_zeros(1, self.prefix, self.width)
+        self.language(inputs_embeds=torch.cat([prefix, image, text_PLD], dim=1))
         features: Tensor = self.pixels(list(pyramid)).mask_features
         return features
 
@@ -93,4 +93,7 @@ def _pixels(encoder: SwinConfig, config: Mask2FormerConfig) -> Any:  # noqa: ANN
         encoder_feedforward_dim=config.pixel_feed_forward,
         num_attention_heads=config.heads,
     )
-    return Mask2FormerPixelDecoder(settings, feature_channels=list(encoder.channels))
+    decoder = Mask2FormerPixelDecoder(settings, feature_channels=list(encoder.channels))
+    # its constructor leaves this one as the memory was, which may be NaN
+    nn.init.normal_(decoder.level_embed)
+    return decoder

@@ -1,13 +1,12 @@
-"""How long a whole scene takes, stage by stage, and how much memory it needs."""
+"""Profiling of a whole scene: seconds of each stage, and peak memory."""
 
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,7 @@ from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
 from unigeoseg.report.figure import new_figure, save_figure
+from unigeoseg.runtime.records import record_from_json, record_json
 from unigeoseg.runtime.stage_clock import StageClock
 
 _BLOCK = 2048
@@ -86,8 +86,8 @@ def time_scene(
     clock, began = StageClock(STAGES), time.perf_counter()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, open_scene(path) as scene:
         paths = [Path(folder) / name for name in ("mask.tif", "outlines.gpkg")]
-        wish = SceneJob(prompts=[Prompt.from_text(text)], paths=paths)
-        segment_to_files(segmenter, scene, wish, progress=progress, clock=clock)
+        job = SceneJob(prompts=[Prompt.from_text(text)], paths=paths)
+        segment_to_files(segmenter, scene, job, progress=progress, clock=clock)
         pixels = scene.grid.width * scene.grid.height
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -113,34 +113,35 @@ def memory_curve(
         model: As for `Segmenter.from_pretrained`.
         text: What is asked.
     """
-    found = []
+    timings = []
     for megapixels in sizes:
         with tempfile.TemporaryDirectory(dir=folder) as inner:
             path = Path(inner) / "scene.tif"
             write_synthetic_scene(path, megapixels)
             arguments = ["bench", "scene", str(path), text, "--model", model, "--json"]
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-m", "unigeoseg.cli", *arguments],
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            found.append(SceneTiming(**json.loads(done.stdout)))
-    return found
+            timings.append(record_from_json(SceneTiming, process.stdout, "bench scene --json"))
+    return timings
 
 
 def timing_json(timing: SceneTiming) -> str:
-    """What `memory_curve` reads back."""
-    return json.dumps(asdict(timing))
+    """A timing as JSON, which `memory_curve` reads back."""
+    return record_json(timing)
 
 
 def curve_table(timings: Sequence[SceneTiming]) -> str:
     """A Markdown table: a row per scene."""
     lines = ["| Mpx | peak memory, MiB | s | s per Mpx |", "|--:|--:|--:|--:|"]
-    for each in timings:
-        rate = each.seconds / each.megapixels
+    for timing in timings:
+        rate = timing.seconds / timing.megapixels
         lines.append(
-            f"| {each.megapixels:.0f} | {each.peak_mib:.0f} | {each.seconds:.0f} | {rate:.2f} |"
+            f"| {timing.megapixels:.0f} | {timing.peak_mib:.0f} | {timing.seconds:.0f} "
+            f"| {rate:.2f} |"
         )
     return "\n".join(lines)
 
@@ -152,10 +153,11 @@ def draw_curve(timings: Sequence[SceneTiming], path: Path) -> None:
         MissingExtraError: If matplotlib is not installed.
         OutputUnwritableError: If it cannot be written.
     """
-    drawn = new_figure("a drawn curve", 6, 3.6)
-    axes = drawn.subplots()
-    axes.plot([each.megapixels for each in timings], [each.peak_mib for each in timings], "o-")
+    figure = new_figure("a drawn curve", 6, 3.6)
+    axes = figure.subplots()
+    sizes = [timing.megapixels for timing in timings]
+    axes.plot(sizes, [timing.peak_mib for timing in timings], "o-")
     axes.set(xscale="log", xlabel="size of the scene, Mpx", ylabel="peak resident memory, MiB")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    save_figure(drawn, path)
+    save_figure(figure, path)

@@ -1,4 +1,4 @@
-"""How long one tile takes, and a further prompt on it, stage by stage."""
+"""Profiling of one tile: the first prompt and further ones, stage by stage."""
 
 import statistics
 import time
@@ -25,7 +25,7 @@ from unigeoseg.profiling.released_modules import ReleasedWay
 from unigeoseg.prompt import Prompt
 
 FIRST, SECOND, THIRD = "a tile by text", "a second text on it", "a question on it"
-_ASKED = {
+_PROMPT_TEXTS = {
     FIRST: "the storage tanks beside the river",
     SECOND: "the road in the upper left",
     THIRD: "where would aircraft wait before boarding?",
@@ -38,7 +38,7 @@ class Timing:
 
     Attributes:
         total: All of it.
-        stages: Of each part of the network, in order; what is left is preparing and restoring.
+        stages: Of each part of the network, in order; preparing and restoring remain.
     """
 
     total: float
@@ -54,38 +54,40 @@ def time_tile(segmenter: Segmenter, *, size: int, rounds: int) -> dict[str, Timi
         rounds: Repetitions, after one that warms up.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
-    rounds_of: dict[str, list[Timing]] = {what: [] for what in _ASKED}
+    rounds_of: dict[str, list[Timing]] = {kind: [] for kind in _PROMPT_TEXTS}
     for _ in range(rounds + 1):
         with segmenter.open(pixels) as session:
-            for what, text in _ASKED.items():
-                rounds_of[what].append(_time(segmenter.network, session, text))
-    return {what: _median(timings[1:]) for what, timings in rounds_of.items()}
+            for kind, text in _PROMPT_TEXTS.items():
+                rounds_of[kind].append(_time(segmenter.network, session, text))
+    return {kind: _median(timings[1:]) for kind, timings in rounds_of.items()}
 
 
 def time_beside_released(segmenter: Segmenter, *, rounds: int) -> list[tuple[float, float]]:
-    """Seconds of a first prompt on a tile, ours and the released way, by turns.
+    """Seconds of a first prompt on a tile, of this package and of the released way, interleaved.
 
     Args:
         segmenter: Of Base's kind.
-        rounds: Turns, after one that warms up.
+        rounds: Of both, after one that warms up.
     """
     config = segmenter.network.config
     side = config.image_size
     released = ReleasedWay(config).to(segmenter.device, segmenter.dtype)
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    asked = segmenter.processor.prompts([Prompt.from_text(_ASKED[FIRST])], [0], (side, side))
-    shapes = (1, 3, side, side), (*asked.token_ids.shape, config.language.width)
+    inputs = segmenter.processor.prompts(
+        [Prompt.from_text(_PROMPT_TEXTS[FIRST])], [0], (side, side)
+    )
+    shapes = (1, 3, side, side), (*inputs.token_ids.shape, config.language.width)
     values, text = (torch.randn(shape).to(segmenter.device, segmenter.dtype) for shape in shapes)
-    turns = []
+    pairs = []
     for _ in range(rounds + 1):
-        began = _now()
+        began = _synchronized_clock()
         with segmenter.open(pixels) as session:
-            session.segment([_ASKED[FIRST]])
-        between = _now()
+            session.segment([_PROMPT_TEXTS[FIRST]])
+        between = _synchronized_clock()
         with torch.inference_mode():
             released(values, text)
-        turns.append((between - began, _now() - between))
-    return turns[1:]
+        pairs.append((between - began, _synchronized_clock() - between))
+    return pairs[1:]
 
 
 def timing_table(timings: dict[str, Timing]) -> str:
@@ -95,8 +97,8 @@ def timing_table(timings: dict[str, Timing]) -> str:
     for stage in stages:
         row = [timing.stages.get(stage) for timing in timings.values()]
         lines.append(_row(stage, row))
-    rest = [timing.total - sum(timing.stages.values()) for timing in timings.values()]
-    lines.append(_row("preparing, restoring, the rest", rest))
+    remaining = [timing.total - sum(timing.stages.values()) for timing in timings.values()]
+    lines.append(_row("preparing, restoring, the rest", remaining))
     lines.append(_row("**all**", [timing.total for timing in timings.values()]))
     return "\n".join(lines)
 
@@ -123,23 +125,23 @@ def random_base(
 
 def _word_tokenizer() -> Tokenizer:
     """One token per word and mark, so that sentences are about as long as in real tokens."""
-    known = {"[UNK]": 0, SEG_TOKEN: 1, CausalLanguageConfig().end: 2}
-    tokenizer = Tokenizer(models.WordLevel(known, unk_token="[UNK]"))
+    vocabulary = {"[UNK]": 0, SEG_TOKEN: 1, CausalLanguageConfig().end: 2}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.add_special_tokens(list(known))
+    tokenizer.add_special_tokens(list(vocabulary))
     return tokenizer
 
 
 def _time(network: UniGeoSegNetwork, session: Session, text: str) -> Timing:
     stages: dict[str, float] = {}
     with _watched(network, stages):
-        began = _now()
+        began = _synchronized_clock()
         session.segment([text])
-        return Timing(_now() - began, stages)
+        return Timing(_synchronized_clock() - began, stages)
 
 
-def _now() -> float:
-    """The clock once a GPU has done what it was given."""
+def _synchronized_clock() -> float:
+    """The clock, once a GPU has finished its work."""
     if torch.accelerator.is_available():
         torch.accelerator.synchronize()
     return time.perf_counter()
@@ -160,18 +162,18 @@ def _watched(network: UniGeoSegNetwork, stages: dict[str, float]) -> Iterator[No
 def _stopwatch(
     part: nn.Module, name: str, stages: dict[str, float]
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Time every call of a part; returns what takes the watch away again."""
+    """Time every call of a part by hooks; returns the functions that remove them."""
     began: list[float] = []
 
     def start(*_: object) -> None:
-        began.append(_now())
+        began.append(_synchronized_clock())
 
     def stop(*_: object) -> None:
-        stages[name] = stages.get(name, 0.0) + _now() - began.pop()
+        stages[name] = stages.get(name, 0.0) + _synchronized_clock() - began.pop()
 
-    before = part.register_forward_pre_hook(start)
-    after = part.register_forward_hook(stop)
-    return before.remove, after.remove
+    pre_hook = part.register_forward_pre_hook(start)
+    hook = part.register_forward_hook(stop)
+    return pre_hook.remove, hook.remove
 
 
 def _median(timings: list[Timing]) -> Timing:

@@ -1,7 +1,7 @@
-"""What Base's language model reads: a conversation about the image (released code).
+"""Conversations about an image, which Base's language model reads (released code).
 
 Legend: P prompts, L tokens.
-The image stands between a constant prefix, which the language model keeps, and the text made
+The image stands between a constant prefix, which the language model caches, and the text made
 here: a template, the instruction, and in training the reply.
 """
 
@@ -32,8 +32,8 @@ IGNORED = -100  # label of a token that is not to be predicted
 
 def wording(end: str) -> str:
     """The whole conversation, with a placeholder for each thing that is put in."""
-    said = f"{PREFIX}<image>{TEMPLATE}<refer>{_CLOSING}{_OPENING}<seg>"
-    return f"{said}{_BEFORE_ANSWER}<answer>{_AFTER_ANSWER}{end}"
+    start = f"{PREFIX}<image>{TEMPLATE}<refer>{_CLOSING}{_OPENING}<seg>"
+    return f"{start}{_BEFORE_ANSWER}<answer>{_AFTER_ANSWER}{end}"
 
 
 def for_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
@@ -45,16 +45,16 @@ def for_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> ModelConfig:
 def prefix_of(tokenizer: Tokenizer) -> tuple[int, ...]:
     """Token ids before the image, with the token that starts a text if the tokenizer has one."""
     encoded = tokenizer.encode(PREFIX)
-    said = [index for index, special in enumerate(encoded.special_tokens_mask) if not special]
-    return tuple(encoded.ids[: said[-1] + 1])
+    words = [index for index, special in enumerate(encoded.special_tokens_mask) if not special]
+    return tuple(encoded.ids[: words[-1] + 1])
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Conversation:
     """One prompt's tokens, which of them are the instruction's, and their labels."""
 
     ids: list[int]
-    said: slice
+    instruction: slice
     labels: list[int]
 
 
@@ -119,15 +119,16 @@ class ChatProcessor(Processor):
         texts = [prompt.instruction(width, height) for prompt in prompts]
         for prompt in prompts:
             self._check(prompt)
-        drawn, tasks = coordinates_of(prompts, height, width), [prompt.task for prompt in prompts]
+        coordinates = coordinates_of(prompts, height, width)
+        tasks = [prompt.task for prompt in prompts]
         replies = [answer or None for answer in answers]
-        return self.pack(texts, tasks, drawn, image_index, answers=replies)
+        return self.pack(texts, tasks, coordinates, image_index, answers=replies)
 
     def pack(
         self,
         texts: Sequence[str],
         tasks: Sequence[Task],
-        drawn: tuple[Tensor, Tensor],
+        coordinates: tuple[Tensor, Tensor],
         image_index: Sequence[int],
         *,
         answers: Sequence[str | None] | None = None,
@@ -137,7 +138,7 @@ class ChatProcessor(Processor):
         Args:
             texts: P instructions.
             tasks: P tasks.
-            drawn: Coordinate rows (P, M, 5) in [0, 1], and which exist (P, M) bool.
+            coordinates: Rows (P, M, 5) in [0, 1], and which exist (P, M) bool.
             image_index: Which image of the batch each is about.
             answers: P answers; without them, or where one is None, the conversation ends with the
                 instruction, on whose hidden states nothing behind it has an influence.
@@ -148,19 +149,19 @@ class ChatProcessor(Processor):
         Raises:
             PromptError: If an instruction is longer than the network reads.
         """
-        lines = [
-            self._line(text, None if answers is None else answers[index])
+        conversations = [
+            self._conversation(text, None if answers is None else answers[index])
             for index, text in enumerate(texts)
         ]
-        token_ids, attention_mask, instruction, labels = _tensors(lines)
+        token_ids, attention_mask, instruction, labels = _tensors(conversations)
         inputs = PromptInputs(
             image_index=torch.tensor(list(image_index)),
             token_ids=token_ids,
             attention_mask=attention_mask,
             instruction=instruction,
             task=torch.tensor([TASK_IDS[task] for task in tasks]),
-            coordinates=drawn[0],
-            present=drawn[1],
+            coordinates=coordinates[0],
+            present=coordinates[1],
         )
         return inputs, labels
 
@@ -172,24 +173,24 @@ class ChatProcessor(Processor):
 
     def words(self, reply: Sequence[int]) -> str:
         """A reply's token ids as text."""
-        said: str = self.tokenizer.decode(list(reply), skip_special_tokens=True)
-        return said.strip()
+        text: str = self.tokenizer.decode(list(reply), skip_special_tokens=True)
+        return text.strip()
 
-    def _line(self, text: str, answer: str | None) -> _Line:
-        said = [*_ids(self.tokenizer, f" {text}"), self._seg]
-        most = self.config.language.max_tokens
-        if len(said) > most:
+    def _conversation(self, text: str, answer: str | None) -> _Conversation:
+        instruction = [*_ids(self.tokenizer, f" {text}"), self._seg]
+        limit = self.config.language.max_tokens
+        if len(instruction) > limit:
             raise PromptError(
-                f"the instruction is {len(said)} tokens long; this model reads at most {most}: "
-                "shorten it"
+                f"the instruction is {len(instruction)} tokens long; this model reads at most "
+                f"{limit}: shorten it"
             )
         start = len(self._template)
-        ids = self._template + said
+        ids = self._template + instruction
         labels = [IGNORED] * len(ids)
         if answer is not None:
             reply, reply_labels = self._reply(answer)
             ids, labels = ids + reply, labels + reply_labels
-        return _Line(ids, slice(start, start + len(said)), labels)
+        return _Conversation(ids, slice(start, start + len(instruction)), labels)
 
     def _reply(self, answer: str) -> tuple[list[int], list[int]]:
         """Tokens of the reply, and their labels; what closes the instruction is not predicted."""
@@ -210,22 +211,23 @@ class ChatProcessor(Processor):
                 "this model knows no points to leave out; give positive points or a box, or use "
                 "the model nano"
             )
-        rows, most = len(prompt.points) + (prompt.box is not None), len(self._template)
-        if rows > most:
-            raise PromptError(f"{rows} points were given, this model takes {most}; give fewer")
+        rows, limit = len(prompt.points) + (prompt.box is not None), len(self._template)
+        if rows > limit:
+            raise PromptError(f"{rows} points were given, this model takes {limit}; give fewer")
 
 
-def _tensors(lines: Sequence[_Line]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _tensors(conversations: Sequence[_Conversation]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Token ids, which are real, which are the instruction's, and labels; (P, L) each."""
-    longest = max((len(line.ids) for line in lines), default=0)
-    token_ids = torch.zeros(len(lines), longest, dtype=torch.long)
+    longest = max((len(conversation.ids) for conversation in conversations), default=0)
+    token_ids = torch.zeros(len(conversations), longest, dtype=torch.long)
     labels = torch.full_like(token_ids, IGNORED)
     attention_mask, instruction = torch.zeros(2, *token_ids.shape, dtype=torch.bool)
-    for index, line in enumerate(lines):
-        token_ids[index, : len(line.ids)] = torch.tensor(line.ids)
-        labels[index, : len(line.ids)] = torch.tensor(line.labels)
-        attention_mask[index, : len(line.ids)] = True
-        instruction[index, line.said] = True
+    for index, conversation in enumerate(conversations):
+        length = len(conversation.ids)
+        token_ids[index, :length] = torch.tensor(conversation.ids)
+        labels[index, :length] = torch.tensor(conversation.labels)
+        attention_mask[index, :length] = True
+        instruction[index, conversation.instruction] = True
     return token_ids, attention_mask, instruction, labels
 
 

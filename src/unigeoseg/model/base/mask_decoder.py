@@ -13,10 +13,11 @@ from unigeoseg.model.config import Mask2FormerConfig
 from unigeoseg.model.layers import MaskedAttentionLayer, sine_positions
 
 _LEVELS = 3
+_SCORE_EPS = 1e-4  # scores stay so far from 0 and 1, where logits have no end
 
 
 class Mask2FormerDecoder(nn.Module):
-    """Refine the query on the levels in turn, from coarse to fine, and read off its mask."""
+    """Masked-attention decoder of one query: refined on each level in turn, from coarse to fine."""
 
     def __init__(self, config: Mask2FormerConfig) -> None:
         """Build `config.layers` layers."""
@@ -47,7 +48,7 @@ class Mask2FormerDecoder(nn.Module):
 
         Returns:
             Mask logits (P, H/4, W/4) after 0, 1, ... layers, best last, and the logit of the
-            score (P,): the mean chance inside the mask, or the highest chance where that is
+            score (P,): the mean probability inside the mask, or the highest one where that is
             empty, since no score head was trained.
         """
         fine, *levels = maps
@@ -86,8 +87,8 @@ def _blocked(logits: Tensor, level: Tensor) -> Tensor:
 
 
 def _score(logits: Tensor) -> Tensor:
-    """Logit of the mean chance inside the mask of logits (P, h, w), of the highest if empty."""
-    inside, chances = logits > 0, logits.sigmoid()
+    """Logit of the mean probability inside the mask of logits (P, h, w); of the most if empty."""
+    inside, probabilities = logits > 0, logits.sigmoid()
     area = inside.sum(dim=(1, 2))
-    mean = (chances * inside).sum(dim=(1, 2)) / area.clamp(min=1)
-    return torch.logit(torch.where(area > 0, mean, chances.amax(dim=(1, 2))), eps=1e-4)
+    mean = (probabilities * inside).sum(dim=(1, 2)) / area.clamp(min=1)
+    return torch.logit(torch.where(area > 0, mean, probabilities.amax(dim=(1, 2))), eps=_SCORE_EPS)

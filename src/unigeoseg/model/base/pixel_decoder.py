@@ -24,8 +24,8 @@ Shapes = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class LookTable:
-    """The places of all levels, as rows of one table, and where each looks if it is not moved.
+class SamplingTable:
+    """Multi-scale sampling by table rows: the places of all levels, and where each looks unmoved.
 
     In the table each level has a border of zeros, one place before and two behind: what is looked
     at outside counts as zero, without asking. To sum rows of a table is several times as fast on
@@ -48,11 +48,11 @@ class LookTable:
     shapes: Shapes
 
     @classmethod
-    def of(cls, shapes: Shapes, points: int, device: torch.device) -> "LookTable":
+    def of(cls, shapes: Shapes, points: int, device: torch.device) -> "SamplingTable":
         """The table of levels of `shapes`, at each of which a place looks at `points` points."""
-        centre, before = _centres(shapes), accumulate([0, *_rows(shapes)[:-1]])
+        centre, first_rows = _centres(shapes), accumulate([0, *_rows(shapes)[:-1]])
         start = [
-            rows + width + _BORDER + 1 for rows, (_, width) in zip(before, shapes, strict=True)
+            row + width + _BORDER + 1 for row, (_, width) in zip(first_rows, shapes, strict=True)
         ]
         height_L, width_L, start_L = (
             torch.tensor(numbers, dtype=torch.float32, device=device).repeat_interleave(points)
@@ -105,7 +105,7 @@ class LookTable:
 
 
 class DeformableAttention(nn.Module):
-    """Every place looks at a few learned places round itself, on each level."""
+    """Multi-scale deformable attention: a place samples a few learned offsets on each level."""
 
     def __init__(self, config: Mask2FormerConfig) -> None:
         """Build attention of `config.heads` heads and `config.points` points per level."""
@@ -132,24 +132,24 @@ class DeformableAttention(nn.Module):
         nn.init.zeros_(self.weight.weight)
         nn.init.zeros_(self.weight.bias)
 
-    def forward(self, queries_BNC: Tensor, places_BNC: Tensor, table: "LookTable") -> Tensor:
-        """Look at the levels.
+    def forward(self, queries_BNC: Tensor, places_BNC: Tensor, table: "SamplingTable") -> Tensor:
+        """Sample the levels.
 
         Args:
-            queries_BNC: What asks (B, N, C).
-            places_BNC: What is looked at (B, N, C), level after level, row by row.
+            queries_BNC: Queries (B, N, C).
+            places_BNC: Values (B, N, C), level after level, row by row.
             table: Of all levels.
 
         Returns:
             (B, N, C).
         """
         batch, count, width = queries_BNC.shape
-        # bags on CPUs know no bfloat16
-        known = torch.promote_types(queries_BNC.dtype, torch.float32)
-        offset = self.offset(queries_BNC).to(known).view(batch, count, self.heads, -1, 2)
-        weight = self.weight(queries_BNC).view(*offset.shape[:-1]).softmax(dim=-1).to(known)
+        # embedding bags on CPUs know no type of less than 32 bits
+        dtype = torch.promote_types(queries_BNC.dtype, torch.float32)
+        offset = self.offset(queries_BNC).to(dtype).view(batch, count, self.heads, -1, 2)
+        weight = self.weight(queries_BNC).view(*offset.shape[:-1]).softmax(dim=-1).to(dtype)
         rows, shares = table.corners(offset, weight)
-        values = table.fill(self.value(places_BNC).to(known)).view(-1, width // self.heads)
+        values = table.fill(self.value(places_BNC).to(dtype)).view(-1, width // self.heads)
         looked = functional.embedding_bag(rows, values, mode="sum", per_sample_weights=shares)
         out: Tensor = self.out(looked.view(batch, count, width).to(queries_BNC.dtype))
         return out
@@ -167,12 +167,12 @@ class DeformableLayer(nn.Module):
         self.down = nn.Linear(config.pixel_feed_forward, config.width)
         self.output_norm = nn.LayerNorm(config.width)
 
-    def forward(self, places_BNC: Tensor, positions_1NC: Tensor, table: "LookTable") -> Tensor:
+    def forward(self, places_BNC: Tensor, positions_1NC: Tensor, table: "SamplingTable") -> Tensor:
         """Refine places (B, N, C); see `DeformableAttention.forward`."""
         looked = self.attention(places_BNC + positions_1NC, places_BNC, table)
         places_BNC = self.attention_norm(places_BNC + looked)
-        fed = self.down(functional.relu(self.up(places_BNC), inplace=True))
-        out: Tensor = self.output_norm(places_BNC + fed)
+        feed = self.down(functional.relu(self.up(places_BNC), inplace=True))
+        out: Tensor = self.output_norm(places_BNC + feed)
         return out
 
 
@@ -217,7 +217,7 @@ class DeformablePixelDecoder(nn.Module):
             ],
             dim=1,
         )
-        table = LookTable.of(shapes, self.points, places.device)
+        table = SamplingTable.of(shapes, self.points, places.device)
         for layer in self.layers:
             places = layer(places, positions, table)
         refined = _levels(places, shapes)

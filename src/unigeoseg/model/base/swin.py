@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigeoseg.model.config import SwinConfig
+from unigeoseg.model.layers import INIT_SPREAD
 
 _PATCH = 4
 _BLOCKED = -100.0  # added to the attention between regions that the cyclic shift brought together
@@ -29,27 +30,29 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.bias_table = nn.Parameter(torch.zeros((2 * side - 1) ** 2, heads))
-        nn.init.trunc_normal_(self.bias_table, std=0.02)
+        nn.init.trunc_normal_(self.bias_table, std=INIT_SPREAD)
 
     def forward(self, maps_BhwC: Tensor) -> Tensor:
         """Mix the places of each window, (B, h, w, C) to (B, h, w, C)."""
         batch, height, width, channels = maps_BhwC.shape
         device = maps_BhwC.device
-        taken, back = (each.to(device) for each in _order(height, width, self.side, self.shift))
+        order, inverse = (
+            index.to(device) for index in _order(height, width, self.side, self.shift)
+        )
         # one place of zeros more, for what windows hold beyond the map
         places = functional.pad(maps_BhwC.flatten(1, 2), (0, 0, 0, 1))
-        windows = self.qkv(places).index_select(1, taken)
+        windows = self.qkv(places).index_select(1, order)
         query, key, value = windows.view(
             -1, self.side**2, 3, self.heads, channels // self.heads
         ).permute(2, 0, 3, 1, 4)
         bias = self._bias(height, width, batch)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        mixed = mixed.transpose(1, 2).reshape(batch, -1, channels).index_select(1, back)
+        mixed = mixed.transpose(1, 2).reshape(batch, -1, channels).index_select(1, inverse)
         out: Tensor = self.out(mixed).view(maps_BhwC.shape)
         return out
 
     def _bias(self, height: int, width: int, batch: int) -> Tensor:
-        """What to add to the attention, (1 or B * n, heads, N, N)."""
+        """The bias of the attention, (1 or B * n, heads, N, N)."""
         table = self.bias_table
         index = _relative_index(self.side).to(table.device)
         # attention copies a bias that does not lie row by row, for every window
@@ -78,16 +81,16 @@ class SwinBlock(nn.Module):
         """Map (B, h, w, C) to (B, h, w, C)."""
         mixed = self.attention(self.attention_norm(maps_BhwC))
         maps_BhwC = maps_BhwC + self._dropped(mixed)
-        fed = self.down(functional.gelu(self.up(self.feed_norm(maps_BhwC))))
-        out: Tensor = maps_BhwC + self._dropped(fed)
+        feed = self.down(functional.gelu(self.up(self.feed_norm(maps_BhwC))))
+        out: Tensor = maps_BhwC + self._dropped(feed)
         return out
 
     def _dropped(self, branch: Tensor) -> Tensor:
         """Stochastic depth: in training, leave the branch out for some images."""
         if not self.training or self.drop == 0:
             return branch
-        kept = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.drop
-        return branch * kept / (1 - self.drop)
+        survives = torch.rand(len(branch), 1, 1, 1, device=branch.device) >= self.drop
+        return branch * survives / (1 - self.drop)
 
 
 class PatchMerging(nn.Module):
@@ -157,8 +160,8 @@ def _relative_index(side: int) -> Tensor:
     """Row of the bias table for each pair of places of a window, (N, N) int64."""
     with torch.device("cpu"):
         place = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij"))
-        apart = place.flatten(1)[:, :, None] - place.flatten(1)[:, None, :] + side - 1
-        return apart[0] * (2 * side - 1) + apart[1]
+        offset = place.flatten(1)[:, :, None] - place.flatten(1)[:, None, :] + side - 1
+        return offset[0] * (2 * side - 1) + offset[1]
 
 
 @lru_cache(maxsize=32)
@@ -174,12 +177,12 @@ def _order(height: int, width: int, side: int, shift: int) -> tuple[Tensor, Tens
         place = torch.arange(beyond).view(height, width)
         place = functional.pad(place, (0, -width % side, 0, -height % side), value=beyond)
         place = torch.roll(place, (-shift, -shift), dims=(0, 1))
-        taken = _windows(place, side).flatten()
-        return taken, taken.argsort()[:beyond]
+        order = _windows(place, side).flatten()
+        return order, order.argsort()[:beyond]
 
 
 def _windows(places: Tensor, side: int) -> Tensor:
-    """The windows of what is given place by place (h, w), multiples of `side`: (n, N)."""
+    """Cut a map of places (h, w), multiples of `side`, into windows: (n, N)."""
     height, width = places.shape
     split = places.view(height // side, side, width // side, side)
     return split.transpose(1, 2).reshape(-1, side * side)
@@ -187,7 +190,7 @@ def _windows(places: Tensor, side: int) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _shift_mask(rows: int, columns: int, side: int, shift: int) -> Tensor:
-    """What to add to the attention of shifted windows, (rows * columns, 1, N, N) float.
+    """Attention mask of shifted windows, added to it, (rows * columns, 1, N, N) float.
 
     After the cyclic shift the last window of a row or column holds places from both ends of the
     image, which must not see each other.
@@ -196,8 +199,8 @@ def _shift_mask(rows: int, columns: int, side: int, shift: int) -> Tensor:
         region_y, region_x = (_regions(count * side, side, shift) for count in (rows, columns))
         region = region_y[:, None] * 3 + region_x[None, :]
         windows = _windows(region, side)
-        apart = windows[:, None, :, None] != windows[:, None, None, :]
-        return apart.float() * _BLOCKED
+        differs = windows[:, None, :, None] != windows[:, None, None, :]
+        return differs.float() * _BLOCKED
 
 
 def _regions(length: int, side: int, shift: int) -> Tensor:

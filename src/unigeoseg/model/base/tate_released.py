@@ -3,7 +3,7 @@
 Legend: P prompts, L tokens, E tokens of the template, D width, M coordinate rows, R reasoning
 queries. The template is the same for every prompt, so what the referring and reasoning branches
 make of it is constant, and the interactive branch depends on the coordinates alone. The paper's
-own TATE is in `enhance`.
+own TATE is in `model.tate`.
 """
 
 import math
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unigeoseg.model.config import EnhanceConfig
+from unigeoseg.model.layers import INIT_SPREAD
 from unigeoseg.model.tate import INTERACTIVE, REASONING, PoolingWeights
 
 _COORDINATES = 4  # x0, y0, x1, y1 of a box; x, y, 0, 0 of a point
@@ -30,8 +31,8 @@ class TemplateInteractive(nn.Module):
         """Enhance (P, E, D) by coordinate rows (P, M, 5), M <= E, of which (P, M) bool exist."""
         rows = self.rows(coordinates_PMC, present_PM)
         zeros = text_PED.new_zeros(len(rows), text_PED.shape[1] - rows.shape[1], rows.shape[2])
-        beside = torch.cat([rows, zeros], dim=1)
-        joined: Tensor = self.join(torch.cat([text_PED, beside], dim=-1))
+        rows_PED = torch.cat([rows, zeros], dim=1)
+        joined: Tensor = self.join(torch.cat([text_PED, rows_PED], dim=-1))
         return joined
 
     def rows(self, coordinates_PMC: Tensor, present_PM: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class TemplateReasoning(nn.Module):
     def __init__(self, width: int, config: EnhanceConfig) -> None:
         """Build `config.reasoning_queries` queries of `width`."""
         super().__init__()
-        self.query_RD = nn.Parameter(torch.randn(config.reasoning_queries, width) * 0.02)
+        self.query_RD = nn.Parameter(torch.randn(config.reasoning_queries, width) * INIT_SPREAD)
         self.function = nn.Linear(width, width)
         self.fuse = nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(config.dropout)
@@ -59,9 +60,9 @@ class TemplateReasoning(nn.Module):
     def forward(self, text_PED: Tensor) -> Tensor:
         """Pool (P, E, D) to (P, 1, D)."""
         match_PRE = self.query_RD @ text_PED.transpose(1, 2) / math.sqrt(text_PED.shape[-1])
-        asked_PD = (match_PRE.softmax(dim=-1) @ text_PED).mean(dim=1)
-        said_PD = self.function(text_PED).mean(dim=1)
-        fused = self.fuse(torch.cat([asked_PD, said_PD], dim=-1))
+        gathered_PD = (match_PRE.softmax(dim=-1) @ text_PED).mean(dim=1)
+        mean_PD = self.function(text_PED).mean(dim=1)
+        fused = self.fuse(torch.cat([gathered_PD, mean_PD], dim=-1))
         normed: Tensor = self.norm(self.dropout(fused))
         return normed.unsqueeze(1)
 

@@ -1,4 +1,4 @@
-"""Weights on disk: a directory with config.json, tokenizer.json and model.safetensors.
+"""Checkpoints: a directory with config.json, tokenizer.json and model.safetensors.
 
 Nano is stored in half precision, its word embeddings as int8 with a scale per row; Base as it is.
 What is read back is float32, on every kind of processor, unless another type is asked for.
@@ -43,6 +43,7 @@ _CPU = torch.device("cpu")
 _FORMAT = 1
 _WRITE_ERRORS = (OSError, SafetensorError)
 _INT8_SCALE = ".int8_scale"
+_INT8_MOST, _SMALLEST_ROW = 127, 1e-8
 _INT8_KEYS = ("language.tokens.weight",)
 
 
@@ -264,27 +265,32 @@ def _read_weights(path: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
         ) from error
 
 
-def check_fit(where: str, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def check_fit(origin: str, expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
     """Check that weights are those expected, in names and shapes.
+
+    Args:
+        origin: Names the file in messages.
+        expected: Of the network.
+        weights: To load into it.
 
     Raises:
         CheckpointDamagedError: If one is missing, unknown, or of another shape.
     """
     missing, unknown = (
-        sorted(expected.keys() - found.keys()),
-        sorted(found.keys() - expected.keys()),
+        sorted(expected.keys() - weights.keys()),
+        sorted(weights.keys() - expected.keys()),
     )
     if missing or unknown:
         raise CheckpointDamagedError(
-            f"{where}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
+            f"{origin}: {len(missing)} weights missing {missing[:3]}, {len(unknown)} unknown "
             f"{unknown[:3]}; the file belongs to another configuration"
         )
-    wrong = [key for key in expected if expected[key].shape != found[key].shape]
+    wrong = [key for key in expected if expected[key].shape != weights[key].shape]
     if wrong:
         key = wrong[0]
         raise CheckpointDamagedError(
-            f"{where}: {len(wrong)} weights have another shape, such as {key} "
-            f"{tuple(found[key].shape)} where the configuration says {tuple(expected[key].shape)}"
+            f"{origin}: {len(wrong)} weights have another shape, such as {key} "
+            f"{tuple(weights[key].shape)} where the configuration says {tuple(expected[key].shape)}"
         )
 
 
@@ -292,7 +298,7 @@ def _packed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     packed = {}
     for key, value in state.items():
         if key in _INT8_KEYS:
-            scale = value.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127
+            scale = value.abs().amax(dim=1, keepdim=True).clamp(min=_SMALLEST_ROW) / _INT8_MOST
             packed[key] = (value / scale).round().to(torch.int8)
             packed[key + _INT8_SCALE] = scale
         else:

@@ -1,4 +1,4 @@
-"""The door for released weights: foreign names, files and settings stop here.
+"""Conversion of released checkpoints: foreign names, files and settings stop here.
 
 Sizes are read off the weights' shapes where shapes tell them. A pickled file is read as plain
 tensors only; it cannot run code.
@@ -73,14 +73,14 @@ def convert_released(source: Path, target: Path) -> LoadingReport:
 
 
 def rename_all(
-    weights: Iterable[tuple[str, Tensor]], config: ModelConfig, where: str
+    weights: Iterable[tuple[str, Tensor]], config: ModelConfig, origin: str
 ) -> tuple[dict[str, Tensor], LoadingReport]:
     """Our weights from released ones.
 
     Args:
         weights: Released names and weights.
         config: What they are for.
-        where: Where they come from, for messages.
+        origin: Names their source in messages.
 
     Returns:
         Weights by our names, complete and of the right shapes, and what became of each key.
@@ -93,14 +93,14 @@ def rename_all(
     heads, keys, state = config.language.settings["num_attention_heads"], [], dict[str, Tensor]()
     for key, value in weights:
         keys.append(key)
-        for name, ours in renamed_weights(key, value, heads):
+        for name, weight in renamed_weights(key, value, heads):
             if name in state:
-                raise CheckpointDamagedError(f"{where}: {key} brings {name} again; {_AGAIN}")
+                raise CheckpointDamagedError(f"{origin}: {key} brings {name} again; {_AGAIN}")
             if name in expected:
-                state[name] = ours.contiguous()
+                state[name] = weight.contiguous()
     became = loading_report(keys, expected)
-    became.check(where)
-    checkpoint.check_fit(where, expected, state)
+    became.check(origin)
+    checkpoint.check_fit(origin, expected, state)
     return state, became
 
 
@@ -131,12 +131,12 @@ def weight_files(source: Path) -> tuple[Path, ...]:
         CheckpointNotFoundError: If there is none, or one that the index names is missing.
         CheckpointDamagedError: If the index cannot be read.
     """
-    for whole, names in zip(_FILES, weight_choices(source), strict=True):
+    for single, names in zip(_FILES, weight_choices(source), strict=True):
         absent = [name for name in names if not (source / name).is_file()]
         if names and not absent:
             return tuple(source / name for name in names)
-        if names != (whole,):
-            index = source / f"{whole}{_INDEX}"
+        if names != (single,):
+            index = source / f"{single}{_INDEX}"
             raise CheckpointNotFoundError(f"{index} names {absent or 'no file'}; {_AGAIN}")
     raise CheckpointNotFoundError(
         f"{source} has neither {' nor '.join(_FILES)}, whole or in parts: {_AGAIN}"
@@ -150,7 +150,7 @@ def _weights(files: Iterable[Path]) -> Iterator[tuple[str, Tensor]]:
             if path.suffix == ".bin":
                 # mapped, so that reading the shapes does not read the values
                 state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-                yield from _named(path, state)
+                yield from _named_tensors(path, state)
             else:
                 with safe_open(path, "pt") as file:
                     for key in file.keys():
@@ -159,7 +159,7 @@ def _weights(files: Iterable[Path]) -> Iterator[tuple[str, Tensor]]:
             raise CheckpointDamagedError(f"{path} cannot be read ({error}); {_AGAIN}") from error
 
 
-def _named(path: Path, state: object) -> Iterator[tuple[str, Tensor]]:
+def _named_tensors(path: Path, state: object) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of what a pickled file holds."""
     for key, value in state.items() if isinstance(state, dict) else [(None, state)]:
         if not isinstance(key, str) or not isinstance(value, Tensor):
@@ -184,15 +184,15 @@ def _tokenizer(source: Path) -> Tokenizer:
     path = source / "tokenizer.json"
     tokenizer = checkpoint.read_tokenizer(path) if path.is_file() else _from_slow(source)
     added = source / "added_tokens.json"
-    stated = _json(added) if added.is_file() else {}
-    if not all(isinstance(number, int) for number in stated.values()):
+    stated_ids = _json(added) if added.is_file() else {}
+    if not all(isinstance(number, int) for number in stated_ids.values()):
         raise CheckpointDamagedError(f"{added} gives ids that are not whole numbers; {_AGAIN}")
-    for token in sorted(stated, key=stated.__getitem__):
+    for token in sorted(stated_ids, key=stated_ids.__getitem__):
         if tokenizer.token_to_id(token) is None:
             tokenizer.add_tokens([token])
-        if tokenizer.token_to_id(token) != stated[token]:
+        if tokenizer.token_to_id(token) != stated_ids[token]:
             raise CheckpointDamagedError(
-                f"{added} gives {token!r} the id {stated[token]}, the tokenizer "
+                f"{added} gives {token!r} the id {stated_ids[token]}, the tokenizer "
                 f"{tokenizer.token_to_id(token)}; {_AGAIN}"
             )
     return tokenizer
@@ -228,15 +228,15 @@ def config_of(shapes: Shapes, settings: Mapping[str, Any]) -> ModelConfig:
     Raises:
         CheckpointDamagedError: If a weight that tells a size is missing.
     """
-    known = {key: default for key, default in CausalLanguageConfig().settings.items()}
-    known |= {key: value for key, value in settings.items() if key in known}
+    language = dict(CausalLanguageConfig().settings)
+    language |= {key: value for key, value in settings.items() if key in language}
     try:
-        known["vocab_size"] = shapes["model.embed_tokens.weight"][0]
+        language["vocab_size"] = shapes["model.embed_tokens.weight"][0]
         return replace(
             ModelConfig.base(),
             image_size=32 * shapes["model.mm_projector.norm1.weight"][1],
             encoder=_swin(shapes),
-            language=CausalLanguageConfig(settings=known),
+            language=CausalLanguageConfig(settings=language),
             enhance=EnhanceConfig(
                 reasoning_queries=shapes["enhanced_reasoning_pooling.multi_query"][0],
             ),
@@ -283,5 +283,6 @@ def _decoders(shapes: Shapes) -> Mask2FormerConfig:
 
 
 def _count(shapes: Shapes, pattern: str) -> int:
-    found = (re.fullmatch(pattern, key) for key in shapes)
-    return 1 + max((int(match[1]) for match in found if match), default=-1)
+    """One more than the highest number that a pattern finds in the keys."""
+    matches = (re.fullmatch(pattern, key) for key in shapes)
+    return 1 + max((int(match[1]) for match in matches if match), default=-1)

@@ -1,4 +1,4 @@
-"""The door for language models of `transformers`: directories as its `save_pretrained` writes them.
+"""Pretrained language models of `transformers`, from directories of its `save_pretrained`.
 
 What differs from one family of models to another (names of weights, head, end of text, start of
 text) is asked of `transformers` and of the tokenizer here, and is not known elsewhere. Nothing is
@@ -107,13 +107,13 @@ def load_language(network: UniGeoSegNetwork, directory: Path) -> LoadingReport:
     assert isinstance(language, CausalLanguage)
     _check_directory(directory)
     try:
-        source, told = transformers.AutoModelForCausalLM.from_pretrained(
+        source, loading_info = transformers.AutoModelForCausalLM.from_pretrained(
             directory, dtype=language.head.weight.dtype, output_loading_info=True, **_SAFE
         )
     except _DAMAGE as error:
         raise CheckpointDamagedError(f"{directory} cannot be read ({error}); {_AGAIN}") from error
     _check_settings(directory, source.config, language.config)
-    report = _report(source, told)
+    report = _report(source, loading_info)
     report.check(str(directory))
     if language.config.vocabulary > source.config.vocab_size:
         source.resize_token_embeddings(language.config.vocabulary)
@@ -125,32 +125,33 @@ def load_language(network: UniGeoSegNetwork, directory: Path) -> LoadingReport:
     return report
 
 
-def _report(source: Any, told: Any) -> LoadingReport:  # noqa: ANN401  (transformers' own types)
-    missing = tuple(sorted(told["missing_keys"]))
+def _report(source: Any, loading_info: Any) -> LoadingReport:  # noqa: ANN401  (transformers' own types)
+    missing = tuple(sorted(loading_info["missing_keys"]))
     head = source.get_output_embeddings()
     names = (name for name, module in source.named_modules() if module is head)
     unused = tuple(f"{name}.bias" for name in names if head.bias is not None)
     return LoadingReport(
         loaded=tuple(key for key in source.state_dict() if key not in {*missing, *unused}),
         unused=unused,
-        unknown=tuple(sorted(told["unexpected_keys"])),
+        unknown=tuple(sorted(loading_info["unexpected_keys"])),
         missing=missing,
     )
 
 
-def _check_settings(directory: Path, found: Any, config: CausalLanguageConfig) -> None:  # noqa: ANN401
-    """Weights of the right shapes may still be meant for other heads or frequencies."""
-    meant = _transformers().AutoConfig.for_model(config.architecture, **config.settings)
+def _check_settings(directory: Path, stored: Any, config: CausalLanguageConfig) -> None:  # noqa: ANN401
+    """Weights of the right shapes may still be made for other heads or frequencies."""
+    expected = _transformers().AutoConfig.for_model(config.architecture, **config.settings)
     # rows of the vocabulary may be added
-    apart = {"vocab_size": 0}
-    ours = _settings(meant) | {"model_type": meant.model_type} | apart
-    theirs = _settings(found) | {"model_type": found.model_type} | apart
-    wrong = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    equal = {"vocab_size": 0}
+    network = _settings(expected) | {"model_type": expected.model_type} | equal
+    source = _settings(stored) | {"model_type": stored.model_type} | equal
+    keys = network.keys() | source.keys()
+    wrong = sorted(key for key in keys if network.get(key) != source.get(key))
     if wrong:
         key = wrong[0]
         raise CheckpointDamagedError(
             f"{directory} holds another language model than the network has: {key} is "
-            f"{theirs.get(key)!r}, the network's {ours.get(key)!r}; make the network's "
+            f"{source.get(key)!r}, the network's {network.get(key)!r}; make the network's "
             "configuration from this directory"
         )
 

@@ -1,4 +1,4 @@
-"""The names of released weights: one table says what each becomes.
+"""The key map of released checkpoints: one table renames every weight.
 
 Every key of a released checkpoint is loaded, unused by design, or unknown; a weight of ours that
 no key brings is missing. Legend: H heads, W head width, C input width.
@@ -170,7 +170,7 @@ _UNUSED = (
 
 @dataclass(frozen=True, slots=True)
 class LoadingReport:
-    """What became of each key of a released checkpoint.
+    """The fate of each key of a released checkpoint.
 
     Attributes:
         loaded: Keys that brought weights.
@@ -184,7 +184,7 @@ class LoadingReport:
     unknown: tuple[str, ...]
     missing: tuple[str, ...]
 
-    def check(self, where: str) -> None:
+    def check(self, origin: str) -> None:
         """Check that nothing is missing.
 
         Raises:
@@ -192,7 +192,7 @@ class LoadingReport:
         """
         if self.missing:
             raise CheckpointDamagedError(
-                f"{where}: {len(self.missing)} weights are missing, such as {self.missing[0]} "
+                f"{origin}: {len(self.missing)} weights are missing, such as {self.missing[0]} "
                 f"({len(self.loaded)} keys loaded, {len(self.unknown)} unknown"
                 f"{', such as ' + self.unknown[0] if self.unknown else ''}); "
                 "fetch every file of the checkpoint again"
@@ -207,26 +207,26 @@ def our_names(key: str) -> tuple[str, ...]:
         stem = f"language.model.layers.{layer}.self_attn"
         return tuple(f"{stem}.{letter}_proj.{kind}" for letter in "qkv")
     for pattern, name in _RENAMES:
-        found = re.fullmatch(pattern, key)
-        if found:
-            return (found.expand(name),)
+        match = re.fullmatch(pattern, key)
+        if match:
+            return (match.expand(name),)
     return ()
 
 
-def loading_report(released: Iterable[str], ours: Iterable[str]) -> LoadingReport:
-    """Say what becomes of each released key, given the names of our weights."""
-    wanted, brought = set(ours), set[str]()
+def loading_report(released: Iterable[str], names: Iterable[str]) -> LoadingReport:
+    """What becomes of each released key, given the names of our weights."""
+    expected, brought = set(names), set[str]()
     loaded, unused, unknown = [], [], []
     for key in sorted(released):
-        names = our_names(key)
-        if names and wanted.issuperset(names):
+        targets = our_names(key)
+        if targets and expected.issuperset(targets):
             loaded.append(key)
-            brought.update(names)
+            brought.update(targets)
         elif any(re.fullmatch(pattern, key) for pattern in _UNUSED):
             unused.append(key)
         else:
             unknown.append(key)
-    missing = sorted(wanted - brought)
+    missing = sorted(expected - brought)
     return LoadingReport(tuple(loaded), tuple(unused), tuple(unknown), tuple(missing))
 
 

@@ -1,4 +1,4 @@
-"""Which directory a model's name means, and how a model on the hub becomes such a directory.
+"""The model store: which directory a name means, and how a hub's model becomes a directory.
 
 Models of the hub are kept below HF_HOME, converted, as `unigeoseg/<owner>--<name>/<commit>`.
 """
@@ -43,13 +43,13 @@ def weights_directory(name: str | PathLike[str]) -> Path:
     if name in SHIPPED:
         return Path(str(resources.files("unigeoseg"))) / "weights" / name
     if isinstance(name, str) and name in PUBLISHED:
-        found = _installed(PUBLISHED[name])
-        if found is None:
+        installed = _installed(PUBLISHED[name])
+        if installed is None:
             raise CheckpointNotFoundError(
                 f"the model {name!r} is not on this machine yet: run `unigeoseg pull {name}`; "
                 f"{_by_hand(PUBLISHED[name])}"
             )
-        return found
+        return installed
     if Path(name).is_dir():
         return Path(name)
     if not isinstance(name, str) or not _is_hub_id(name):
@@ -87,9 +87,9 @@ def pull_model(name: str, target: Path | None = None) -> Path:
             f"{name!r} can not be pulled: give {' or '.join(PUBLISHED)}, or owner/name on the hub"
         )
     target = target and target.resolve()
-    found = target or _installed(repo_id)
-    if found and _is_complete(found):
-        return found
+    directory = target or _installed(repo_id)
+    if directory and _is_complete(directory):
+        return directory
     if target:
         checkpoint.check_free(target)
     try:
@@ -102,13 +102,13 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     source = hub.fetch(repo_id, kind="model", patterns=_SETTINGS)
     target = target or _place(repo_id) / source.name
     checkpoint.check_free(target)
-    ours = "format" in _config(source)
-    choices = [checkpoint.FILES] if ours else convert.weight_choices(source)
+    has_our_format = "format" in _config(source)
+    choices = [checkpoint.FILES] if has_our_format else convert.weight_choices(source)
     files = _fetch_first(repo_id, source.name, choices)
     size = sum(path.stat().st_size for path in files)
     hub.check_space(target, size, f"the model made of {repo_id}")
-    hub.log.info("%s %s", "copying" if ours else "converting", hub.megabytes(size))
-    make = _copy if ours else convert.convert_released
+    hub.log.info("%s %s", "copying" if has_our_format else "converting", hub.megabytes(size))
+    make = _copy if has_our_format else convert.convert_released
     _install(target, _place(repo_id), partial(make, source))
     return target
 
@@ -118,11 +118,11 @@ def _fetch_first(repo_id: str, commit: str, choices: Iterable[tuple[str, ...]]) 
     problem: HubNotFoundError | None = None
     for names in choices:
         try:
-            there = hub.fetch(repo_id, kind="model", patterns=names, revision=commit)
+            directory = hub.fetch(repo_id, kind="model", patterns=names, revision=commit)
         except HubNotFoundError as error:
             problem = problem or error
         else:
-            return tuple(there / name for name in names)
+            return tuple(directory / name for name in names)
     assert problem
     raise problem
 
@@ -154,8 +154,8 @@ def _config(source: Path) -> dict[str, object]:
 
 def _installed(repo_id: str) -> Path | None:
     """The model made last of a repository, if there is one."""
-    made = [path for path in _place(repo_id).glob("[!.]*") if _is_complete(path)]
-    return max(made, key=lambda path: path.stat().st_mtime, default=None)
+    complete = [path for path in _place(repo_id).glob("[!.]*") if _is_complete(path)]
+    return max(complete, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _place(repo_id: str) -> Path:

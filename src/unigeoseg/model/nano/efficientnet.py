@@ -53,12 +53,12 @@ class SamePadConv(nn.Conv2d):
         if kernel == 1:
             return functional.conv2d(maps, self.weight)
         total = kernel - stride
-        before = total // 2
-        if before * 2 == total:
+        padding = total // 2
+        if padding * 2 == total:
             return functional.conv2d(
-                maps, self.weight, stride=stride, padding=before, groups=self.groups
+                maps, self.weight, stride=stride, padding=padding, groups=self.groups
             )
-        padded = functional.pad(maps, (before, total - before) * 2)
+        padded = functional.pad(maps, (padding, total - padding) * 2)
         return functional.conv2d(padded, self.weight, stride=stride, groups=self.groups)
 
 

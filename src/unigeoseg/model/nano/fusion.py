@@ -1,10 +1,10 @@
-"""What a prompt adds to the image's maps: the drawn prompt, the read image tokens, the meaning.
+"""Fusion of prompt and pixels: drawn clicks and boxes, read image tokens, the target's meaning.
 
 Legend: P prompts, M coordinate rows, Q queries, N places of the coarse map, C channels, D width,
 G side of the token square, h w map.
 Points and boxes are drawn as maps beside the image features (`DecoderConfig.prompt_maps`), which
 lets a network learn clicks and boxes from little data; the paper's own way, coordinates projected
-into the instruction, is in `enhance`.
+into the instruction, is in `model.tate`.
 """
 
 import torch
@@ -16,6 +16,7 @@ from unigeoseg.model.layers import sine_positions, upsample
 from unigeoseg.model.nano.mask_decoder import ConvNorm
 
 MAP_CHANNELS = 3  # positive points, negative points, box
+_BELL_SPREAD = 1.5  # standard deviation of a drawn point, in cells
 
 
 def draw_prompts(coordinates_PMC: Tensor, present_PM: Tensor, height: int, width: int) -> Tensor:
@@ -49,7 +50,7 @@ def draw_prompts(coordinates_PMC: Tensor, present_PM: Tensor, height: int, width
 
 
 def _bell(distance: Tensor) -> Tensor:
-    return torch.exp(-(distance**2) / (2 * 1.5**2))
+    return torch.exp(-(distance**2) / (2 * _BELL_SPREAD**2))
 
 
 def _cover(cell: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -58,7 +59,7 @@ def _cover(cell: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 class ConditionedBlock(nn.Module):
-    """Two convolutions, the second modulated by the target's embedding."""
+    """Feature-wise modulation: two convolutions, scaled and shifted by the target's embedding."""
 
     def __init__(self, width: int, condition: int) -> None:
         """Work on `width` channels under an embedding of `condition`."""
@@ -77,7 +78,7 @@ class ConditionedBlock(nn.Module):
 
 
 class PlaceLayer(nn.Module):
-    """Places of a map look at each other and at the words, so that objects can be compared.
+    """A transformer layer over the places of a map and the words, so that objects are compared.
 
     "The largest" or "nearest to the road" is decided between places that no convolution joins.
     Pre-norm, and the identity at first.
@@ -106,19 +107,19 @@ class PlaceLayer(nn.Module):
             words: Target and words (P, Q, D), and which of them are real (P, Q) bool.
         """
         words_PQD, real_PQ = words
-        places, said = self.place_norm(places_PND), self.word_norm(words_PQD)
+        places, normed_words = self.place_norm(places_PND), self.word_norm(words_PQD)
         placed = places + position_1ND
-        key = self.key(torch.cat([placed, said], dim=1))
-        value = self.value(torch.cat([places, said], dim=1))
+        key = self.key(torch.cat([placed, normed_words], dim=1))
+        value = self.value(torch.cat([places, normed_words], dim=1))
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in (self.query(placed), key, value)
         )
-        seen = functional.pad(real_PQ, (places.shape[1], 0), value=True)[:, None, None, :]
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        mask = functional.pad(real_PQ, (places.shape[1], 0), value=True)[:, None, None, :]
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         places_PND = places_PND + self.out(mixed.transpose(1, 2).flatten(2))
-        fed: Tensor = self.down(functional.gelu(self.up(self.feed_norm(places_PND))))
-        return places_PND + fed
+        feed: Tensor = self.down(functional.gelu(self.up(self.feed_norm(places_PND))))
+        return places_PND + feed
 
 
 class NoFusion(nn.Module):
@@ -176,7 +177,8 @@ class PromptFusion(nn.Module):
             Fine map (P, C, H/4, W/4) and coarse map (P, D, H/16, W/16).
         """
         fine, middle, coarse = (
-            self._drawn(level, level_maps, coordinates) for level, level_maps in enumerate(maps)
+            self._with_prompt(level, level_maps, coordinates)
+            for level, level_maps in enumerate(maps)
         )
         target_PD = queries[0][:, 0]
         side = round(image_PTD.shape[1] ** 0.5)
@@ -196,9 +198,9 @@ class PromptFusion(nn.Module):
             places = layer(places, position, queries)
         return places.transpose(1, 2).reshape(coarse.shape)
 
-    def _drawn(self, level: int, maps: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor:
+    def _with_prompt(self, level: int, maps: Tensor, coordinates: tuple[Tensor, Tensor]) -> Tensor:
         if not self.prompt_maps:
             return maps
-        drawn = draw_prompts(*coordinates, maps.shape[-2], maps.shape[-1])
-        added: Tensor = self.draw[level](drawn.to(maps))
-        return maps + added
+        prompt_maps = draw_prompts(*coordinates, maps.shape[-2], maps.shape[-1])
+        embedded: Tensor = self.draw[level](prompt_maps.to(maps))
+        return maps + embedded

@@ -1,4 +1,4 @@
-"""The language model of Nano: a BERT-style encoder whose last layers also see the image.
+"""The text encoder of Nano: BERT-style, its last layers over text and image tokens together.
 
 Legend: P prompts, L text tokens, T image tokens, R real tokens of all prompts, D width.
 The lower layers read the text alone; at the first joint layer the image tokens are put beside it,
@@ -13,10 +13,12 @@ from torch.nn import functional
 
 from unigeoseg.model.config import LanguageConfig
 
+_NORM_EPS = 1e-12  # BERT's
+
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Which tokens of a padded batch are real; only those are computed on.
+    """Packing of a padded batch: only its real tokens are computed on.
 
     Instructions differ much in length, so most of a padded batch is padding.
 
@@ -52,10 +54,10 @@ class TransformerLayer(nn.Module):
         self.heads = config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
-        self.attention_norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.attention_norm = nn.LayerNorm(config.width, eps=_NORM_EPS)
         self.up = nn.Linear(config.width, config.feed_forward)
         self.down = nn.Linear(config.feed_forward, config.width)
-        self.output_norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.output_norm = nn.LayerNorm(config.width, eps=_NORM_EPS)
 
     def forward(self, hidden_RD: Tensor, packing: Packing) -> Tensor:
         """Map hidden states (R, D) of real tokens to (R, D); those of a prompt see each other."""
@@ -67,8 +69,8 @@ class TransformerLayer(nn.Module):
         )
         mixed_RD = packing.pack(mixed.transpose(1, 2).flatten(2))
         hidden_RD = self.attention_norm(hidden_RD + self.out(mixed_RD))
-        fed: Tensor = self.down(functional.gelu(self.up(hidden_RD)))
-        normed: Tensor = self.output_norm(hidden_RD + fed)
+        feed: Tensor = self.down(functional.gelu(self.up(hidden_RD)))
+        normed: Tensor = self.output_norm(hidden_RD + feed)
         return normed
 
 
@@ -80,7 +82,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(config.vocabulary, config.width, padding_idx=0)
         self.positions = nn.Embedding(config.max_tokens, config.width)
-        self.norm = nn.LayerNorm(config.width, eps=1e-12)
+        self.norm = nn.LayerNorm(config.width, eps=_NORM_EPS)
         text_layers = config.layers - config.joint_layers
         self.text_layers = nn.ModuleList(TransformerLayer(config) for _ in range(text_layers))
         self.joint_layers = nn.ModuleList(
@@ -106,16 +108,16 @@ class LanguageModel(nn.Module):
             text_PLD: Enhanced token embeddings (P, L, D).
             attention_mask: (P, L) bool, True where a token is real.
             image_PTD: Image tokens of each prompt's image (P, T, D).
-            context: Nothing: here words and places see each other, so no part can be read ahead.
+            context: None: words and places see each other here, so nothing can be cached.
 
         Returns:
             Hidden states of the text (P, L, D), zero where no token is real, and of the image
-            tokens (P, T, D), and nothing to remember.
+            tokens (P, T, D), and no cache.
         """
         del context
         text_PLD = _through(self.text_layers, text_PLD, attention_mask)
-        seen = torch.ones(image_PTD.shape[:2], dtype=torch.bool, device=image_PTD.device)
-        joint_mask = torch.cat([attention_mask, seen], dim=1)
+        image_mask = torch.ones(image_PTD.shape[:2], dtype=torch.bool, device=image_PTD.device)
+        joint_mask = torch.cat([attention_mask, image_mask], dim=1)
         joint = torch.cat([text_PLD, image_PTD], dim=1)
         joint = _through(self.joint_layers, joint, joint_mask)
         length = text_PLD.shape[1]

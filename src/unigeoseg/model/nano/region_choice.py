@@ -1,4 +1,4 @@
-"""Which of several regions of a mask an instruction means; Nano.
+"""Modular grounding: which of several regions of a mask an instruction means; Nano.
 
 A small network that looks at every pixel through the words learns what a thing looks like long
 before it learns which of six alike is "the second from the left". So the parts of a mask become
@@ -20,17 +20,26 @@ from torch.nn import functional
 from unigeoseg.model.config import ChoiceConfig
 
 _SCENE = 16  # scene tokens a side
-_WAVES = 6  # frequencies by which a place is told
+_WAVES = 6  # frequencies of a place's encoding
 _SHAPE = 9  # numbers of a region's shape
 _STANDING = 6  # numbers of how it stands among the others
 _LANDMARKS = 4  # kinds of place that words may name besides what is meant
 _SPREADS = (0.03, 0.1, 0.3)  # distances, in sides of the map, at which nearness has fallen to 1/e
+_SMALLEST_DISTANCE_2 = 1e-8  # keeps the root of a square distance differentiable at 0
+_NEARNESS_STEP = 0.02  # of nearness: how much nearer a region is to count as nearer
+_PLACE_STEP = 0.01  # of the map's side: how far apart two centres are to count as left and right
+_SIZE_STEP = 0.05  # of the size's logarithm: how much larger a region is to count as larger
+_SMALLEST_SIDE = 1e-3  # of the map's side; smaller regions count as so large
+_MOST_COUNTED = 8  # regions; a count is given as its share of half of this
+# columns of `Regions.shape`
+_X, _Y, _SIDE, _HIGHEST = 0, 1, 6, 8
+_BOX_START, _BOX_END = slice(2, 4), slice(4, 6)
 _NEAR = 2 * _LANDMARKS * len(_SPREADS)  # nearnesses, and how each stands among the others'
 
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """Regions as numbers.
+    """Measured regions: place, size, scores and look, as numbers.
 
     Attributes:
         shape: (P, K, 9): centre x and y, box x0, y0, x1, y1, root of the area, mean and highest
@@ -96,7 +105,10 @@ def _mean_over(share: Tensor, level: Tensor) -> Tensor:
 
 
 class RegionChoice(nn.Module):
-    """Regions look at each other, and at words and scene; each gets a logit."""
+    """A transformer over regions, words and scene that gives each region a logit.
+
+    The names of its parts are those of its weights on disk.
+    """
 
     def __init__(self, language_width: int, widths: tuple[int, ...], config: ChoiceConfig) -> None:
         """Compare regions of an image's maps under an instruction.
@@ -162,14 +174,16 @@ class RegionChoice(nn.Module):
         return logits.masked_fill(~regions.real, -torch.inf)
 
     def _scene(self, coarse_PChw: Tensor, words: Tensor, real_PL: Tensor) -> Tensor:
-        """The scene as tokens (P, S, D) that have heard the words (P, L, D)."""
+        """The scene as tokens (P, S, D), after cross-attention to the words (P, L, D)."""
         cells = functional.adaptive_avg_pool2d(coarse_PChw, _SCENE).flatten(2).transpose(1, 2)
         waves = _waves(_scene_places(cells.float()))
         scene: Tensor = self.scene(cells) + self.place(waves.to(cells))
-        asked = self.told_norm(scene)
-        told, _ = self.told(asked, words, words, key_padding_mask=~real_PL, need_weights=False)
-        heard: Tensor = scene + told + self.kind[1]
-        return heard
+        queries = self.told_norm(scene)
+        from_words, _ = self.told(
+            queries, words, words, key_padding_mask=~real_PL, need_weights=False
+        )
+        tokens: Tensor = scene + from_words + self.kind[1]
+        return tokens
 
 
 def _scene_places(like: Tensor) -> Tensor:
@@ -187,9 +201,14 @@ def nearness(regions: Regions, landmarks_PSA: Tensor) -> Tensor:
         landmarks_PSA: How much each of the scene's tokens is a landmark, in [0, 1].
     """
     places = _scene_places(landmarks_PSA)
-    first, last = regions.shape[..., 2:4].unsqueeze(2), regions.shape[..., 4:6].unsqueeze(2)
-    beside = torch.maximum(first - places, places - last).clamp(min=0)
-    distance = beside.square().sum(dim=-1).add(1e-8).sqrt()  # (P, K, S) from a region's box
+    first, last = (
+        regions.shape[..., _BOX_START].unsqueeze(2),
+        regions.shape[..., _BOX_END].unsqueeze(2),
+    )
+    outside = torch.maximum(first - places, places - last).clamp(min=0)
+    distance = (
+        outside.square().sum(dim=-1).add(_SMALLEST_DISTANCE_2).sqrt()
+    )  # (P, K, S) from a region's box
     near = torch.cat(
         [
             (torch.exp(-distance / spread).unsqueeze(-1) * landmarks_PSA.unsqueeze(1)).amax(dim=2)
@@ -197,24 +216,32 @@ def nearness(regions: Regions, landmarks_PSA: Tensor) -> Tensor:
         ],
         dim=-1,
     )
-    nearer = ((near.unsqueeze(1) - near.unsqueeze(2)) / 0.02).sigmoid()
-    among = (nearer * regions.real[:, None, :, None]).sum(dim=2)
-    return torch.cat([near, among.clamp(max=8) / 4], dim=-1)
+    # (P, K, K, N): how surely the second region is nearer than the first
+    nearer = ((near.unsqueeze(1) - near.unsqueeze(2)) / _NEARNESS_STEP).sigmoid()
+    rank = (nearer * regions.real[:, None, :, None]).sum(dim=2)
+    return torch.cat([near, _scaled_count(rank)], dim=-1)
 
 
 def _standing(regions: Regions) -> Tensor:
-    """How much of all that was found lies left, right, above, below, is smaller, larger (P, K, 6).
+    """How many regions lie left, right, above, below, are smaller, larger (P, K, 6).
 
-    Each other region counts by its highest score, so that doubtful ones hardly do.
+    A region counts by its highest score, so that doubtful ones hardly do.
     """
-    x, y, size = (regions.shape[..., at] for at in (0, 1, 6))
-    belief = (regions.shape[..., 8] * regions.real).unsqueeze(1)
-    others = belief * (1 - torch.eye(x.shape[1], device=x.device))
-    told = []
-    for value, spread in ((x, 0.01), (y, 0.01), (size.clamp(min=1e-3).log(), 0.05)):
-        after = ((value.unsqueeze(2) - value.unsqueeze(1)) / spread).sigmoid()
-        told += [(after * others).sum(dim=-1), ((1 - after) * others).sum(dim=-1)]
-    return torch.stack(told, dim=-1).clamp(max=8) / 4
+    x, y, side = (regions.shape[..., column] for column in (_X, _Y, _SIDE))
+    belief = (regions.shape[..., _HIGHEST] * regions.real).unsqueeze(1)
+    # (P, K, K): what each region counts beside each, itself not at all
+    weight = belief * (1 - torch.eye(x.shape[1], device=x.device))
+    log_side = side.clamp(min=_SMALLEST_SIDE).log()
+    counts = []
+    for value, step in ((x, _PLACE_STEP), (y, _PLACE_STEP), (log_side, _SIZE_STEP)):
+        after = ((value.unsqueeze(2) - value.unsqueeze(1)) / step).sigmoid()
+        counts += [(after * weight).sum(dim=-1), ((1 - after) * weight).sum(dim=-1)]
+    return _scaled_count(torch.stack(counts, dim=-1))
+
+
+def _scaled_count(count: Tensor) -> Tensor:
+    """Counts of regions on the scale of the other numbers, [0, 2]."""
+    return count.clamp(max=_MOST_COUNTED) / (_MOST_COUNTED / 2)
 
 
 def _waves(places: Tensor) -> Tensor:
