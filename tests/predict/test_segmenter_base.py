@@ -1,5 +1,6 @@
 """Scenes under Base: letterboxed views, prompts that reuse an image, words, and bad input."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from unigeoseg.model.base.chat import ChatProcessor
 from unigeoseg.model.io import checkpoint
 from unigeoseg.model.network import UniGeoSegNetwork
 from unigeoseg.model.processor import letterbox
+from unigeoseg.predict.output.schema import ANSWER, COLUMNS
+from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.session import NO_TARGET
 from unigeoseg.predict.views import View, ViewConfig, plan_views
@@ -146,6 +149,37 @@ def test_words_are_those_of_a_loop_without_a_cache(segmenter, pixels):
             said.append(token)
     assert said
     assert found.answer == processor.words(said)
+
+
+def test_words_on_many_tiles_are_of_a_tile_that_was_read(segmenter, tmp_path, monkeypatch):
+    """Few tiles are remembered; the one that shows the most is read again."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, 40, 1300), dtype=np.uint8)
+    noise[:, :, 200:] //= 8
+    path = scenes.write(tmp_path / "strip.tif", noise, crs="EPSG:32650", transform=scenes.UTM50)
+    answer, read_tokens = segmenter.network.answer, []
+
+    def counted(image, *prompts_and_style):
+        read_tokens.append(image.context[0][0].shape[-2])  # keys of the first layer
+        return answer(image, *prompts_and_style)
+
+    monkeypatch.setattr(segmenter.network, "answer", counted)
+    with segmenter.open(path) as few, segmenter.open(path) as all_tiles:
+        all_tiles._capacity = 1000
+        (forgetful,) = few.segment([TEXT], answer=True)
+        (remembering,) = all_tiles.segment([TEXT], answer=True)
+        assert len(few._encoded) < len(all_tiles._encoded)
+    assert remembering.mask.any()
+    assert forgetful.answer == remembering.answer != NO_TARGET
+    out = tmp_path / "out.geojson"
+    with open_scene(path) as scene:
+        job = SceneJob(prompts=[TEXT], paths=[out], answer=True)
+        (summary,) = segment_to_files(segmenter, scene, job)
+    rows = [feature["properties"] for feature in json.loads(out.read_text())["features"]]
+    assert summary.answer == remembering.answer
+    assert len(read_tokens) == 3 and len(set(read_tokens)) == 1
+    assert read_tokens[0] > segmenter._start[0][0].shape[-2]  # the image, after the prefix
+    assert {row["answer"] for row in rows} == {remembering.answer}
+    assert list(rows[0]) == [column.name for column in (*COLUMNS, ANSWER)]
 
 
 def test_an_empty_mask_has_no_target(segmenter, pixels, monkeypatch):

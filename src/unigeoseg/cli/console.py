@@ -37,7 +37,8 @@ def progress(unit: str) -> Progress:
     """A bar that counts things of a unit, "tiles"; it leaves no trace. A context manager."""
     task_name = TextColumn("{task.description}")
     columns = (TextColumn(unit), task_name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)
+    # elsewhere than on a terminal a bar would leave an empty line
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def counter(bar: Progress, name: str = "") -> Callable[[int, int], None]:
