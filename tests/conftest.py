@@ -94,6 +94,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+        # a test of offline use may have been the one that imported it
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         yield served
 
 
