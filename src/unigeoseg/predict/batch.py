@@ -245,11 +245,11 @@ def ray_engine(workers: int) -> Engine:
 
             pool: Any = ActorPool([ray.remote(Worker).remote() for _ in first])
             for scene in first:
-                pool.submit(lambda worker, scene: worker.do.remote(scene), scene)
+                pool.submit(lambda worker, scene: worker.segment_scene.remote(scene), scene)
             while pool.has_next():
                 yield pool.get_next_unordered()
                 # not all at once, as map_unordered would: a scene that waits is not begun
                 for scene in islice(scenes, 1):
-                    pool.submit(lambda worker, scene: worker.do.remote(scene), scene)
+                    pool.submit(lambda worker, scene: worker.segment_scene.remote(scene), scene)
 
     return engine
