@@ -315,6 +315,7 @@ def test_base_runs_in_half_precision(base, variant):
     assert (half - single).abs().mean() < 0.2 * single.std()
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_save_and_load(base, tmp_path):
     network, processor = base
     checkpoint.save_model(tmp_path / "model", network, processor)

@@ -102,6 +102,7 @@ def test_without_its_operators_layers_stay_plain(tmp_path, monkeypatch, without_
     np.testing.assert_allclose(segmenter(pixels, "the road").score, expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_a_loaded_model_is_optimized_and_gives_the_same(tmp_path):
     plain = Segmenter(*checkpoint.load_model(save_tiny(tmp_path)))
     fast = Segmenter.from_pretrained(tmp_path)

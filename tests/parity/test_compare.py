@@ -100,6 +100,7 @@ def test_mixed_batch_gives_what_the_prompt_gets_among_its_own_kind():
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.usefixtures("processor_kind")
 @needs_goldens
 def test_convert_brings_the_same_network(tmp_path):
     from unigeoseg.model.io import checkpoint

@@ -172,6 +172,7 @@ def test_a_resumed_run_with_adapters_is_the_same_run(training_set, tmp_path: Pat
     assert [second.train_step(maker.batch(step)).total.item() for step in (2, 3)] == losses[2:]
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_what_is_saved_is_a_model(training_set, tmp_path: Path):
     config = replace(recipe(), steps=2, activation_checkpointing=True)
     trainer, maker = make(training_set, config)
@@ -266,6 +267,7 @@ def test_the_papers_numbers():
     assert (config.activation_checkpointing, config.parallel) == (True, "deepspeed")
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_a_run_from_a_pretrained_language_model(tmp_path: Path):
     folder = write_language(tmp_path / "language", LANGUAGES["llama"])
     network, processor = base_from_language(recipe().model, folder)

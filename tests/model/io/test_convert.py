@@ -80,6 +80,7 @@ def test_unknown_and_missing_keys_are_told(network):
         became.check("here")
 
 
+@pytest.mark.usefixtures("processor_kind")
 @pytest.mark.parametrize(("suffix", "fused"), [("safetensors", True), ("bin", False)])
 def test_convert_parts(network, source, tmp_path, suffix, fused):
     ours = network.state_dict()

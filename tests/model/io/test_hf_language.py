@@ -60,6 +60,7 @@ def test_every_family_goes_forward_and_backward(folder, variant):
     assert min(norms) > 0
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_every_family_comes_back_from_our_format(folder, tmp_path):
     network, processor = base_of(folder)
     load_language(network, folder)

@@ -54,6 +54,7 @@ def test_some_devices_cannot(bits, device):
         quantise_language(network(), bits, torch.device(device))
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_a_model_is_loaded_with_eight_bits(tmp_path):
     whole = network()
     processor = ChatProcessor(tiny_base.tokenizer(), whole.config)

@@ -90,6 +90,7 @@ def run(monkeypatch, *arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_pull_convert_load(base, network, tmp_path, monkeypatch, capsys):
     assert run(monkeypatch, "pull", "base") == 0
     said = capsys.readouterr().err
@@ -108,6 +109,7 @@ def test_pull_convert_load(base, network, tmp_path, monkeypatch, capsys):
     assert base.gets == asked
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_pull_into_a_directory(base, tmp_path, monkeypatch):
     target = tmp_path / "models" / "mine"
     assert pull_model("base", target) == target
@@ -138,6 +140,7 @@ def test_a_run_that_was_cut_goes_on(base, tmp_path):
     assert (came + again).count(PARTS[0]) == 1
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_an_interrupted_conversion_leaves_nothing(base, tmp_path, monkeypatch):
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
@@ -190,6 +193,7 @@ def test_no_room_for_the_model(base, tmp_path, monkeypatch):
     assert not kept(tmp_path)
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_base_before_it_is_pulled(base, tmp_path):
     with pytest.raises(CheckpointNotFoundError) as raised:
         Segmenter.from_pretrained("base")
@@ -218,6 +222,7 @@ def test_a_released_model_by_its_name_on_the_hub(base):
     assert weights_directory("nishuo1999/UniGeoSeg") == directory
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_a_model_of_ours_on_the_hub(hub, tmp_path):
     made = save_tiny(tmp_path / "ours")
     hub.files = {path.name: path.read_bytes() for path in made.iterdir()}
@@ -258,6 +263,7 @@ def test_the_cache_serves_a_conversion_without_the_hub(base, tmp_path):
     assert pull_model("base") == place(tmp_path) / base.commit
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_weights_in_the_older_form(base, network, tmp_path):
     for name in (INDEX, *PARTS):
         del base.files[name]

@@ -55,6 +55,7 @@ def test_adapters_alone_are_trained(trained):
     assert {"q_proj", "k_proj", "v_proj"} < kinds and len(kinds) >= 6
 
 
+@pytest.mark.usefixtures("processor_kind")
 def test_merged_is_plain_and_says_the_same(trained, tmp_path):
     trainer, before, batch = trained
     network = trainer.network.eval()
