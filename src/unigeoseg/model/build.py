@@ -1,4 +1,4 @@
-"""Which part stands in each box of the network's figure: the configuration's types say it.
+"""Construction of the network's parts: the type of a part's configuration chooses its class.
 
 Legend: B images, C channels, T image tokens, D width, H W image, h w feature map.
 """

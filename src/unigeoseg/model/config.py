@@ -244,7 +244,7 @@ class ConfidenceConfig:
     """How the logit of a mask's score becomes a confidence: the sigmoid of a line (Platt scaling).
 
     A line is a slope and a shift. As they stand here nothing is calibrated: what was found has its
-    score for confidence, an empty mask what its score lacks to 1. `bench.confidence` fits them.
+    score for confidence, an empty mask what its score lacks to 1. `evaluate.confidence` fits them.
 
     Attributes:
         interactive: The line of what points and boxes found.

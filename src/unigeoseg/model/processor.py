@@ -93,8 +93,8 @@ class Processor:
             size: Height and width, in pixels, that the coordinates are measured in.
 
         Returns:
-            The inputs, and what the network is to say: labels (P, L) int64 as in `chat`, or None
-            of a network that says nothing.
+            The inputs, and the words to learn: labels (P, L) int64 as in `base.chat`, or None for
+            a network without words.
 
         Raises:
             PromptError: If an instruction is longer than the network reads.

@@ -24,7 +24,7 @@ class PromptInputs:
         token_ids: (P, L) int64, the text that the language model reads.
         attention_mask: (P, L) bool, True where a token is real.
         instruction: (P, L) bool, True where a token belongs to the instruction.
-        task: (P,) int64, ids of `enhance`.
+        task: (P,) int64, one of the ids of `model.tate`.
         coordinates: (P, M, 5) float: x0, y0, x1, y1 in [0, 1] of the image, and a sign.
         present: (P, M) bool, which coordinate rows exist.
     """

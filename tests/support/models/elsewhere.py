@@ -2,6 +2,10 @@
 
 Where a GPU would refuse an operation on tensors of two devices, so does this one. PyTorch lets
 one be made in Python, for a whole process: `test_device.py` starts this file in its own.
+
+What it is made of is private to PyTorch: `_setup_privateuseone_for_python_backend` and
+`_DummyBackendModule` are as here in 2.13, with which this is tested. `test_device.py` skips where
+the first is missing, as it may be in earlier versions of those that are allowed, from 2.7 on.
 """
 
 from collections.abc import Callable
@@ -39,11 +43,11 @@ class Elsewhere(torch.Tensor):
     def __new__(cls, held: torch.Tensor) -> "Elsewhere":
         """Wrap `held`."""
         form = {"strides": held.stride(), "storage_offset": held.storage_offset()}
-        made = torch.Tensor._make_wrapper_subclass(
+        wrapper = torch.Tensor._make_wrapper_subclass(
             cls, held.shape, dtype=held.dtype, device=DEVICE, **form
         )
-        made.held = held
-        return made
+        wrapper.held = held
+        return wrapper
 
     def tolist(self) -> Any:
         """As of other tensors, which PyTorch does not allow subclasses."""
@@ -65,24 +69,25 @@ class Device(TorchDispatchMode):
 
 def _run(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    here = [each for each in tensors if not isinstance(each, Elsewhere)]
-    wanted = kwargs.get("device")
-    if wanted is not None:
+    on_cpu = [tensor for tensor in tensors if not isinstance(tensor, Elsewhere)]
+    target = kwargs.get("device")
+    if target is not None:
         kwargs = kwargs | {"device": "cpu"}
-    there = torch.device(wanted) == DEVICE if wanted is not None else len(here) < len(tensors)
-    met = len(here) < len(tensors) and any(each.dim() for each in here)
-    if met and function not in _BETWEEN | _INDEXED:
+    some_on_device = len(on_cpu) < len(tensors)
+    to_device = some_on_device if target is None else torch.device(target) == DEVICE
+    mixes = some_on_device and any(tensor.dim() for tensor in on_cpu)
+    if mixes and function not in _BETWEEN | _INDEXED:
         raise RuntimeError(f"{function} got tensors of two devices")
-    found = function(*_held(args), **_held(kwargs))
-    return tree_map_only(torch.Tensor, _wrapped, found) if there else found
+    result = function(*_held(args), **_held(kwargs))
+    return tree_map_only(torch.Tensor, _wrapped, result) if to_device else result
 
 
 def _held(values: Any) -> Any:
-    return tree_map_only(Elsewhere, lambda each: each.held, values)
+    return tree_map_only(Elsewhere, lambda tensor: tensor.held, values)
 
 
-def _wrapped(found: torch.Tensor) -> Elsewhere:
-    return found if isinstance(found, Elsewhere) else Elsewhere(found)
+def _wrapped(tensor: torch.Tensor) -> Elsewhere:
+    return tensor if isinstance(tensor, Elsewhere) else Elsewhere(tensor)
 
 
 def _empty(shape: Any, stride: Any = None, *, dtype: Any = None, **_: object) -> Elsewhere:

@@ -48,37 +48,37 @@ def network(config: TrainConfig) -> UniGeoSegNetwork:
 def scores(segmenter: Segmenter, *, answer: bool) -> tuple[np.ndarray, list[str | None]]:
     pixels = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
     with segmenter.open(pixels) as session:
-        found = session.segment(PROMPTS, answer=answer)
-    return np.stack([each.score for each in found]), [each.answer for each in found]
+        results = session.segment(PROMPTS, answer=answer)
+    return np.stack([result.score for result in results]), [result.answer for result in results]
 
 
 def compare_masks(config: TrainConfig, processor: object) -> None:
-    here = scores(Segmenter(network(config), processor), answer=config.model.name == "base")
+    expected = scores(Segmenter(network(config), processor), answer=config.model.name == "base")
     with Device():
-        there = Segmenter(network(config).to(DEVICE), processor)
-        assert there.device == DEVICE
-        found = scores(there, answer=there.speaks)
-    np.testing.assert_allclose(found[0], here[0], atol=2e-3)
-    assert found[1] == here[1]
+        segmenter = Segmenter(network(config).to(DEVICE), processor)
+        assert segmenter.device == DEVICE
+        results = scores(segmenter, answer=segmenter.speaks)
+    np.testing.assert_allclose(results[0], expected[0], atol=2e-3)
+    assert results[1] == expected[1]
 
 
 def compare_losses(config: TrainConfig, processor: object, training_set: TrainingSet) -> None:
     """Forward alone: autograd has no threads for a device that is not there."""
     maker = BatchMaker(training_set, processor, config.batch, steps=8, seed=0)
-    here, batch = LossModule(network(config), config.loss, half=False), maker.batch(0)
+    on_cpu, batch = LossModule(network(config), config.loss, half=False), maker.batch(0)
     with Device(), torch.no_grad():
-        there = copy.deepcopy(here).to(DEVICE)
-        told = {name: value.cpu() for name, value in there(batch.to(DEVICE)).items()}
-        torch.testing.assert_close(told, dict(here(batch)), rtol=1e-3, atol=1e-4)
+        on_device = copy.deepcopy(on_cpu).to(DEVICE)
+        losses = {name: value.cpu() for name, value in on_device(batch.to(DEVICE)).items()}
+        torch.testing.assert_close(losses, dict(on_cpu(batch)), rtol=1e-3, atol=1e-4)
 
 
 def compare_validation(config: TrainConfig, processor: object, training_set: TrainingSet) -> None:
-    watch = Validation(BatchMaker(training_set, processor, config.batch, steps=2, seed=0), 2)
-    here = watch(network(config))
+    validate = Validation(BatchMaker(training_set, processor, config.batch, steps=2, seed=0), 2)
+    expected = validate(network(config))
     with Device():
-        there = watch(network(config).to(DEVICE))
-    assert there.keys() == here.keys()
-    np.testing.assert_allclose(list(there.values()), list(here.values()), atol=2e-2)
+        measured = validate(network(config).to(DEVICE))
+    assert measured.keys() == expected.keys()
+    np.testing.assert_allclose(list(measured.values()), list(expected.values()), atol=2e-2)
 
 
 def main() -> None:

@@ -32,11 +32,11 @@ def tokenizer() -> Tokenizer:
     """One token per byte, and the two special ones."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     letters = {letter: index for index, letter in enumerate(alphabet)}
-    made = Tokenizer(models.BPE(vocab=letters, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.add_tokens(["[SEG]"])
-    made.add_special_tokens(["<|endoftext|>"])
-    return made
+    bytes_tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[]))
+    bytes_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_tokenizer.add_tokens(["[SEG]"])
+    bytes_tokenizer.add_special_tokens(["<|endoftext|>"])
+    return bytes_tokenizer
 
 
 def config() -> ModelConfig:
