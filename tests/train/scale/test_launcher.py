@@ -13,7 +13,7 @@ import pytest
 import sets
 import torch
 from networks import save_tiny, tiny_config, tiny_network, tiny_processor
-from places import SUPPORT
+from places import ROOT, SUPPORT
 
 from unigeoseg.errors import CheckpointError, MissingExtraError, OptionError
 from unigeoseg.train.metrics_log import read_metrics_log
@@ -28,9 +28,9 @@ SOURCES = os.pathsep.join(SUPPORT)
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):
-    """New processes find this file's functions and the package."""
-    here = str(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, SOURCES]))
+    """New processes find this file's functions, by its name below the repository, and the rest."""
+    monkeypatch.syspath_prepend(str(ROOT))  # a spawned process takes over this one's path
+    monkeypatch.setenv("PYTHONPATH", SOURCES)
 
 
 def note(folder: Path) -> None:
