@@ -70,11 +70,17 @@ class ProcessLauncher:
             UniGeoSegError: What one of them raised; the others are ended.
             OptionError: If one died without an error of ours; the others are ended.
         """
+        # in this order: a process that has ended by now is not waited for, and its code is known
         alive = [process for process in self._processes if process.is_alive()]
-        wait([process.sentinel for process in alive], seconds)
-        if any(process.exitcode for process in self._processes):
+        if not self._has_failed():
+            wait([process.sentinel for process in alive], seconds)
+        if self._has_failed():
             self._fail()
         return not any(process.is_alive() for process in self._processes)
+
+    def _has_failed(self) -> bool:
+        """Whether one ended with an error, of those whose exit code is known."""
+        return any(process.exitcode for process in self._processes)
 
     def _fail(self) -> None:
         self.close()
