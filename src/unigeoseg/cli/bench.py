@@ -156,6 +156,7 @@ def speed_command(
 
     from unigeoseg.predict.segmenter import Segmenter
     from unigeoseg.profiling.tile import random_base, time_tile, timing_table
+    from unigeoseg.report.terminal import print_table
 
     if released and model != "base":
         raise OptionError("--released compares Base alone; give --model base as well")
@@ -167,7 +168,7 @@ def speed_command(
         loaded = Segmenter.from_pretrained(model, dtype=dtype, device=device, bits=small)
     typer.echo(f"loading: {time.perf_counter() - began:.2f} s")
     timings = time_tile(loaded, size=size, rounds=rounds)
-    typer.echo(timing_table(timings))
+    print_table(timing_table(timings))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     place = f"{loaded.dtype} on {loaded.device}, {torch.get_num_threads()} threads"
     typer.echo(f"{place}, peak memory {peak:.1f} GiB")
@@ -199,6 +200,7 @@ def scene_command(
     """Time a whole scene by text, stage by stage, with its peak memory."""
     from unigeoseg.predict.segmenter import Segmenter
     from unigeoseg.profiling import scene
+    from unigeoseg.report.terminal import print_table
 
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
@@ -210,7 +212,7 @@ def scene_command(
     if as_json:
         typer.echo(scene.timing_json(timing))
     else:
-        typer.echo(scene.scene_table(timing))
+        print_table(scene.scene_table(timing))
         typer.echo(f"{timing.megapixels:.0f} Mpx, peak memory {timing.peak_mib:.0f} MiB")
 
 
@@ -228,11 +230,12 @@ def memory_command(
 ) -> None:
     """Peak memory over the size of scenes, each in a process of its own."""
     from unigeoseg.profiling.scene import curve_table, draw_curve, memory_curve
+    from unigeoseg.report.terminal import print_table
 
     with tempfile.TemporaryDirectory() as folder:
         sizes = mpx or [10, 100, 1000]
         timings = memory_curve(sizes, Path(folder), model=model, text=text)
-    typer.echo(curve_table(timings))
+    print_table(curve_table(timings))
     if output:
         draw_curve(timings, output)
 

@@ -22,6 +22,7 @@ from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
+from unigeoseg.report.document import Table
 from unigeoseg.report.figure import new_figure, save_figure
 from unigeoseg.runtime.records import record_from_json, record_json
 from unigeoseg.runtime.stage_clock import StageClock
@@ -94,12 +95,11 @@ def time_scene(
     return SceneTiming(pixels / 1e6, seconds, clock.seconds, peak)
 
 
-def scene_table(timing: SceneTiming) -> str:
-    """A Markdown table: seconds of each stage, and per megapixel."""
-    lines = ["| stage | s | s per Mpx |", "|---|--:|--:|"]
-    rows = [(stage, timing.stages[stage]) for stage in STAGES] + [("**all**", timing.seconds)]
-    lines += [f"| {name} | {took:.1f} | {took / timing.megapixels:.3f} |" for name, took in rows]
-    return "\n".join(lines)
+def scene_table(timing: SceneTiming) -> Table:
+    """Seconds of each stage, and per megapixel."""
+    seconds = [(stage, timing.stages[stage]) for stage in STAGES] + [("all", timing.seconds)]
+    rows = [(name, f"{took:.1f}", f"{took / timing.megapixels:.3f}") for name, took in seconds]
+    return Table(("stage", "s", "s per Mpx"), rows)
 
 
 def memory_curve(
@@ -134,16 +134,18 @@ def timing_json(timing: SceneTiming) -> str:
     return record_json(timing)
 
 
-def curve_table(timings: Sequence[SceneTiming]) -> str:
-    """A Markdown table: a row per scene."""
-    lines = ["| Mpx | peak memory, MiB | s | s per Mpx |", "|--:|--:|--:|--:|"]
-    for timing in timings:
-        rate = timing.seconds / timing.megapixels
-        lines.append(
-            f"| {timing.megapixels:.0f} | {timing.peak_mib:.0f} | {timing.seconds:.0f} "
-            f"| {rate:.2f} |"
+def curve_table(timings: Sequence[SceneTiming]) -> Table:
+    """Peak memory and seconds, a row per scene."""
+    rows = [
+        (
+            f"{timing.megapixels:.0f}",
+            f"{timing.peak_mib:.0f}",
+            f"{timing.seconds:.0f}",
+            f"{timing.seconds / timing.megapixels:.2f}",
         )
-    return "\n".join(lines)
+        for timing in timings
+    ]
+    return Table(("Mpx", "peak memory, MiB", "s", "s per Mpx"), rows)
 
 
 def draw_curve(timings: Sequence[SceneTiming], path: Path) -> None:

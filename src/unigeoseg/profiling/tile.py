@@ -23,6 +23,7 @@ from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.session import Session
 from unigeoseg.profiling.released_modules import ReleasedWay
 from unigeoseg.prompt import Prompt
+from unigeoseg.report.document import Table
 
 FIRST, SECOND, THIRD = "a tile by text", "a second text on it", "a question on it"
 _PROMPT_TEXTS = {
@@ -90,17 +91,16 @@ def time_beside_released(segmenter: Segmenter, *, rounds: int) -> list[tuple[flo
     return pairs[1:]
 
 
-def timing_table(timings: dict[str, Timing]) -> str:
-    """A Markdown table: a row per stage, a column per prompt, milliseconds."""
+def timing_table(timings: dict[str, Timing]) -> Table:
+    """Milliseconds, a row per stage and a column per prompt."""
     stages = list(dict.fromkeys(stage for timing in timings.values() for stage in timing.stages))
-    lines = ["| ms | " + " | ".join(timings) + " |", "|---|" + "--:|" * len(timings)]
-    for stage in stages:
-        row = [timing.stages.get(stage) for timing in timings.values()]
-        lines.append(_row(stage, row))
+    rows = [
+        _row(stage, [timing.stages.get(stage) for timing in timings.values()]) for stage in stages
+    ]
     remaining = [timing.total - sum(timing.stages.values()) for timing in timings.values()]
-    lines.append(_row("preparing, restoring, the rest", remaining))
-    lines.append(_row("**all**", [timing.total for timing in timings.values()]))
-    return "\n".join(lines)
+    rows.append(_row("preparing, restoring, the rest", remaining))
+    rows.append(_row("all", [timing.total for timing in timings.values()]))
+    return Table(("ms", *timings), rows)
 
 
 def random_base(
@@ -183,6 +183,5 @@ def _median(timings: list[Timing]) -> Timing:
     return Timing(total, stages)
 
 
-def _row(name: str, seconds: Iterable[float | None]) -> str:
-    cells = ("" if value is None else f"{value * 1000:.0f}" for value in seconds)
-    return f"| {name} | " + " | ".join(cells) + " |"
+def _row(name: str, seconds: Iterable[float | None]) -> list[str]:
+    return [name, *("" if value is None else f"{value * 1000:.0f}" for value in seconds)]
