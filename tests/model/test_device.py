@@ -52,6 +52,7 @@ def test_a_second_gpu_that_is_not_there(monkeypatch):
     not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"),
     reason="this PyTorch lets no device be made in Python",
 )
+@pytest.mark.slow
 def test_all_of_it_can_be_on_another_device():
     pytest.importorskip("transformers", reason="Base needs the extra 'base'")
     told = subprocess.run([sys.executable, CHECKS], capture_output=True, text=True, check=False)

@@ -91,6 +91,7 @@ def train_command(folder: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_run_of_two_is_stopped_and_goes_on(tmp_path: Path):
     save_tiny(tmp_path / "tiny")
     sets.write_shards(tmp_path, images=12)
