@@ -85,7 +85,7 @@ def draw_data(axes: Axes) -> None:
     arrow(axes, 2.4, 4.25)
     place = Box(3.1, 3.55, 1.4, 1.4)
     draw_land(axes, place, PATCH, colours=(LAND, REGIONS[3], LAND))
-    for roof, colour in zip(ROOFS, REGIONS, strict=False):
+    for roof, colour in zip(ROOFS, REGIONS[: len(ROOFS)], strict=True):
         draw_box(axes, place, PATCH, roof, colour)
     caption(axes, 3.8, 5.3, "region", "a labelled object or piece")
     arrow(axes, 4.65, 4.25)

@@ -94,7 +94,7 @@ def pin_scene(folder: Path) -> dict[str, str]:
     scene, places = folder / "scene.tif", folder / "places.geojson"
     write_scene(scene)
     with rasterio.open(scene) as file:
-        x, y = file.transform @ (400, 300) if hasattr(file.transform, "__matmul__") else (0, 0)
+        x, y = file.xy(300, 400, offset="ul")
     geometry = {"type": "Point", "coordinates": [x, y]}
     feature = {"type": "Feature", "properties": {"street": "A"}, "geometry": geometry}
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32650"}}

@@ -16,8 +16,10 @@ from unigeoseg.cli.options import (
     Engine,
     Gsd,
     Instances,
+    MinArea,
     Model,
     Regularise,
+    Simplify,
     Stretch,
     TextTask,
     Threshold,
@@ -44,10 +46,8 @@ def batch(
     threshold: Threshold = 0.5,
     to_crs: Annotated[str | None, typer.Option(help="One CRS for all outlines.")] = None,
     instances: Instances = True,
-    min_area: Annotated[
-        float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
-    ] = 0.0,
-    simplify: Annotated[float, typer.Option(min=0.0, help="Metres outlines may be off.")] = 0.0,
+    min_area: MinArea = 0.0,
+    simplify: Simplify = 0.0,
     regularise: Regularise = 0.0,
     model: Model = "nano",
     device: Device = None,

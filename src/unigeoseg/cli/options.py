@@ -59,6 +59,8 @@ Gsd = Annotated[
 ]
 Aoi = Annotated[Path | None, typer.Option(help="Only inside the polygons of this file.")]
 Instances = Annotated[bool, typer.Option(help="One outline per object, or one per prompt.")]
+MinArea = Annotated[float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")]
+Simplify = Annotated[float, typer.Option(min=0.0, help="Metres that outlines may be off.")]
 Regularise = Annotated[
     float,
     typer.Option(min=0.0, help="Straight walls and right angles, off by so many metres at most."),

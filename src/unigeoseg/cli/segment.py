@@ -18,8 +18,10 @@ from unigeoseg.cli.options import (
     Dtype,
     Gsd,
     Instances,
+    MinArea,
     Model,
     Regularise,
+    Simplify,
     Stretch,
     TextTask,
     Threshold,
@@ -78,12 +80,8 @@ def segment(
         str | None, typer.Option(help="CRS of outlines; GeoJSON is always EPSG:4326.")
     ] = None,
     instances: Instances = True,
-    min_area: Annotated[
-        float, typer.Option(min=0.0, help="Leave out outlines of fewer square metres.")
-    ] = 0.0,
-    simplify: Annotated[
-        float, typer.Option(min=0.0, help="Metres that outlines may be off.")
-    ] = 0.0,
+    min_area: MinArea = 0.0,
+    simplify: Simplify = 0.0,
     regularise: Regularise = 0.0,
     model: Model = "nano",
     device: Device = None,

@@ -15,7 +15,7 @@ from unigeoseg.geo.vectors.features import Feature
 from unigeoseg.geo.vectors.regions import RegionFinder
 from unigeoseg.predict.output.provenance import Provenance
 from unigeoseg.predict.output.schema import PromptAnswer, PromptEntry, region_properties
-from unigeoseg.predict.output.spec import OutputConfig, OutputSpec
+from unigeoseg.predict.output.spec import MIN_AREA_PX, OutputConfig, OutputSpec
 from unigeoseg.predict.output.writer import open_results
 from unigeoseg.prompt import Prompt
 from unigeoseg.runtime.stage_clock import StageClock
@@ -51,7 +51,7 @@ class Segmentation:
         """(H, W) bool on `grid`."""
         return self.score > self.threshold
 
-    def features(self, *, min_area_px: int = 4) -> list[Feature]:
+    def features(self, *, min_area_px: int = MIN_AREA_PX) -> list[Feature]:
         """One feature per connected region, in map coordinates of `grid`.
 
         Their properties are the columns of `schema.COLUMNS`, and the answer if there is one.

@@ -95,7 +95,7 @@ class SceneJob:
     @property
     def interactive(self) -> bool:
         """Whether the prompts are points and boxes."""
-        return self.entries[0].prompt.task is Task.INTERACTIVE
+        return PromptEntry.of(self.prompts[0]).prompt.task is Task.INTERACTIVE
 
 
 def segment_to_files(

@@ -22,7 +22,7 @@ from unigeoseg.predict.scene_to_files import SceneJob, segment_to_files
 from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.tile_pipeline import Progress
 from unigeoseg.prompt import Prompt
-from unigeoseg.report.document import Table
+from unigeoseg.report.document import Bold, Table
 from unigeoseg.report.figure import new_figure, save_figure
 from unigeoseg.runtime.records import record_from_json, record_json
 from unigeoseg.runtime.stage_clock import StageClock
@@ -97,7 +97,7 @@ def time_scene(
 
 def scene_table(timing: SceneTiming) -> Table:
     """Seconds of each stage, and per megapixel."""
-    seconds = [(stage, timing.stages[stage]) for stage in STAGES] + [("all", timing.seconds)]
+    seconds = [(stage, timing.stages[stage]) for stage in STAGES] + [(Bold("all"), timing.seconds)]
     rows = [(name, f"{took:.1f}", f"{took / timing.megapixels:.3f}") for name, took in seconds]
     return Table(("stage", "s", "s per Mpx"), rows)
 

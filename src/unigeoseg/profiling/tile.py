@@ -23,7 +23,7 @@ from unigeoseg.predict.segmenter import Segmenter
 from unigeoseg.predict.session import Session
 from unigeoseg.profiling.released_modules import ReleasedWay
 from unigeoseg.prompt import Prompt
-from unigeoseg.report.document import Table
+from unigeoseg.report.document import Bold, Table
 
 FIRST, SECOND, THIRD = "a tile by text", "a second text on it", "a question on it"
 _PROMPT_TEXTS = {
@@ -99,7 +99,7 @@ def timing_table(timings: dict[str, Timing]) -> Table:
     ]
     remaining = [timing.total - sum(timing.stages.values()) for timing in timings.values()]
     rows.append(_row("preparing, restoring, the rest", remaining))
-    rows.append(_row("all", [timing.total for timing in timings.values()]))
+    rows.append(_row(Bold("all"), [timing.total for timing in timings.values()]))
     return Table(("ms", *timings), rows)
 
 

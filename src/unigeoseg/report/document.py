@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from unigeoseg.errors import OutputFormatError
+from unigeoseg.report.pages import page_environment
 from unigeoseg.runtime.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -123,16 +124,7 @@ def report_html(title: str, sections: Sequence[Section]) -> str:
 
 @cache
 def _page_template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("unigeoseg.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment("unigeoseg.report")
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["quoted"] = quote
     kinds = {"bold": Bold, "table": Table, "bars": Bars, "picture": Picture, "file": ImageFile}

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from unigeoseg.data.ledger import Rejection, RejectionHandler
@@ -44,7 +44,7 @@ class Input:
         1 MiB. The content of larger files is not read: that would take as long as the build, and
         their times differ in a copy.
         """
-        row = hashlib.sha256(_canonical_text(self.source).encode()).hexdigest()
+        row = hashlib.sha256(repr(self.source).encode()).hexdigest()
         return {"items": len(self.items), "row": row, "files": _digest(self.directory)}
 
 
@@ -119,27 +119,6 @@ def _check_names(sources: Sequence[Source]) -> None:
                 f"{source.name} {catalogued.licence!r}; give it another name, or the catalogue's "
                 "licence"
             )
-
-
-_CANONICAL_NAMES = {"TemplateLayout": "Files", "IndexLayout": "Index", "stem_splits": "named"}
-"""Names in the text that a row's digest is made of, where code has another name by now: plans that
-are stored have the digest of this text."""
-
-
-def _canonical_text(value: object) -> str:
-    """A row as the text that its digest is made of."""
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = [
-            f"{_CANONICAL_NAMES.get(field.name, field.name)}="
-            + _canonical_text(getattr(value, field.name))
-            for field in fields(value)
-        ]
-        name = type(value).__name__
-        return f"{_CANONICAL_NAMES.get(name, name)}({', '.join(parts)})"
-    if isinstance(value, tuple):
-        items = ", ".join(map(_canonical_text, value))
-        return f"({items},)" if len(value) == 1 else f"({items})"
-    return repr(value)
 
 
 def _digest(directory: Path) -> str:

@@ -14,6 +14,7 @@ from unigeoseg.errors import DataError
 from unigeoseg.geo.formats import check_suffix
 from unigeoseg.geo.png import encode_png
 from unigeoseg.report.overlay import draw_sample
+from unigeoseg.report.pages import page_environment
 from unigeoseg.report.sheet import Card, contact_sheet
 from unigeoseg.runtime.atomic import write_bytes
 from unigeoseg.sample import Sample
@@ -81,10 +82,7 @@ def pick_samples(
 
 def samples_page(overlays: Iterable[Overlay], title: str) -> str:
     """An HTML page that needs nothing but itself; every text is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("unigeoseg.data.inspect")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment = page_environment("unigeoseg.data.inspect")
     figures = [_figure_values(sample, picture) for sample, picture in overlays]
     return environment.get_template("samples.html.j2").render(title=title, figures=figures)
 

@@ -60,7 +60,7 @@ def convert_released(source: Path, target: Path) -> LoadingReport:
         OutputUnwritableError: If the disk does not take it.
     """
     checkpoint.check_free(target)
-    settings = _json(source / "config.json")
+    settings = read_settings(source / "config.json")
     tokenizer = _tokenizer(source)
     files = weight_files(source)
     shapes = {key: tuple(value.shape) for key, value in _weights(files)}
@@ -116,7 +116,7 @@ def weight_choices(source: Path) -> Iterator[tuple[str, ...]]:
     for name in _FILES:
         index = source / f"{name}{_INDEX}"
         if index.is_file():
-            parts = _json(index).get("weight_map")
+            parts = read_settings(index).get("weight_map")
             names = {str(part) for part in parts.values()} if isinstance(parts, dict) else set()
             # a part lies beside its index, whatever the index says
             yield tuple(sorted(Path(part).name for part in names))
@@ -167,15 +167,25 @@ def _named_tensors(path: Path, state: object) -> Iterator[tuple[str, Tensor]]:
         yield key, value
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, remedy: str = _AGAIN) -> dict[str, Any]:
+    """The named values of a JSON file of a checkpoint.
+
+    Args:
+        path: The file.
+        remedy: End of the message.
+
+    Raises:
+        CheckpointNotFoundError: If it is missing.
+        CheckpointDamagedError: If it is something else.
+    """
     if not path.is_file():
-        raise CheckpointNotFoundError(f"{path} is missing; {_AGAIN}")
+        raise CheckpointNotFoundError(f"{path} is missing; {remedy}")
     try:
         values = json.loads(path.read_text())
     except ValueError as error:
-        raise CheckpointDamagedError(f"{path} is not JSON ({error}); {_AGAIN}") from error
+        raise CheckpointDamagedError(f"{path} is not JSON ({error}); {remedy}") from error
     if not isinstance(values, dict):
-        raise CheckpointDamagedError(f"{path} does not hold named values; {_AGAIN}")
+        raise CheckpointDamagedError(f"{path} does not hold named values; {remedy}")
     return values
 
 
@@ -184,7 +194,7 @@ def _tokenizer(source: Path) -> Tokenizer:
     path = source / "tokenizer.json"
     tokenizer = checkpoint.read_tokenizer(path) if path.is_file() else _from_slow(source)
     added = source / "added_tokens.json"
-    stated_ids = _json(added) if added.is_file() else {}
+    stated_ids = read_settings(added) if added.is_file() else {}
     if not all(isinstance(number, int) for number in stated_ids.values()):
         raise CheckpointDamagedError(f"{added} gives ids that are not whole numbers; {_AGAIN}")
     for token in sorted(stated_ids, key=stated_ids.__getitem__):

@@ -3,7 +3,6 @@
 Models of the hub are kept below HF_HOME, converted, as `unigeoseg/<owner>--<name>/<commit>`.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import resources
@@ -13,7 +12,6 @@ from re import ASCII, fullmatch
 from shlex import quote
 
 from unigeoseg.errors import (
-    CheckpointDamagedError,
     CheckpointNotFoundError,
     HubError,
     HubNotFoundError,
@@ -102,7 +100,8 @@ def _pull(repo_id: str, target: Path | None) -> Path:
     source = hub.fetch(repo_id, kind="model", patterns=_SETTINGS)
     target = target or _place(repo_id) / source.name
     checkpoint.check_free(target)
-    has_our_format = "format" in _config(source)
+    settings = convert.read_settings(source / checkpoint.CONFIG, "it is not a model")
+    has_our_format = "format" in settings
     choices = [checkpoint.FILES] if has_our_format else convert.weight_choices(source)
     files = _fetch_first(repo_id, source.name, choices)
     size = sum(path.stat().st_size for path in files)
@@ -139,17 +138,6 @@ def _copy(source: Path, target: Path) -> None:
         checkpoint.copy_model(source, partial)
         # refuses what is not a model, before it is kept
         checkpoint.load_model(partial, dtype=None)
-
-
-def _config(source: Path) -> dict[str, object]:
-    path = source / checkpoint.CONFIG
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise CheckpointDamagedError(f"{path} is not JSON ({error}): not a model") from error
-    if not isinstance(values, dict):
-        raise CheckpointDamagedError(f"{path} does not hold named values: not a model")
-    return values
 
 
 def _installed(repo_id: str) -> Path | None:
