@@ -7,6 +7,8 @@ It is written out rather than taken from `transformers`, whose parameter names f
 between the versions that we allow, so that weights on disk would not load everywhere.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -155,10 +157,20 @@ class SwinEncoder(nn.Module):
         return first, second, third, fourth
 
 
+@contextmanager
+def _cached_tensors() -> Iterator[None]:
+    """Where tensors that are cached are made: on the CPU, and fit for training.
+
+    Inference may be the first to ask for one, and training must not meet a tensor of its mode.
+    """
+    with torch.device("cpu"), torch.inference_mode(False):
+        yield
+
+
 @lru_cache(maxsize=8)
 def _relative_index(side: int) -> Tensor:
     """Row of the bias table for each pair of places of a window, (N, N) int64."""
-    with torch.device("cpu"):
+    with _cached_tensors():
         place = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij"))
         offset = place.flatten(1)[:, :, None] - place.flatten(1)[:, None, :] + side - 1
         return offset[0] * (2 * side - 1) + offset[1]
@@ -172,7 +184,7 @@ def _order(height: int, width: int, side: int, shift: int) -> tuple[Tensor, Tens
         (n * N,) int64, row by row the place of each window's places, h * w for one beyond the map;
         and (h * w,) int64, where each place is among them.
     """
-    with torch.device("cpu"):
+    with _cached_tensors():
         beyond = height * width
         place = torch.arange(beyond).view(height, width)
         place = functional.pad(place, (0, -width % side, 0, -height % side), value=beyond)
@@ -195,7 +207,7 @@ def _shift_mask(rows: int, columns: int, side: int, shift: int) -> Tensor:
     After the cyclic shift the last window of a row or column holds places from both ends of the
     image, which must not see each other.
     """
-    with torch.device("cpu"):
+    with _cached_tensors():
         region_y, region_x = (_regions(count * side, side, shift) for count in (rows, columns))
         region = region_y[:, None] * 3 + region_x[None, :]
         windows = _windows(region, side)
